@@ -1,0 +1,246 @@
+"""
+What a step can be, for all vendors.
+
+An action is asked before it acts (`Action.observe`, `Action.preview`), acts once (`Action.perform`), and
+can be asked afterwards whether it did (`Action.settled`). The engine calls `perform` at exactly one
+place, after the intent is on disk. An action keeps no state between calls: everything it may know is in
+the `Context`, the target and the params.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+from drctl.actions.targets import Target
+from drctl.kernel.canonical import JSON
+from drctl.kernel.clock import Clock, Deadline
+from drctl.kernel.secret import Secrets
+
+
+class Effect(StrEnum):
+    """What an action does to the world, mildest first."""
+
+    READ = "read"
+    NOTIFY = "notify"
+    CHANGE = "change"
+    TRAFFIC = "traffic"
+    FENCE = "fence"
+    PROMOTE = "promote"
+    DESTROY = "destroy"
+
+    @property
+    def changes_something(self) -> bool:
+        """True when a plan must count it as a mutation; telling people is not one."""
+        return self not in {Effect.READ, Effect.NOTIFY}
+
+    @property
+    def is_irreversible(self) -> bool:
+        """True at the point of no return."""
+        return self in {Effect.PROMOTE, Effect.DESTROY}
+
+
+class Repeat(StrEnum):
+    """What a second call would do."""
+
+    IDEMPOTENT = "idempotent"
+    """The same state again."""
+    KEYED = "keyed"
+    """Nothing, when it carries the same idempotency key."""
+    CHECK_THEN_ACT = "check_then_act"
+    """Nothing, when `Action.settled` is asked first."""
+    IRREVERSIBLE = "irreversible"
+    """Harm; ask `Action.settled`, and a person when it cannot tell."""
+
+
+class Params(BaseModel):
+    """The ``with:`` of a step. Subclasses document each field: editors show it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Outputs(BaseModel):
+    """What a step gives to later steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NoParams(Params):
+    """Takes nothing."""
+
+
+class NoOutputs(Outputs):
+    """Gives nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an action may know besides its target and params."""
+
+    clock: Clock
+    deadline: Deadline
+    """Every call and wait inside the action ends by then."""
+    secrets: Secrets
+    resolvers: tuple[str, ...] = ()
+    """The environment's nameservers as ``ip:port``; empty: the machine's own."""
+    key: str = ""
+    """Idempotency key of this effect, the same for every attempt at it; empty outside `perform` and
+    `settled`."""
+    say: Callable[[str], None] = field(default=lambda _text: None)
+    """One short line of progress, for the view; not journaled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observation:
+    """The part of the world that an action cares about, just read."""
+
+    facts: Mapping[str, JSON] = field(default_factory=dict)
+    """Stable: when one differs between plan and run, the plan is stale. No times, no lags."""
+    readings: Mapping[str, JSON] = field(default_factory=dict)
+    """Volatile: shown, never compared."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """`perform` would turn *before* into *after*, each a few words."""
+
+    before: str
+    after: str
+    creates: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """The world is already as wanted, or the action only looks."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CannotTell:
+    """Not known from here and now; *why* names what did not answer."""
+
+    why: str
+
+
+Preview: TypeAlias = Change | Nothing | CannotTell
+
+P = TypeVar("P", bound=Params)
+O = TypeVar("O", bound=Outputs)  # noqa: E741 (O for outputs, as P for params)
+T = TypeVar("T", bound=Target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done(Generic[O]):
+    """It happened; these are the outputs `perform` would have returned."""
+
+    outputs: O
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotDone:
+    """It did not happen, and will not happen late."""
+
+    why: str
+
+
+class Action(Generic[T, P, O]):
+    """
+    One kind of step. Subclass it, set the class variables, give it to the adapter's `Adapter`.
+
+    Class variables are the declaration that validation and planning read, so importing the module of an
+    action must not import a vendor's SDK: do that inside the functions that call it.
+    """
+
+    name: ClassVar[str]
+    """``<adapter>.<noun>.<verb>``"""
+    summary: ClassVar[str]
+    """One line for ``drctl action list``."""
+    effect: ClassVar[Effect]
+    repeat: ClassVar[Repeat]
+    targets: ClassVar[tuple[type[Target], ...]] = ()
+    """Target kinds it accepts; empty: takes no target (``target`` is then a bare `Target`)."""
+    params: ClassVar[type[Params]] = NoParams
+    outputs: ClassVar[type[Outputs]] = NoOutputs
+    measures_loss: ClassVar[bool] = False
+    """True when its outputs are a `drctl.actions.loss.LossBound`."""
+
+    def planes(self, target: T) -> tuple[str, ...]:
+        """The planes it cannot work without, as ``control-plane:us-east-1`` or ``data-plane:us-west-2``."""
+        return ()
+
+    async def observe(self, ctx: Context, target: T, params: P | None) -> Observation:
+        """
+        Reads what `preview` needs. Changes nothing.
+
+        Args:
+            params: ``None`` when they hold a value that is only known during the run.
+
+        Raises:
+            ActionError: It could not be read.
+        """
+        return Observation()
+
+    def preview(self, observation: Observation, target: T, params: P | None) -> Preview:
+        """Predicts `perform` from what was observed. Pure."""
+        if self.effect is Effect.READ:
+            return Nothing(why="reads only")
+        return CannotTell(why="this action does not preview")
+
+    async def perform(self, ctx: Context, target: T, params: P) -> O:
+        """
+        Does it, waits until it is observed, and returns. Called once for each journaled intent.
+
+        Raises:
+            ActionError: See `drctl.actions.errors`.
+        """
+        raise NotImplementedError
+
+    async def settled(self, ctx: Context, target: T, params: P) -> Done[O] | NotDone | CannotTell:
+        """
+        Reads back whether an earlier `perform` with this key happened. Changes nothing.
+
+        The default is right for actions that only read: doing it again is harmless.
+        """
+        if self.effect is Effect.READ:
+            return NotDone(why="only a read")
+        return CannotTell(why="this action cannot read back its effect")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Who something on the other side says it is, against who the environment says it must be."""
+
+    name: str
+    """``aws.account``, ``kubernetes.cluster_uid``, ``postgres.system_identifier``, ``aws.route53.zone``."""
+    subject: str
+    """What was asked: ``us-west-2`` or ``db.recovery``. *name* and *subject* together are unique."""
+    expected: str
+
+
+class Pin:
+    """One kind of identity check; the engine makes it before the first change and each irreversible one."""
+
+    def identity(self, target: Target) -> Identity | None:
+        """What the environment pins for this target; ``None`` when this pin is not about it. Pure."""
+        raise NotImplementedError
+
+    async def read(self, ctx: Context, target: Target) -> str:
+        """
+        Asks the other side who it is.
+
+        Raises:
+            ActionError: It did not say.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """What an entry point of the group ``drctl.actions`` names: one outside system."""
+
+    name: str
+    actions: tuple[Action[Any, Any, Any], ...]
+    pins: tuple[Pin, ...] = ()

@@ -1,0 +1,53 @@
+"""Finds the adapters that are installed. Importing them imports no vendor SDK."""
+
+from collections.abc import Iterable, Iterator
+from importlib.metadata import entry_points
+from typing import Any, TypeAlias
+
+from drctl.actions.contract import Action, Adapter, Pin
+from drctl.kernel.errors import InvalidError, Problem
+
+AnyAction: TypeAlias = Action[Any, Any, Any]
+
+GROUP = "drctl.actions"
+
+
+class Registry:
+    """Actions by name, pins in order. Built once a process, by `app.compose` or by a test."""
+
+    def __init__(self, adapters: Iterable[Adapter]) -> None:
+        self.pins: tuple[Pin, ...] = ()
+        self._actions: dict[str, AnyAction] = {}
+        for adapter in adapters:
+            self.pins += adapter.pins
+            for action in adapter.actions:
+                if action.name in self._actions:
+                    raise InvalidError(
+                        (
+                            Problem(
+                                code="DR5006",
+                                what=f'two installed adapters offer the action "{action.name}"',
+                                do="uninstall one of them",
+                            ),
+                        )
+                    )
+                self._actions[action.name] = action
+
+    def get(self, name: str) -> AnyAction | None:
+        """The action of that name, if it is installed."""
+        return self._actions.get(name)
+
+    def __iter__(self) -> Iterator[AnyAction]:
+        return iter(sorted(self._actions.values(), key=lambda action: action.name))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(self._actions))
+
+
+def installed() -> Registry:
+    """Loads every adapter of the entry-point group ``drctl.actions``, ours included."""
+    return Registry(
+        entry.load() for entry in sorted(entry_points(group=GROUP), key=lambda e: e.name)
+    )

@@ -1,0 +1,6 @@
+"""The command line's door."""
+
+
+def main() -> None:
+    """Starts drctl."""
+    raise SystemExit(2)
