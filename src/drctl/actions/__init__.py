@@ -1,0 +1,1 @@
+"""The vocabulary of steps: contracts for every vendor, no vendor."""

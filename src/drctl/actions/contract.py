@@ -58,13 +58,13 @@ class Repeat(StrEnum):
 class Params(BaseModel):
     """The ``with:`` of a step. Subclasses document each field: editors show it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_timedelta="float")
 
 
 class Outputs(BaseModel):
     """What a step gives to later steps."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_timedelta="float")
 
 
 class NoParams(Params):

@@ -1,0 +1,1 @@
+"""One folder per outside system; the only place a vendor SDK is imported."""

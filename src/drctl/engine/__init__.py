@@ -1,0 +1,1 @@
+"""Plan to events: a pure core (`fold`, `decide`) and the driver that carries out what it says."""

@@ -1,0 +1,1 @@
+"""Events to bytes that can be trusted later."""

@@ -1,0 +1,1 @@
+"""Words any room may use; nothing of ours below."""

@@ -1,0 +1,1 @@
+"""What a terminal or a CI log shows while things happen."""

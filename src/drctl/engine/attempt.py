@@ -1,0 +1,115 @@
+"""One attempt at a step: its action, polled while ``until`` is not true, and its ``verify``."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from drctl.engine.effects import Effects, Ending
+from drctl.engine.values import values
+from drctl.kernel.clock import Deadline
+from drctl.plan.model import PlannedCall, PlannedStep
+from drctl.runbook.expressions import UNKNOWN, ExpressionError, evaluate, has_expression, render
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """Runs one attempt. Not reusable: make one per attempt."""
+
+    effects: Effects
+    step: PlannedStep
+
+    async def run(self) -> Ending:
+        """
+        Carries the attempt to one of the four outcomes within the step's timeout.
+
+        Raises:
+            JournalError: See `Effects.call`.
+        """
+        step, effects = self.step, self.effects
+        if step.call is None:
+            raise AssertionError("unreachable")  # gates never get here
+        deadline = Deadline.after(effects.clock, timedelta(seconds=step.timeout_s))
+        params = self.resolve(step.call.with_)
+        if isinstance(params, str):
+            return _unresolved(params)
+        ending = await effects.call(step, step.call, params, deadline)
+        if step.until is not None:
+            ending = await self._poll(step.until, step.call, params, ending, deadline)
+        for check in step.verify:
+            if ending.outcome != "succeeded":
+                return ending
+            ending = await self._verify(check, ending)
+        return ending
+
+    def resolve(
+        self, raw: Mapping[str, Any], own: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any] | str:
+        """Fills in expressions; a text instead says why that is not possible."""
+        if not has_expression(raw):
+            return raw
+        try:
+            resolved = render(raw, self._values(str(raw), own))
+        except ExpressionError as error:
+            return str(error)
+        if resolved is UNKNOWN:
+            return "a value it needs is unknown: the step that gives it was skipped or failed"
+        return dict(resolved)
+
+    def _values(self, text: str, own: Mapping[str, Any] | None) -> dict[str, Any]:
+        effects = self.effects
+        known = values(effects.plan, effects.state(), effects.clock.now(), text=text)
+        known |= {
+            f"outputs.{name}": value for name, value in (own or {}).items() if value is not None
+        }
+        return known
+
+    async def _poll(
+        self,
+        until: str,
+        call: PlannedCall,
+        params: Mapping[str, Any],
+        ending: Ending,
+        deadline: Deadline,
+    ) -> Ending:
+        clock = self.effects.clock
+        while True:
+            seen = ending.why or "it answered"
+            if ending.outcome == "succeeded":
+                try:
+                    verdict = evaluate(until, self._values(until, ending.outputs))
+                except ExpressionError as error:
+                    return _unresolved(f"until: {error}")
+                if verdict is True:
+                    return ending
+                seen = f"last seen: {_brief(ending.outputs)}"
+            elif ending.error not in {"unavailable", "throttled", "timeout"}:
+                return ending
+            if deadline.left_s(clock) <= self.step.every_s:
+                why = f"{until} did not become true in {self.step.timeout_s:g}s; {seen}"
+                return Ending(outcome="failed", outputs=ending.outputs, error="until", why=why)
+            await clock.sleep(self.step.every_s)
+            ending = await self.effects.call(self.step, call, params, deadline)
+
+    async def _verify(self, check: PlannedCall, ending: Ending) -> Ending:
+        params = self.resolve(check.with_, ending.outputs)
+        if isinstance(params, str):
+            return _unresolved(f"verify: {params}")
+        timeout_s = check.timeout_s or self.step.timeout_s
+        deadline = Deadline.after(self.effects.clock, timedelta(seconds=timeout_s))
+        verdict = await self.effects.call(self.step, check, params, deadline)
+        if verdict.outcome == "succeeded":
+            return ending
+        return replace(
+            ending, outcome="failed", error="verify", why=f"{check.uses}: {verdict.why}"
+        )
+
+
+def _unresolved(why: str) -> Ending:
+    return Ending(outcome="failed", outputs={}, error="unresolved", why=why)
+
+
+def _brief(outputs: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in outputs.items() if name != "body")[:300]
+
+

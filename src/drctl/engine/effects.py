@@ -1,0 +1,288 @@
+"""
+The one place from which the outside world is changed.
+
+Invariant: before an adapter is asked for an effect, in this order: the intent is on disk; the run is still
+ours; there is time left; the identities that the environment pins hold. Only then is the adapter called,
+once. Whatever comes back, or does not, is one of four outcomes. A reply that did not come is not a failure:
+the action is asked to read back (`settled`), and when it cannot tell either, the outcome is unknown and a
+person decides.
+
+What is not promised: a call that was sent cannot be taken back; when we stop waiting it may still take
+effect, which is why an unknown outcome is never retried.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from drctl.actions import errors as words
+from drctl.actions.contract import CannotTell, Context, Done, Effect, NotDone, Outputs
+from drctl.actions.registry import AnyAction, Registry
+from drctl.actions.targets import Target
+from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
+from drctl.engine.ports import Log
+from drctl.engine.state import Record, State
+from drctl.kernel.canonical import digest
+from drctl.kernel.clock import Clock, Deadline
+from drctl.kernel.errors import DrctlError, JournalError, Problem
+from drctl.kernel.secret import Secrets
+from drctl.kernel.text import sanitize
+from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
+
+PIN_TIMEOUT = timedelta(seconds=5)
+SETTLE_TIMEOUT = timedelta(seconds=30)
+"""How long a read-back may take once an effect's own time is over."""
+
+R = TypeVar("R")
+
+LOST_RUN = Problem(
+    code="DR4002",
+    what="this run is no longer ours: its folder is gone or another process writes it",
+    now="nothing further was sent by this process",
+    do="drctl runs list   (shows who runs it now)",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """How one call came out."""
+
+    outcome: str
+    outputs: Mapping[str, Any]
+    error: str | None = None
+    why: str | None = None
+    request_id: str | None = None
+
+
+class _TimeIsOver(Exception):
+    """Waiting ended; the work may go on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effects:
+    """The choke point of one run."""
+
+    plan: Plan
+    registry: Registry
+    clock: Clock
+    secrets: Secrets
+    log: Log
+    record: Callable[[Event], Record]
+    state: Callable[[], State]
+    say: Callable[[str, str], None]
+
+    async def call(
+        self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any], deadline: Deadline
+    ) -> Ending:
+        """
+        Uses an action once, and says how it came out.
+
+        Args:
+            params: The call's ``with``, all expressions resolved.
+
+        Raises:
+            JournalError: The intent could not be written; nothing was sent.
+        """
+        action = self.registry.get(call.uses)
+        if action is None:
+            return _failed("rejected", f'the action "{call.uses}" is not installed')
+        try:
+            checked = action.params.model_validate(params)
+        except ValidationError as error:
+            return _failed("rejected", f"with: {_first_complaint(error)}")
+        target = self.plan.targets[call.target] if call.target else Target()
+        changes = action.effect.changes_something
+        if changes:
+            refusal = await self._check_pins(step, call, action.effect)
+            if refusal is not None:
+                return refusal
+        attempt = self.state().steps[step.id].attempt
+        key = self._key(step, call)
+        if action.effect is not Effect.READ:
+            self.record(
+                EffectIntended(
+                    step=step.id,
+                    attempt=attempt,
+                    action=action.name,
+                    effect=action.effect,
+                    key=key,
+                    target=target.label,
+                    params=checked.model_dump(mode="json"),
+                    changes=changes,
+                )
+            )
+        if not self.log.is_ours():
+            raise JournalError((LOST_RUN,))
+        if deadline.has_passed(self.clock):
+            return _failed("timeout", "no time was left to start")
+        context = self._context(step.id, deadline, key)
+        try:
+            outputs = await self._within(deadline, action.perform(context, target, checked))
+        except _TimeIsOver:
+            why = "no answer within the step's timeout"
+            if action.effect is Effect.READ:
+                return _failed("timeout", why)
+            return await self._settle(action, target, checked, context, "timeout", why)
+        except words.OutcomeUnknown as error:
+            return await self._settle(action, target, checked, context, error.word, str(error))
+        except words.ActionError as error:
+            return _failed(error.word, str(error), error.request_id)
+        except DrctlError as error:
+            return _failed("auth_rejected", str(error))
+        except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
+            why = sanitize(f"{type(error).__name__}: {error}")
+            if action.effect is Effect.READ:
+                return _failed("bug", why)
+            return await self._settle(action, target, checked, context, "bug", why)
+        return Ending(outcome="succeeded", outputs=_as_json(outputs))
+
+    async def settle(
+        self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]
+    ) -> Ending:
+        """Looks whether an effect that a dead process intended has happened. Changes nothing."""
+        action = self.registry.get(call.uses)
+        if action is None:
+            return _failed("rejected", f'the action "{call.uses}" is not installed')
+        target = self.plan.targets[call.target] if call.target else Target()
+        context = self._context(
+            step.id, Deadline.after(self.clock, SETTLE_TIMEOUT), self._key(step, call)
+        )
+        checked = action.params.model_validate(params)
+        why = "the process that asked for it died"
+        return await self._settle(action, target, checked, context, "interrupted", why)
+
+    async def _settle(
+        self,
+        action: AnyAction,
+        target: Target,
+        params: Any,
+        context: Context,
+        word: str,
+        why: str,
+    ) -> Ending:
+        """Asks the action to read back; the four outcomes are decided here and nowhere else."""
+        deadline = Deadline.after(self.clock, SETTLE_TIMEOUT)
+        context = replace(context, deadline=deadline)
+        context.say("looking whether it happened")
+        try:
+            answer = await self._within(deadline, action.settled(context, target, params))
+        except (_TimeIsOver, words.ActionError) as error:
+            answer = CannotTell(why=str(error) or "the read-back did not answer either")
+        except Exception as error:  # noqa: BLE001 (a bug in a read-back is a reading we do not have)
+            answer = CannotTell(why=sanitize(f"{type(error).__name__}: {error}"))
+        match answer:
+            case Done(outputs=outputs):
+                return Ending(outcome="succeeded", outputs=_as_json(outputs))
+            case NotDone(why=seen):
+                return _failed(word, f"{why}; looked again: {seen}")
+            case CannotTell(why=seen):
+                return Ending(
+                    outcome="unknown", outputs={}, error=word, why=f"{why}; looked again: {seen}"
+                )
+        raise AssertionError("unreachable")
+
+    async def _check_pins(
+        self, step: PlannedStep, call: PlannedCall, effect: Effect
+    ) -> Ending | None:
+        """Checks who is on the other side: each pin before its first change, all before a point of no return."""
+        verified = self.state().verified_pins
+        for pin in self.plan.pins:
+            is_known = (pin.name, pin.subject) in verified and not effect.is_irreversible
+            if call.target is None or is_known or call.target not in pin.targets:
+                continue
+            found, why = await self._read_pin(pin, call.target)
+            verdict = "unreachable" if found is None else "match"
+            if found is not None and found != pin.expected:
+                verdict = "mismatch"
+            self.record(
+                PinChecked(
+                    step=step.id,
+                    name=pin.name,
+                    subject=pin.subject,
+                    expected=pin.expected,
+                    found=found,
+                    verdict=verdict,  # type: ignore[arg-type]  # three literals above
+                )
+            )
+            if verdict == "mismatch":
+                return _failed("pin", f"{pin.name} of {pin.subject} is {found}, must be {pin.expected}")
+            # A fence on something that does not answer cannot hit the wrong thing by it; and it is
+            # the one step whose business is with what has stopped answering.
+            if verdict == "unreachable" and effect is not Effect.FENCE:
+                return _failed("unavailable", f"{pin.name} of {pin.subject} did not answer: {why}")
+        return None
+
+    async def _read_pin(self, pin: PlannedPin, target_name: str) -> tuple[str | None, str]:
+        target = self.plan.targets[target_name]
+        deadline = Deadline.after(self.clock, PIN_TIMEOUT)
+        context = self._context("", deadline, "")
+        for reader in self.registry.pins:
+            identity = reader.identity(target)
+            if identity is None or (identity.name, identity.subject) != (pin.name, pin.subject):
+                continue
+            try:
+                return await self._within(deadline, reader.read(context, target)), ""
+            except (_TimeIsOver, words.ActionError, DrctlError) as error:
+                return None, str(error) or "no answer"
+        return None, "nothing installed can read it"
+
+    def _context(self, step: str, deadline: Deadline, key: str) -> Context:
+        return Context(
+            clock=self.clock,
+            deadline=deadline,
+            secrets=self.secrets,
+            resolvers=self.plan.resolvers,
+            key=key,
+            say=lambda text: self.say(step, sanitize(text, limit=200)),
+        )
+
+    def _key(self, step: PlannedStep, call: PlannedCall) -> str:
+        """One key for all attempts at one effect of one run."""
+        start = self.state().start
+        return digest([start.run_id if start else "", step.id, call.uses])[:32]
+
+    async def _within(self, deadline: Deadline, work: Coroutine[Any, Any, R]) -> R:
+        """
+        Waits for *work* until *deadline*. Work that overruns is cancelled only in so far as asyncio can:
+        a request that has left goes on.
+        """
+        task = asyncio.ensure_future(work)
+        timer = asyncio.ensure_future(self.clock.sleep(deadline.left_s(self.clock)))
+        try:
+            await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise _TimeIsOver
+        finally:
+            timer.cancel()
+            task.cancel()
+
+
+def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
+    return Ending(outcome="failed", outputs={}, error=word, why=why, request_id=request_id)
+
+
+def _as_json(outputs: Outputs) -> Mapping[str, Any]:
+    return outputs.model_dump(mode="json")
+
+
+def _first_complaint(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def finished(step: str, attempt: int, ending: Ending) -> StepFinished:
+    """The event for how an attempt came out."""
+    return StepFinished(
+        step=step,
+        attempt=attempt,
+        outcome=ending.outcome,  # type: ignore[arg-type]  # one of the four words by construction
+        outputs=ending.outputs,
+        error=ending.error,
+        why=ending.why,
+        request_id=ending.request_id,
+    )

@@ -1,0 +1,201 @@
+"""
+What happened, one frozen record each: the whole of what a run leaves behind.
+
+Fields are plain JSON values, so that a journal of this version can be read by the next one. A field is only
+ever added, with a default; a meaning is never changed (`tests/replay` holds that).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, TypeAlias
+
+from drctl.kernel.canonical import JSON
+
+OutcomeWord: TypeAlias = Literal["succeeded", "failed", "unknown", "skipped"]
+Result: TypeAlias = Literal["succeeded", "failed", "paused", "refused", "interrupted", "unknown"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """The first event of every run: who, what, and since when the incident lasts."""
+
+    type: ClassVar[str] = "run_started"
+    run_id: str
+    plan_digest: str
+    runbook: str
+    environment: str
+    world: str
+    operator: str
+    host: str
+    version: str
+    rto_s: float
+    rpo_s: float
+    elapsed_before_s: float
+    """Seconds of the incident that had passed when this event was written."""
+    clock_source: str
+    """Who says when the incident started: ``flag``, ``witness``, ``declared`` or ``run``."""
+    accepted_loss_s: float | None = None
+    accepted_reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinChecked:
+    """An identity was asked for, before the first change or an irreversible one."""
+
+    type: ClassVar[str] = "pin_checked"
+    step: str
+    name: str
+    subject: str
+    expected: str
+    found: str | None
+    verdict: Literal["match", "mismatch", "unreachable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """An attempt at a step began."""
+
+    type: ClassVar[str] = "step_started"
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EffectIntended:
+    """An adapter is about to be asked for an effect. On disk before the first byte leaves."""
+
+    type: ClassVar[str] = "effect_intended"
+    step: str
+    attempt: int
+    action: str
+    effect: str
+    key: str
+    target: str
+    params: Mapping[str, JSON]
+    changes: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """An attempt ended with one of the four outcomes."""
+
+    type: ClassVar[str] = "step_finished"
+    step: str
+    attempt: int
+    outcome: OutcomeWord
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    error: str | None = None
+    """The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until`` or ``bug``."""
+    why: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateOpened:
+    """A person must say go by then."""
+
+    type: ClassVar[str] = "gate_opened"
+    step: str
+    gate: str
+    title: str
+    show: tuple[str, ...]
+    approvers: tuple[str, ...]
+    quorum: int
+    expires_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateAnswered:
+    """A person said go, or no."""
+
+    type: ClassVar[str] = "gate_answered"
+    step: str
+    answer: Literal["approve", "deny"]
+    by: str
+    via: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateExpired:
+    """Nobody said anything in time."""
+
+    type: ClassVar[str] = "gate_expired"
+    step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterruptRequested:
+    """Nothing new starts; what runs finishes."""
+
+    type: ClassVar[str] = "interrupt_requested"
+    signal: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResumed:
+    """Another process took up the run."""
+
+    type: ClassVar[str] = "run_resumed"
+    operator: str
+    host: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceRestored:
+    """The steps that prove service to a customer have succeeded: the incident clock stops here."""
+
+    type: ClassVar[str] = "service_restored"
+    rta_s: float
+    is_certain: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """This process is done with the run. The last event; after it only `RunResumed` may follow."""
+
+    type: ClassVar[str] = "run_finished"
+    result: Result
+    why: str
+    changed: bool
+    rta_s: float | None
+    """``None``: not measured."""
+    rto_s: float
+    loss_bound_s: float | None
+    safe_until: str | None
+    rpo_s: float
+
+
+Event: TypeAlias = (
+    RunStarted
+    | PinChecked
+    | StepStarted
+    | EffectIntended
+    | StepFinished
+    | GateOpened
+    | GateAnswered
+    | GateExpired
+    | InterruptRequested
+    | RunResumed
+    | ServiceRestored
+    | RunFinished
+)
+
+TYPES: dict[str, type[Event]] = {
+    kind.type: kind
+    for kind in (
+        RunStarted,
+        PinChecked,
+        StepStarted,
+        EffectIntended,
+        StepFinished,
+        GateOpened,
+        GateAnswered,
+        GateExpired,
+        InterruptRequested,
+        RunResumed,
+        ServiceRestored,
+        RunFinished,
+    )
+}

@@ -1,0 +1,266 @@
+"""Events to state: ``fold(plan, state, record) -> state``. Total, pure; the same for a run, its resume and its report."""
+
+import hashlib
+from dataclasses import replace
+from functools import singledispatch
+from typing import Literal
+
+from drctl.actions.loss import LossBound
+from drctl.engine import events as e
+from drctl.engine.state import GateState, Loss, Pause, Record, State, StepState
+from drctl.plan.model import Plan, PlannedStep
+
+
+def fold(plan: Plan, state: State, record: Record) -> State:
+    """Takes one event in."""
+    return _apply(record.event, plan, replace(state, latest=record.at), record)
+
+
+@singledispatch
+def _apply(
+    event: e.Event, plan: Plan, state: State, record: Record
+) -> State:
+    return state
+
+
+@_apply.register
+def _(
+    event: e.RunStarted, _plan: Plan, state: State, record: Record
+) -> State:
+    return replace(state, start=event, started=record.at)
+
+
+@_apply.register
+def _(
+    event: e.PinChecked, _plan: Plan, state: State, _record: Record
+) -> State:
+    if event.verdict != "match":
+        return state
+    return replace(state, verified_pins=state.verified_pins | {(event.name, event.subject)})
+
+
+@_apply.register
+def _(
+    event: e.StepStarted, _plan: Plan, state: State, record: Record
+) -> State:
+    step = replace(
+        state.steps[event.step],
+        status="running",
+        attempt=event.attempt,
+        started=state.steps[event.step].started or record.at,
+        retry_at=None,
+        has_intent=False,
+    )
+    return replace(
+        state,
+        steps={**state.steps, event.step: step},
+        ready=tuple(name for name in state.ready if name != event.step),
+        running=state.running | {event.step},
+    )
+
+
+@_apply.register
+def _(
+    event: e.EffectIntended, _plan: Plan, state: State, _record: Record
+) -> State:
+    step = replace(state.steps[event.step], has_intent=True)
+    return replace(
+        state,
+        steps={**state.steps, event.step: step},
+        changed=state.changed or event.changes,
+    )
+
+
+@_apply.register
+def _(
+    event: e.StepFinished, plan: Plan, state: State, record: Record
+) -> State:
+    planned, before = plan.by_id[event.step], state.steps[event.step]
+    retry_at = _retry_at(planned, event, record, state)
+    after = StepState(
+        status="waiting" if retry_at is not None else event.outcome,
+        attempt=event.attempt,
+        started=before.started,
+        finished=record.at,
+        outputs=event.outputs,
+        error=event.error,
+        why=event.why,
+        retry_at=retry_at,
+        has_intent=before.has_intent,
+    )
+    state = replace(
+        state,
+        steps={**state.steps, event.step: after},
+        running=state.running - {event.step},
+        ready=tuple(name for name in state.ready if name != event.step),
+    )
+    if retry_at is not None:
+        return replace(state, ready=(*state.ready, event.step))
+    state = _settle(planned, state, record)
+    if event.outcome == "succeeded" and planned.measures_loss:
+        state = _weigh_loss(plan, event, state)
+    return state
+
+
+def _settle(planned: PlannedStep, state: State, record: Record) -> State:
+    """Counts a step that will not run again, and opens the way for those that need it."""
+    outcome = state.steps[planned.id].status
+    goes_on = outcome in {"succeeded", "skipped"} or planned.on_failure == "continue"
+    if not (goes_on or planned.is_message):
+        word: Literal["failed", "unknown"] = "unknown" if outcome == "unknown" else "failed"
+        why = f"step {planned.id} {'failed' if word == 'failed' else 'has an unknown outcome'}"
+        if planned.on_failure == "stop" and word == "failed":
+            return replace(state, stop=why)
+        return _pause(state, word, why)
+    unmet, newly = dict(state.unmet), []
+    for name in state.dependents[planned.id]:
+        unmet[name] -= 1
+        if unmet[name] == 0:
+            newly.append(name)
+    state = replace(state, unmet=unmet, ready=(*state.ready, *newly))
+    if planned.is_final:
+        return replace(state, open_final=state.open_final - 1)
+    if planned.is_message:
+        return replace(state, open_messages=state.open_messages - 1)
+    open_work = state.open_work - 1
+    return replace(
+        state, open_work=open_work, work_done=record.at if open_work == 0 else state.work_done
+    )
+
+
+def _pause(state: State, kind: Literal["failed", "unknown", "gate", "loss"], why: str) -> State:
+    return state if state.pause else replace(state, pause=Pause(kind=kind, why=why))
+
+
+def _weigh_loss(plan: Plan, event: e.StepFinished, state: State) -> State:
+    """The RPO gate: a bound that is unknown, or larger than allowed, lets nothing further start."""
+    measured = LossBound.model_validate(dict(event.outputs))
+    bound_s = None if measured.bound is None else measured.bound.total_seconds()
+    loss = Loss(
+        bound_s=bound_s,
+        safe_until=measured.safe_until.isoformat() if measured.safe_until else None,
+        source=measured.source,
+        step=event.step,
+    )
+    accepted_s = state.start.accepted_loss_s if state.start else None
+    allowed = loss_is_allowed(bound_s, plan.objectives.rpo_s, accepted_s)
+    why = loss_refusal(bound_s, plan.objectives.rpo_s, loss.source)
+    state = replace(state, loss=loss)
+    return state if allowed else _pause(state, "loss", why)
+
+
+def loss_is_allowed(bound_s: float | None, rpo_s: float, accepted_s: float | None) -> bool:
+    """
+    True when the bound is known and within the objective, or within what a person accepted.
+
+    ``accepted_s`` may be infinite: a person accepted a loss that nobody can bound.
+    """
+    if bound_s is None:
+        return accepted_s == float("inf")
+    return bound_s <= max(rpo_s, accepted_s or 0.0)
+
+
+def loss_refusal(bound_s: float | None, rpo_s: float, source: str) -> str:
+    """Says why the RPO gate refuses."""
+    size = "is unknown" if bound_s is None else f"is {bound_s:.1f}s"
+    return f"the bound on lost writes {size}, the objective is {rpo_s:g}s ({source})"
+
+
+def _retry_at(
+    planned: PlannedStep, event: e.StepFinished, record: Record, state: State
+) -> float | None:
+    """When to try again, in boot seconds; ``None``: not. Unknown outcomes are never retried."""
+    retry = planned.retry
+    is_named = event.error is not None and event.error in retry.on_errors
+    if event.outcome != "failed" or not is_named or event.attempt >= retry.attempts:
+        return None
+    longest_s = min(retry.max_backoff_s, retry.backoff_s * 2 ** (event.attempt - 1))
+    run = state.start.run_id if state.start else ""
+    # Full jitter without randomness in the core: the draw is a hash of who is asking.
+    draw = hashlib.sha256(f"{run}/{planned.id}/{event.attempt}".encode()).digest()[0] / 255
+    return record.at.boot_s + longest_s * draw
+
+
+@_apply.register
+def _(
+    event: e.GateOpened, _plan: Plan, state: State, record: Record
+) -> State:
+    gate = GateState(opened=record.at, expires_s=event.expires_s, quorum=event.quorum)
+    step = replace(state.steps[event.step], status="running", attempt=1, started=record.at)
+    return replace(
+        state,
+        gates={**state.gates, event.step: gate},
+        steps={**state.steps, event.step: step},
+        ready=tuple(name for name in state.ready if name != event.step),
+        running=state.running | {event.step},
+    )
+
+
+@_apply.register
+def _(
+    event: e.GateAnswered, plan: Plan, state: State, record: Record
+) -> State:
+    gate = state.gates[event.step]
+    if event.answer == "deny":
+        return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
+    # Set semantics: one person twice is one approval.
+    people = tuple(dict.fromkeys((*gate.approved_by, event.by)))
+    state = replace(
+        state, gates={**state.gates, event.step: replace(gate, approved_by=people)}
+    )
+    if len(people) < gate.quorum:
+        return state
+    done = replace(state.steps[event.step], status="succeeded", finished=record.at)
+    state = replace(
+        state,
+        steps={**state.steps, event.step: done},
+        running=state.running - {event.step},
+    )
+    return _settle(plan.by_id[event.step], state, record)
+
+
+@_apply.register
+def _(
+    event: e.GateExpired, _plan: Plan, state: State, _record: Record
+) -> State:
+    return _close_gate(event.step, state, "nobody answered the gate in time")
+
+
+def _close_gate(name: str, state: State, why: str) -> State:
+    step = replace(state.steps[name], status="waiting", why=why)
+    state = replace(
+        state,
+        steps={**state.steps, name: step},
+        gates={gate: value for gate, value in state.gates.items() if gate != name},
+        running=state.running - {name},
+        ready=(*state.ready, name),
+    )
+    return _pause(state, "gate", why)
+
+
+@_apply.register
+def _(
+    _event: e.InterruptRequested, _plan: Plan, state: State, _record: Record
+) -> State:
+    return replace(state, interrupted=True)
+
+
+@_apply.register
+def _(
+    _event: e.RunResumed, _plan: Plan, state: State, _record: Record
+) -> State:
+    return replace(state, interrupted=False, finished=None)
+
+
+@_apply.register
+def _(
+    event: e.ServiceRestored, _plan: Plan, state: State, _record: Record
+) -> State:
+    return replace(state, restored_s=event.rta_s)
+
+
+@_apply.register
+def _(
+    event: e.RunFinished, _plan: Plan, state: State, _record: Record
+) -> State:
+    return replace(state, finished=event)

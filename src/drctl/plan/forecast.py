@@ -1,0 +1,36 @@
+"""How long what is left would take, from estimates."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drctl.plan.graph import longest_chain
+from drctl.plan.model import Plan, PlannedStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a run is."""
+
+    settled: frozenset[str] = frozenset()
+    running_s: Mapping[str, float] | None = None
+    """Seconds that running steps have taken so far."""
+
+
+def left_s(step: PlannedStep, progress: Progress) -> float:
+    """Seconds this step is still expected to take: nothing when settled or overdue."""
+    if step.id in progress.settled:
+        return 0.0
+    return max(0.0, step.estimate_s - (progress.running_s or {}).get(step.id, 0.0))
+
+
+def forecast_s(plan: Plan, progress: Progress) -> float:
+    """Seconds from now until the incident clock is expected to stop."""
+    length_s, _chain = chain_left(plan, progress)
+    return length_s
+
+
+def chain_left(plan: Plan, progress: Progress) -> tuple[float, tuple[str, ...]]:
+    """The longest chain of what is left to the steps that prove service, and its steps."""
+    steps = [step for step in plan.steps if not step.is_final]
+    left = {step.id: left_s(step, progress) for step in steps}
+    return longest_chain(steps, left, plan.objectives.stops_after)
