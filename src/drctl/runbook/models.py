@@ -76,7 +76,7 @@ class Metadata(Part):
     owner: Text
     """Team that keeps it true."""
     scenario: Text | None = None
-    """What happened when this runbook is needed: ``region-outage``. ``drctl failover`` looks for it."""
+    """What happened when this is needed: ``region-outage``. ``drctl failover`` looks for it."""
     category: Annotated[StrictInt, Field(ge=1, le=3)] | None = None
     """1 minor (under 5 minutes), 2 major (5 to 30 minutes), 3 critical (over 30 minutes)."""
     links: tuple[Text, ...] = ()
@@ -89,7 +89,8 @@ class ClockSpec(Part):
     """Where the recovery clock starts, and what proves that service is back."""
 
     starts_at: Literal["incident", "declared", "run"] = "incident"
-    """``incident``: when the outage began; ``declared``: when a person said so; ``run``: at the start of the run."""
+    """``incident``: when the outage began; ``declared``: when a person said so; ``run``: when the
+    run did."""
     stops_after: Annotated[tuple[StepId, ...], Field(min_length=1)]
     """The clock stops when all of these steps have succeeded."""
 
@@ -181,7 +182,7 @@ class Step(Part):
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     """Params of the action, as written: ``${{ }}`` is still in it."""
     needs: tuple[StepId, ...] = ()
-    """Steps that must be over before this one starts. Without it: the step above. ``[]``: at once."""
+    """Steps that must be over before this one starts. Absent: the step above. ``[]``: at once."""
     when: Text | None = None
     """Expression; the step is skipped when it is false."""
     for_each: Any = None
@@ -203,7 +204,8 @@ class Step(Part):
     undo: Call | None = None
     """What takes the step back."""
     on_failure: Literal["pause", "stop", "continue"] = "pause"
-    """``pause`` asks a person, ``stop`` ends the run, ``continue`` goes on (reading and notifying steps only)."""
+    """``pause`` asks a person, ``stop`` ends the run, ``continue`` goes on (reading and notifying
+    steps only)."""
     show: tuple[Text, ...] = ()
     """Lines that an approver sees at a gate."""
     links: tuple[Text, ...] = ()
