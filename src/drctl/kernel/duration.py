@@ -29,7 +29,11 @@ def parse_duration(text: str) -> timedelta:
         hint = f'; write "{text}s" for seconds' if re.fullmatch(r"\d+(\.\d+)?", text) else ""
         message = f'"{text}" is not a duration: units are ms, s, m, h, d, as in "4m30s"{hint}'
         raise ValueError(message)
-    return timedelta(seconds=seconds)
+    try:
+        return timedelta(seconds=seconds)
+    except OverflowError:
+        message = f'"{text[:40]}…" is longer than a duration can be'
+        raise ValueError(message) from None
 
 
 def format_duration(length: timedelta | float) -> str:

@@ -1,0 +1,367 @@
+"""
+Reads a strict subset of YAML into a tree in which everything knows its line and column.
+
+Accepted is what means the same to every reader: mappings with text keys, lists and scalars, one document.
+Refused, each with its place: anchors, aliases, tags, merge keys and duplicate keys, because they make the
+text say something else than what is read; and the words ``yes``, ``no``, ``on``, ``off``, because YAML 1.1
+readers and editors take them for booleans while YAML 1.2 takes them for text. One problem does not hide the
+next: the reader drops the doubtful part, marks it as broken, and goes on.
+
+The input may be hostile. Only the parser's *events* are used: its composer recurses in C and ends the
+process at 200,000 open brackets. Size is checked before the first event, depth and count at each one.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from drctl.kernel.errors import Position, Problem
+from drctl.kernel.text import sanitize
+
+if TYPE_CHECKING:
+    import yaml
+
+MAX_BYTES = 1024 * 1024
+"""A runbook of 1,000 steps is about 300 kB."""
+MAX_DEPTH = 32
+"""The deepest place of a real runbook, ``steps.verify.with.data.host.x``, is 8."""
+MAX_NODES = 20_000
+MAX_DIGITS = 18
+"""Every integer of 18 digits fits into 64 bits, so nothing is rounded on the way to an expression."""
+
+Kind: TypeAlias = Literal["str", "int", "float", "bool", "null"]
+Path: TypeAlias = tuple[str | int, ...]
+
+_INT = re.compile(rf"[-+]?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})")
+_FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17})?(?:[eE][-+]?[0-9]{1,2})?")
+_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_NULL = {"", "~", "null", "Null", "NULL"}
+_DOUBTFUL = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
+_UNREADABLE = re.compile("[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+"""Control characters, lone surrogates, and the three odd line breaks that would shift every line number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScalarNode:
+    """A scalar as text, and what YAML 1.2 core says it is."""
+
+    text: str
+    kind: Kind
+    position: Position
+    raw: str = ""
+    """As it stands in the file, quotes included."""
+    is_broken: bool = False
+    """A problem about it has been told; what follows from it is noise."""
+
+    def place(self, offset: int, fragment: str = "") -> Position:
+        """
+        Finds where the character *offset* of the text stands in the file.
+
+        Exact when the text stands there unchanged; else where *fragment* does; else the scalar's start.
+        """
+        start = self.raw.find(self.text)
+        at = start + offset if start >= 0 else self.raw.find(fragment) if fragment else -1
+        if at < 0:
+            return self.position
+        before = self.raw[:at]
+        lines = before.count("\n")
+        column = len(before) - before.rfind("\n") if lines else self.position.column + at
+        return Position(self.position.file, self.position.line + lines, column)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MapNode:
+    """A mapping; ``keys`` has the place of each key."""
+
+    entries: dict[str, "Node"] = field(default_factory=dict)
+    keys: dict[str, Position] = field(default_factory=dict)
+    position: Position
+    is_broken: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListNode:
+    """A list."""
+
+    items: list["Node"] = field(default_factory=list)
+    position: Position
+    is_broken: bool = False
+
+
+Node: TypeAlias = ScalarNode | MapNode | ListNode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """What was read, as far as it could be."""
+
+    root: Node | None
+    """``None`` when the text is no YAML at all; *problems* then says why."""
+    problems: tuple[Problem, ...]
+
+
+def plain(node: Node) -> Any:
+    """Converts a tree to dicts, lists and scalars."""
+    match node:
+        case MapNode():
+            return {key: plain(value) for key, value in node.entries.items()}
+        case ListNode():
+            return [plain(item) for item in node.items]
+        case ScalarNode():
+            return _value(node)
+
+
+def at(node: Node, path: Path) -> Node:
+    """The node at *path*, or the last one on the way to it."""
+    for part in path:
+        child: Node | None = None
+        if isinstance(node, MapNode) and isinstance(part, str):
+            child = node.entries.get(part)
+        elif isinstance(node, ListNode) and isinstance(part, int) and 0 <= part < len(node.items):
+            child = node.items[part]
+        if child is None:
+            return node
+        node = child
+    return node
+
+
+def key_position(node: Node, path: Path) -> Position:
+    """Where the last key of *path* is written; for the item of a list, where the item starts."""
+    parent = at(node, path[:-1])
+    if path and isinstance(parent, MapNode) and path[-1] in parent.keys:
+        return parent.keys[str(path[-1])]
+    return at(node, path).position
+
+
+def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, ScalarNode]]:
+    """All scalars below *node* with their paths, in the order of the file."""
+    match node:
+        case MapNode():
+            for key, value in node.entries.items():
+                yield from scalars(value, (*path, key))
+        case ListNode():
+            for index, item in enumerate(node.items):
+                yield from scalars(item, (*path, index))
+        case ScalarNode():
+            yield path, node
+
+
+def read(text: str, *, file: str) -> Document:
+    """Reads *text*; never raises. *file* is only the name that positions carry."""
+    start = Position(file, 1, 1)
+    if len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        what = f"the file is larger than {MAX_BYTES // 1024} KiB"
+        return Document(root=None, problems=(Problem(code="DR1002", what=what, at=start),))
+    text = text.removeprefix("\ufeff")
+    if odd := _UNREADABLE.search(text):
+        line = text.count("\n", 0, odd.start()) + 1
+        column = odd.start() - text.rfind("\n", 0, odd.start())
+        what = f"the character U+{ord(odd[0]):04X} does not belong into a text file"
+        problem = Problem(code="DR1001", what=what, at=Position(file, line, column))
+        return Document(root=None, problems=(problem,))
+    return _Composer(text, file).compose()
+
+
+def _value(node: ScalarNode) -> str | int | float | bool | None:
+    match node.kind:
+        case "int":
+            return int(node.text)
+        case "float":
+            return float(node.text)
+        case "bool":
+            return _BOOL[node.text]
+        case "null":
+            return None
+        case "str":
+            return node.text
+
+
+def _kind(text: str) -> Kind:
+    if text in _NULL:
+        return "null"
+    if text in _BOOL:
+        return "bool"
+    if _INT.fullmatch(text):
+        return "int"
+    return "float" if _FLOAT.fullmatch(text) else "str"
+
+
+class _Stop(Exception):
+    """Nothing after this can be read; the problem is in the list."""
+
+
+@dataclass(slots=True)
+class _Open:
+    """A mapping or list whose end has not come."""
+
+    node: MapNode | ListNode
+    key: str | None = None
+    key_at: Position | None = None
+
+
+class _Composer:
+    """Turns events into nodes without recursion."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self._text = text
+        self._file = file
+        self._problems: list[Problem] = []
+        self._open: list[_Open] = []
+        self._root: Node | None = None
+        self._nodes = 0
+        self._documents = 0
+
+    def compose(self) -> Document:
+        import yaml
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        whole = True
+        try:
+            for event in yaml.parse(self._text, Loader=loader):
+                self._take(event)
+        except _Stop:
+            whole = False
+        except yaml.MarkedYAMLError as error:
+            whole = False
+            mark = error.problem_mark or error.context_mark
+            words = [error.problem, error.context]
+            self._report(
+                "DR1001",
+                "this is not YAML: " + ", ".join(sanitize(word) for word in words if word),
+                self._position(mark) if mark else Position(self._file, 1, 1),
+            )
+        except yaml.YAMLError as error:
+            whole = False
+            self._report(
+                "DR1001", f"this is not YAML: {sanitize(str(error))}", Position(self._file, 1, 1)
+            )
+        if whole and self._root is None:
+            self._report("DR1001", "the file is empty", Position(self._file, 1, 1))
+        return Document(root=self._root if whole else None, problems=tuple(self._problems))
+
+    def _take(self, event: "yaml.Event") -> None:
+        import yaml
+
+        match event:
+            case yaml.DocumentStartEvent():
+                self._documents += 1
+                if self._documents > 1:
+                    self._fail("DR1003", "a second document starts here; a file holds one", event)
+                if event.tags or event.version:
+                    self._report("DR1003", "directives are not accepted", self._at(event))
+            case yaml.AliasEvent():
+                what = f"the alias *{sanitize(event.anchor, limit=40)} is not accepted: write it out"
+                self._report("DR1003", what, self._at(event))
+                self._add(ScalarNode(text="", kind="null", position=self._at(event), is_broken=True))
+            case yaml.ScalarEvent():
+                self._add(self._scalar(event))
+            case yaml.MappingStartEvent():
+                self._push(event, MapNode(position=self._at(event), is_broken=self._marked(event)))
+            case yaml.SequenceStartEvent():
+                self._push(event, ListNode(position=self._at(event), is_broken=self._marked(event)))
+            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
+                self._add(self._open.pop().node, counted=True)
+            case _:
+                pass
+
+    def _scalar(self, event: "yaml.ScalarEvent") -> ScalarNode:
+        position, text = self._at(event), event.value
+        is_broken = self._marked(event)
+        is_plain = event.style in {None, ""}
+        is_value = not self._wants_key()
+        if is_plain and is_value and _DOUBTFUL.fullmatch(text):
+            truth = "true" if text.lower() in {"yes", "on"} else "false"
+            what = f'{text} is text to some readers of YAML and a boolean to others; write "{text}" or {truth}'
+            self._report("DR1005", what, position)
+            is_broken = True
+        return ScalarNode(
+            text=text,
+            kind=_kind(text) if is_plain else "str",
+            position=position,
+            raw=self._text[event.start_mark.index : event.end_mark.index],
+            is_broken=is_broken,
+        )
+
+    def _push(self, event: "yaml.NodeEvent", node: MapNode | ListNode) -> None:
+        if self._wants_key():
+            self._fail("DR1003", "a key must be text", event)
+        self._count(node.position)
+        if len(self._open) >= MAX_DEPTH:
+            self._fail("DR1002", f"nested deeper than {MAX_DEPTH}", event)
+        self._open.append(_Open(node))
+
+    def _add(self, node: Node, *, counted: bool = False) -> None:
+        if not counted:
+            self._count(node.position)
+        if not self._open:
+            self._root = node
+            return
+        parent = self._open[-1]
+        if isinstance(parent.node, ListNode):
+            parent.node.items.append(node)
+        elif parent.key_at is None:
+            self._key(parent, node)
+        else:
+            if parent.key is not None:
+                parent.node.entries[parent.key] = node
+                parent.node.keys[parent.key] = parent.key_at
+            parent.key, parent.key_at = None, None
+
+    def _key(self, parent: _Open, node: Node) -> None:
+        """Remembers the key; ``parent.key`` stays ``None`` when its value is to be dropped."""
+        parent.key_at = node.position
+        if not isinstance(node, ScalarNode):
+            return
+        assert isinstance(parent.node, MapNode)  # noqa: S101 (lists have no keys; for the type checker)
+        if node.text == "<<" and not node.raw.startswith(("'", '"')):
+            self._report("DR1003", "merge keys are not accepted: write it out", node.position)
+        elif node.kind != "str":
+            what = f"a key must be text; write '{sanitize(node.raw, limit=40)}' in quotes"
+            self._report("DR1003", what, node.position)
+        elif node.text in parent.node.keys:
+            first = parent.node.keys[node.text]
+            what = (
+                f'the key "{sanitize(node.text, limit=80)}" is written twice;'
+                f" the first is at line {first.line}, column {first.column}"
+            )
+            self._report("DR1004", what, node.position)
+        else:
+            parent.key = node.text
+
+    def _wants_key(self) -> bool:
+        return bool(
+            self._open
+            and isinstance(self._open[-1].node, MapNode)
+            and self._open[-1].key_at is None
+        )
+
+    def _marked(self, event: "yaml.NodeEvent") -> bool:
+        """Reports an anchor or a tag; what carries one is broken."""
+        position = self._at(event)
+        if event.anchor:
+            what = f"the anchor &{sanitize(event.anchor, limit=40)} is not accepted"
+            self._report("DR1003", what, position)
+        tag = getattr(event, "tag", None)
+        if tag:
+            self._report("DR1003", f"the tag {sanitize(tag, limit=80)} is not accepted", position)
+        return bool(event.anchor or tag)
+
+    def _count(self, position: Position) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._report("DR1002", f"more than {MAX_NODES:,} values", position)
+            raise _Stop
+
+    def _position(self, mark: Any) -> Position:
+        return Position(self._file, mark.line + 1, mark.column + 1)
+
+    def _at(self, event: "yaml.Event") -> Position:
+        return self._position(event.start_mark)
+
+    def _report(self, code: str, what: str, position: Position) -> None:
+        self._problems.append(Problem(code=code, what=what, at=position))
+
+    def _fail(self, code: str, what: str, event: "yaml.Event") -> None:
+        self._report(code, what, self._at(event))
+        raise _Stop
