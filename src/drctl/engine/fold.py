@@ -10,6 +10,9 @@ from drctl.engine import events as e
 from drctl.engine.state import GateState, Loss, Pause, Record, State, StepState
 from drctl.plan.model import Plan, PlannedStep
 
+ANY_LOSS_S = 1e12
+"""Stands for "any loss, known or not" in a consent: JSON has no infinity."""
+
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
@@ -153,10 +156,10 @@ def loss_is_allowed(bound_s: float | None, rpo_s: float, accepted_s: float | Non
     """
     True when the bound is known and within the objective, or within what a person accepted.
 
-    ``accepted_s`` may be infinite: a person accepted a loss that nobody can bound.
+    With ``accepted_s`` at `ANY_LOSS_S` a person accepted a loss that nobody can bound.
     """
     if bound_s is None:
-        return accepted_s == float("inf")
+        return accepted_s is not None and accepted_s >= ANY_LOSS_S
     return bound_s <= max(rpo_s, accepted_s or 0.0)
 
 

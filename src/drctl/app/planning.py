@@ -1,0 +1,100 @@
+"""Use case: from names to a plan."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from drctl.app.compose import Parts
+from drctl.app.runbooks import Loaded, find_runbook, load
+from drctl.config.environment import Environment, find_environment, load_environment
+from drctl.kernel.errors import InvalidError, Problem, RefusedError
+from drctl.plan.drift import drift
+from drctl.plan.make import Planner
+from drctl.plan.model import Plan
+from drctl.runbook import resolve_inputs
+
+
+async def plan_runbook(
+    parts: Parts, runbook: str, environment: str, given: Mapping[str, str], *, offline: bool = False
+) -> Plan:
+    """
+    Plans a runbook by name or path for an environment by name or path.
+
+    Raises:
+        InvalidError: Runbook, environment or inputs are wrong; all problems of the first that is.
+    """
+    env = load_environment(find_environment(environment))
+    loaded = load(find_runbook(runbook), parts.registry, env.targets)
+    return await plan_loaded(parts, loaded, env, given, offline=offline)
+
+
+async def plan_loaded(
+    parts: Parts,
+    loaded: Loaded,
+    environment: Environment,
+    given: Mapping[str, str],
+    *,
+    offline: bool = False,
+) -> Plan:
+    """Plans a runbook that was checked against this environment."""
+    inputs = resolve_inputs(loaded.runbook, given)
+    planner = _planner(parts)
+    draft = planner.draft(loaded.runbook, loaded.sha256, environment, inputs)
+    return draft if offline else await planner.look(draft)
+
+
+def _planner(parts: Parts) -> Planner:
+    return Planner(registry=parts.registry, clock=parts.clock, secrets=parts.secrets)
+
+
+def read_plan(path: Path) -> Plan:
+    """
+    Reads a saved plan.
+
+    Raises:
+        InvalidError: It is no plan, or not the one that was saved.
+    """
+    try:
+        plan = Plan.model_validate_json(path.read_bytes())
+    except (OSError, ValueError) as error:
+        why = str(error).splitlines()[0]
+        problem = Problem(code="DR1006", what=f"{path} is not a saved plan", why=why)
+        raise InvalidError((problem,)) from error
+    if plan.computed_digest() != plan.digest:
+        raise InvalidError(
+            (
+                Problem(
+                    code="DR1007",
+                    what=f"{path} was changed after it was saved: its digest does not match",
+                    do="plan again: drctl plan RUNBOOK -e ENV --out plan.json",
+                ),
+            )
+        )
+    return plan
+
+
+async def still_holds(parts: Parts, saved: Plan) -> Plan:
+    """
+    Looks again and compares with what the saved plan saw.
+
+    Returns:
+        The saved plan with the fresh measurement of the loss bound; everything else as approved.
+
+    Raises:
+        RefusedError: The world has changed since; each difference is a problem of its own.
+    """
+    fresh = await _planner(parts).look(saved)
+    differences = drift(saved, fresh)
+    if differences:
+        raise RefusedError(
+            tuple(
+                Problem(
+                    code="DR3201",
+                    what="the world is not the one this plan was made for",
+                    why=difference,
+                    now="nothing was changed",
+                    do="plan again: drctl plan RUNBOOK -e ENV --out plan.json",
+                )
+                for difference in differences
+            )
+        )
+    return saved.model_copy(update={"loss": fresh.loss}).sealed()

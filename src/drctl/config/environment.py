@@ -1,0 +1,253 @@
+"""The environment file: what the names in a runbook really are."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from drctl.actions.targets import (
+    AnyTarget,
+    AwsConnection,
+    KubernetesConnection,
+    Part,
+    Target,
+    Text,
+)
+from drctl.config.places import environment_folders, lab_root
+from drctl.kernel import yaml_text
+from drctl.kernel.duration import parse_duration
+from drctl.kernel.errors import InvalidError, Position, Problem
+from drctl.kernel.text import did_you_mean, sanitize
+
+
+class _Metadata(Part):
+    name: Text
+    title: str = ""
+
+
+class _Objectives(Part):
+    rto: str | None = None
+    rpo: str | None = None
+
+
+class _Shape(Part):
+    """The file without its connections and targets."""
+
+    apiVersion: Literal["drctl/v1"]  # noqa: N815 (the file's word)
+    kind: Literal["Environment"]
+    metadata: _Metadata
+    world: Literal["live", "lab"] = "live"
+    protected: bool = True
+    objectives: _Objectives = _Objectives()
+    resolvers: tuple[Text, ...] = ()
+    runbooks: dict[str, Text] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """A checked environment. Holds references to secrets, never values."""
+
+    name: str
+    title: str
+    file: Path
+    sha256: str
+    world: Literal["live", "lab"]
+    protected: bool
+    """A protected environment is never chosen by default, and asks for a typed confirmation."""
+    targets: Mapping[str, Target]
+    resolvers: tuple[str, ...] = ()
+    runbooks: Mapping[str, str] = field(default_factory=dict)
+    """Scenario to runbook name or path."""
+    rto_s: float | None = None
+    """Tighter or looser than the runbook's; ``None``: the runbook's own."""
+    rpo_s: float | None = None
+
+
+_CONNECTIONS: dict[str, type[Part]] = {"aws": AwsConnection, "kubernetes": KubernetesConnection}
+_TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
+
+
+def find_environment(name_or_path: str) -> Path:
+    """
+    Finds the file of an environment: a path, or a name looked up in the usual places.
+
+    Raises:
+        InvalidError: Nothing there; the problem lists where was looked and what there is.
+    """
+    path = Path(name_or_path)
+    if "/" in name_or_path or path.suffix in {".yaml", ".yml"}:
+        if path.is_file():
+            return path
+        raise _missing(f"there is no environment file {name_or_path}", None)
+    if name_or_path == "lab":
+        running = lab_root() / "environment.yaml"
+        if running.is_file():
+            return running
+        raise _missing("no lab is running", "drctl lab up")
+    found = [folder / f"{name_or_path}.yaml" for folder in environment_folders()]
+    for candidate in found:
+        if candidate.is_file():
+            return candidate
+    near = did_you_mean(name_or_path, environment_names())
+    looked = ", ".join(str(candidate) for candidate in found)
+    raise _missing(f'no environment is called "{name_or_path}"{near}', None, why=f"looked at {looked}")
+
+
+def environment_names() -> tuple[str, ...]:
+    """Names that `find_environment` would find."""
+    names = {path.stem for folder in environment_folders() for path in folder.glob("*.yaml")}
+    if (lab_root() / "environment.yaml").is_file():
+        names.add("lab")
+    return tuple(sorted(names))
+
+
+def load_environment(path: Path) -> Environment:
+    """
+    Reads and checks an environment file; asks nothing outside.
+
+    Raises:
+        InvalidError: All problems of the file, with positions.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise _missing(f"the environment {path} cannot be read", None, why=str(error)) from error
+    document = yaml_text.read(text, file=str(path))
+    problems = list(document.problems)
+    root = document.root
+    if not isinstance(root, yaml_text.MapNode):
+        raise InvalidError(tuple(problems) or (_problem("an environment is a mapping", None),))
+    plain = yaml_text.plain(root)
+    connections = _connections(plain.pop("connections", {}), root, problems)
+    targets = _targets(plain.pop("targets", {}), connections, root, problems)
+    shape = None
+    try:
+        shape = _Shape.model_validate(plain)
+        limits = {
+            name: parse_duration(value).total_seconds() if value else None
+            for name, value in shape.objectives.model_dump().items()
+        }
+    except ValidationError as error:
+        problems += _complaints(error, (), root)
+        limits = {}
+    except ValueError as error:
+        problems.append(_problem(str(error), yaml_text.key_position(root, ("objectives",))))
+        limits = {}
+    if problems or shape is None:
+        raise InvalidError(tuple(problems))
+    return Environment(
+        name=shape.metadata.name,
+        title=shape.metadata.title,
+        file=path,
+        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        world=shape.world,
+        protected=shape.protected,
+        targets=targets,
+        resolvers=shape.resolvers,
+        runbooks=shape.runbooks,
+        rto_s=limits.get("rto"),
+        rpo_s=limits.get("rpo"),
+    )
+
+
+def _connections(
+    raw: Any, root: yaml_text.Node, problems: list[Problem]
+) -> dict[str, tuple[str, Part]]:
+    made: dict[str, tuple[str, Part]] = {}
+    for name, value in (raw if isinstance(raw, dict) else {}).items():
+        path = ("connections", name)
+        kind = value.pop("type", None) if isinstance(value, dict) else None
+        if kind not in _CONNECTIONS:
+            known = " or ".join(_CONNECTIONS)
+            problems.append(
+                _problem(f"connection {name} needs a type: {known}", yaml_text.key_position(root, path))
+            )
+            continue
+        try:
+            made[name] = (kind, _CONNECTIONS[kind].model_validate(value))
+        except ValidationError as error:
+            problems += _complaints(error, path, root)
+    return made
+
+
+def _targets(
+    raw: Any,
+    connections: Mapping[str, tuple[str, Part]],
+    root: yaml_text.Node,
+    problems: list[Problem],
+) -> dict[str, Target]:
+    made: dict[str, Target] = {}
+    for name, value in (raw if isinstance(raw, dict) else {}).items():
+        path = ("targets", name)
+        known = len(problems)
+        resolved = _resolve(value, connections, path, root, problems)
+        if len(problems) > known:
+            continue
+        try:
+            target = _TARGET.validate_python(resolved)
+        except ValidationError as error:
+            problems += _complaints(error, path, root)
+            continue
+        family = name.split(".", 1)[0]
+        if family != target.family:
+            what = f'a {target.kind} is named "{target.family}.…", not "{name}"'
+            problems.append(_problem(what, yaml_text.key_position(root, path)))
+        made[name] = target
+    return made
+
+
+def _resolve(
+    value: Any,
+    connections: Mapping[str, tuple[str, Part]],
+    path: tuple[str, ...],
+    root: yaml_text.Node,
+    problems: list[Problem],
+) -> Any:
+    """Puts the connection where its name stands."""
+    if not isinstance(value, dict):
+        return value
+    resolved = {}
+    for key, item in value.items():
+        wanted = {"aws": "aws", "cluster": "kubernetes"}.get(key)
+        if wanted is None or not isinstance(item, str):
+            resolved[key] = _resolve(item, connections, (*path, key), root, problems)
+            continue
+        kind, connection = connections.get(item, ("", None))
+        if kind != wanted:
+            near = did_you_mean(item, [n for n, (k, _) in connections.items() if k == wanted])
+            what = f'"{item}" is no {wanted} connection of this file{near}'
+            problems.append(_problem(what, yaml_text.at(root, (*path, key)).position))
+        resolved[key] = connection
+    return resolved
+
+
+def _complaints(
+    error: ValidationError, path: tuple[str, ...], root: yaml_text.Node
+) -> list[Problem]:
+    found = []
+    for complaint in error.errors(include_url=False, include_input=False):
+        # The tag of a union is a step of pydantic's path, and none of the file's.
+        place = (*path, *(part for part in complaint["loc"] if "." not in str(part)))
+        at = yaml_text.key_position(root, place)
+        found.append(_problem(f"{'.'.join(str(p) for p in place)}: {complaint['msg']}", at))
+    return found
+
+
+def _problem(what: str, at: Position | None) -> Problem:
+    return Problem(code="DR5002", what=sanitize(what), at=at)
+
+
+def _missing(what: str, do: str | None, why: str | None = None) -> InvalidError:
+    return InvalidError(
+        (
+            Problem(
+                code="DR5001",
+                what=what,
+                why=why,
+                do=do or "name a file, or one of: drctl env list",
+            ),
+        )
+    )

@@ -1,0 +1,337 @@
+"""Makes a plan: resolves names, looks at the world without touching it, and prices the whole."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+
+from drctl import __version__
+from drctl.actions import errors as words
+from drctl.actions.contract import CannotTell, Change, Context, Effect, Nothing, Observation, Preview
+from drctl.actions.loss import LossBound
+from drctl.actions.registry import AnyAction, Registry
+from drctl.actions.targets import Target
+from drctl.config.environment import Environment
+from drctl.kernel.clock import Clock, Deadline
+from drctl.kernel.errors import DrctlError
+from drctl.kernel.secret import Secrets
+from drctl.kernel.text import sanitize
+from drctl.plan.forecast import Progress, left_s
+from drctl.plan.graph import longest_chain
+from drctl.plan.model import (
+    LossLook,
+    Objectives,
+    Plan,
+    PlannedCall,
+    PlannedGate,
+    PlannedPin,
+    PlannedStep,
+    Prediction,
+    Retry,
+    Symbol,
+)
+from drctl.runbook import Call, Runbook, Step
+from drctl.runbook.expressions import UNKNOWN, ExpressionError, has_expression, render
+
+LOOK_TIMEOUT = timedelta(seconds=8)
+"""How long a plan waits for one observation. A dead region must cost seconds, not its budget."""
+DEFAULT_TIMEOUT_S = 60.0
+_SYMBOLS: dict[Effect, Symbol] = {
+    Effect.READ: " ",
+    Effect.NOTIFY: "~",
+    Effect.CHANGE: "~",
+    Effect.TRAFFIC: ">",
+    Effect.FENCE: "~",
+    Effect.PROMOTE: "!",
+    Effect.DESTROY: "!",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planner:
+    """Plans one runbook for one environment."""
+
+    registry: Registry
+    clock: Clock
+    secrets: Secrets
+
+    def draft(
+        self,
+        runbook: Runbook,
+        sha256: str,
+        environment: Environment,
+        inputs: Mapping[str, Any],
+    ) -> Plan:
+        """The plan as far as it is known without looking at anything."""
+        steps = tuple(
+            self._step(runbook, step, is_final=is_final)
+            for group, is_final in ((runbook.steps, False), (runbook.finally_, True))
+            for step in group
+        )
+        objectives = Objectives(
+            rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
+            rpo_s=environment.rpo_s
+            if environment.rpo_s is not None
+            else runbook.objectives.rpo.total_seconds(),
+            starts_at=runbook.objectives.clock.starts_at,
+            stops_after=runbook.objectives.clock.stops_after,
+        )
+        work = [step for step in steps if not step.is_final]
+        left = {step.id: left_s(step, Progress()) for step in work}
+        forecast, chain = longest_chain(work, left, objectives.stops_after)
+        used = {call.target for step in steps for call in _calls(step) if call.target}
+        targets = {name: environment.targets[name] for name in sorted(used)}
+        return Plan(
+            drctl=__version__,
+            created_at=self.clock.now().wall.isoformat(timespec="seconds"),
+            runbook=runbook.metadata.name,
+            title=runbook.metadata.title,
+            scenario=runbook.metadata.scenario or "",
+            runbook_sha256=sha256,
+            environment=environment.name,
+            environment_sha256=environment.sha256,
+            world=environment.world,
+            protected=environment.protected,
+            resolvers=environment.resolvers,
+            inputs=dict(inputs),
+            objectives=objectives,
+            targets=targets,  # type: ignore[arg-type]  # every member of the union, by the loader
+            steps=steps,
+            gates={
+                name: PlannedGate(
+                    title=gate.title,
+                    approvers=gate.approvers,
+                    quorum=gate.quorum,
+                    expires_s=gate.expires_after.total_seconds(),
+                )
+                for name, gate in runbook.gates.items()
+            },
+            pins=self._pins(targets),
+            is_offline=True,
+            forecast_s=forecast,
+            critical_path=chain,
+        ).sealed()
+
+    def _step(self, runbook: Runbook, step: Step, *, is_final: bool) -> PlannedStep:
+        action = self.registry.get(step.uses) if step.uses else None
+        retry = step.retry
+        timeout = step.timeout.total_seconds() if step.timeout else DEFAULT_TIMEOUT_S
+        if step.gate:
+            timeout = runbook.gates[step.gate].expires_after.total_seconds()
+        return PlannedStep(
+            id=step.id,
+            title=step.label,
+            call=_call(runbook, step.uses, step.target, step.with_, step.timeout),
+            gate=step.gate,
+            effect=action.effect if action else Effect.READ,
+            measures_loss=action.measures_loss if action else False,
+            needs=step.needs,
+            when=step.when,
+            estimate_s=step.estimate.total_seconds() if step.estimate else 0.0,
+            timeout_s=timeout,
+            retry=Retry(
+                attempts=retry.attempts,
+                backoff_s=retry.backoff.total_seconds(),
+                max_backoff_s=(retry.max_backoff or retry.backoff * 8).total_seconds(),
+                on_errors=retry.on_errors,
+            )
+            if retry
+            else Retry(),
+            until=step.until,
+            every_s=step.every.total_seconds() if step.every else 1.0,
+            verify=tuple(_of(runbook, check) for check in step.verify),
+            undo=_of(runbook, step.undo) if step.undo else None,
+            on_failure=step.on_failure,
+            show=step.show,
+            is_final=is_final,
+            at=str(step.position),
+        )
+
+    def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
+        found: dict[tuple[str, str], PlannedPin] = {}
+        for name, target in targets.items():
+            for pin in self.registry.pins:
+                identity = pin.identity(target)
+                if identity is None:
+                    continue
+                key = (identity.name, identity.subject)
+                before = found[key].targets if key in found else ()
+                found[key] = PlannedPin(
+                    name=identity.name,
+                    subject=identity.subject,
+                    targets=(*before, name),
+                    expected=identity.expected,
+                    found=None,
+                )
+        return tuple(found.values())
+
+    async def look(self, plan: Plan) -> Plan:
+        """
+        Asks every action to observe and preview, and every pin who is there, all at once. Changes nothing.
+
+        What does not answer is ``?``, never an error: a plan must be possible while a region is dead.
+        """
+        known = {f"inputs.{name}": value for name, value in plan.inputs.items()}
+        known |= {"env.name": plan.environment}
+        looks = asyncio.gather(*(self._predict(plan, step, known) for step in plan.steps))
+        pins = asyncio.gather(*(self._read_pin(plan, pin) for pin in plan.pins))
+        loss = self._measure(plan, known)
+        predictions, found, measured = await asyncio.gather(looks, pins, loss)
+        steps = tuple(
+            step.model_copy(update={"prediction": prediction, "planes": planes})
+            for step, (prediction, planes) in zip(plan.steps, predictions, strict=True)
+        )
+        return plan.model_copy(
+            update={"steps": steps, "pins": tuple(found), "loss": measured, "is_offline": False}
+        ).sealed()
+
+    async def _predict(
+        self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
+    ) -> tuple[Prediction, tuple[str, ...]]:
+        action, target, params, why = self._prepared(plan, step.call, known)
+        if step.call is None:
+            return Prediction(symbol=" ", why="a person says go"), ()
+        if action is None:
+            return Prediction(symbol="?", why=why), ()
+        planes = action.planes(target)
+        try:
+            observation = await asyncio.wait_for(
+                action.observe(self._context(plan), target, params), LOOK_TIMEOUT.total_seconds() + 1
+            )
+        except (words.ActionError, DrctlError, TimeoutError) as error:
+            reason = sanitize(str(error) or "no answer", limit=200)
+            symbol: Symbol = "!" if action.effect.is_irreversible else "?"
+            return Prediction(symbol=symbol, why=reason), planes
+        preview = action.preview(observation, target, params)
+        return _prediction(action, observation, preview, why), planes
+
+    def _prepared(
+        self, plan: Plan, call: PlannedCall | None, known: Mapping[str, Any]
+    ) -> tuple[AnyAction | None, Target, Any, str]:
+        """The action, its target and its params, or ``None`` for params known only in the run."""
+        if call is None:
+            return None, Target(), None, ""
+        action = self.registry.get(call.uses)
+        target = plan.targets[call.target] if call.target else Target()
+        if action is None:
+            return None, target, None, f"{call.uses} is not installed"
+        raw: Any = call.with_
+        if has_expression(raw):
+            try:
+                raw = render(raw, known)
+            except ExpressionError:
+                raw = UNKNOWN
+        if raw is UNKNOWN:
+            return action, target, None, "some values are known only during the run"
+        try:
+            return action, target, action.params.model_validate(raw), ""
+        except ValidationError as error:
+            return None, target, None, sanitize(str(error.errors()[0]["msg"]))
+
+    async def _read_pin(self, plan: Plan, pin: PlannedPin) -> PlannedPin:
+        target = plan.targets[pin.targets[0]]
+        for reader in self.registry.pins:
+            identity = reader.identity(target)
+            if identity is None or (identity.name, identity.subject) != (pin.name, pin.subject):
+                continue
+            try:
+                found = await asyncio.wait_for(
+                    reader.read(self._context(plan), target), LOOK_TIMEOUT.total_seconds() + 1
+                )
+            except (words.ActionError, DrctlError, TimeoutError):
+                return pin
+            return pin.model_copy(update={"found": found})
+        return pin
+
+    async def _measure(self, plan: Plan, known: Mapping[str, Any]) -> LossLook | None:
+        """The first measuring step that depends on nothing that happens in the run."""
+        for step in plan.steps:
+            action, target, params, _why = self._prepared(plan, step.call, known)
+            is_look = action is not None and action.effect is Effect.READ and step.measures_loss
+            if action is None or params is None or not is_look:
+                continue
+            try:
+                bound = await asyncio.wait_for(
+                    action.perform(self._context(plan), target, params),
+                    LOOK_TIMEOUT.total_seconds() + 1,
+                )
+            except (words.ActionError, DrctlError, TimeoutError) as error:
+                why = sanitize(str(error) or "no answer", limit=200)
+                return LossLook(step=step.id, bound_s=None, source=why)
+            return _loss(step.id, LossBound.model_validate(bound.model_dump()))
+        return None
+
+    def _context(self, plan: Plan) -> Context:
+        return Context(
+            clock=self.clock,
+            deadline=Deadline.after(self.clock, LOOK_TIMEOUT),
+            secrets=self.secrets,
+            resolvers=plan.resolvers,
+        )
+
+
+def _loss(step: str, measured: LossBound) -> LossLook:
+    seen, safe = measured.primary_last_seen, measured.safe_until
+    return LossLook(
+        step=step,
+        bound_s=measured.bound.total_seconds() if measured.bound is not None else None,
+        source=measured.source,
+        safe_until=safe.isoformat() if safe else None,
+        primary_last_seen=seen.isoformat() if seen else None,
+    )
+
+
+def _prediction(
+    action: AnyAction, observation: Observation, preview: Preview, why: str
+) -> Prediction:
+    symbol = _SYMBOLS[action.effect]
+    before = after = ""
+    match preview:
+        case Change(before=before, after=after, creates=creates):
+            symbol = "+" if creates and symbol == "~" else symbol
+        case Nothing(why=reason):
+            symbol, why = " ", why or reason
+        case CannotTell(why=reason):
+            symbol = symbol if action.effect.is_irreversible else "?"
+            why = why or reason
+    return Prediction(
+        symbol=symbol,
+        before=sanitize(before, limit=200),
+        after=sanitize(after, limit=200),
+        why=sanitize(why, limit=200),
+        facts=observation.facts,
+        readings=observation.readings,
+    )
+
+
+def _calls(step: PlannedStep) -> tuple[PlannedCall, ...]:
+    own = (step.call,) if step.call else ()
+    undo = (step.undo,) if step.undo else ()
+    return (*own, *step.verify, *undo)
+
+
+def _call(
+    runbook: Runbook,
+    uses: str | None,
+    alias: str | None,
+    with_: Mapping[str, Any],
+    timeout: timedelta | None,
+) -> PlannedCall | None:
+    if uses is None:
+        return None
+    return PlannedCall(
+        uses=uses,
+        target=runbook.targets[alias] if alias else None,
+        with_=dict(with_),
+        timeout_s=timeout.total_seconds() if timeout else None,
+    )
+
+
+def _of(runbook: Runbook, call: Call) -> PlannedCall:
+    made = _call(runbook, call.uses, call.target, call.with_, call.timeout)
+    if made is None:
+        raise AssertionError("unreachable")
+    return made
