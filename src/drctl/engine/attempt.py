@@ -9,7 +9,9 @@ from drctl.engine.effects import Effects, Ending
 from drctl.engine.values import values
 from drctl.kernel.clock import Deadline
 from drctl.plan.model import PlannedCall, PlannedStep
-from drctl.runbook.expressions import UNKNOWN, ExpressionError, evaluate, has_expression, render
+from drctl.plan.terms import fill, has_marks, test
+from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.values import UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +48,10 @@ class Attempt:
         self, raw: Mapping[str, Any], own: Mapping[str, Any] | None = None
     ) -> Mapping[str, Any] | str:
         """Fills in expressions; a text instead says why that is not possible."""
-        if not has_expression(raw):
+        if not has_marks(raw):
             return raw
         try:
-            resolved = render(raw, self._values(str(raw), own))
+            resolved = fill(self.effects.plan, self.step.id, raw, self._values(str(raw), own))
         except ExpressionError as error:
             return str(error)
         if resolved is UNKNOWN:
@@ -77,7 +79,8 @@ class Attempt:
             seen = ending.why or "it answered"
             if ending.outcome == "succeeded":
                 try:
-                    verdict = evaluate(until, self._values(until, ending.outputs))
+                    known = self._values(until, ending.outputs)
+                    verdict = test(self.effects.plan, self.step.id, until, known)
                 except ExpressionError as error:
                     return _unresolved(f"until: {error}")
                 if verdict is True:

@@ -15,7 +15,9 @@ from drctl.engine.state import State
 from drctl.engine.values import values
 from drctl.kernel.clock import Instant, length_between
 from drctl.plan.model import Plan, PlannedStep
-from drctl.runbook.expressions import UNKNOWN, ExpressionError, evaluate
+from drctl.plan.terms import test
+from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.values import UNKNOWN
 
 NOTIFY_GRACE_S = 3.0
 """How long a finished recovery waits for messages under way: longer than a healthy answer of Slack or
@@ -66,7 +68,7 @@ def _at_work(state: State) -> frozenset[str]:
 def _begin(plan: Plan, step: PlannedStep, state: State, now: Instant) -> c.Command:
     if step.when is not None:
         try:
-            verdict = evaluate(step.when, values(plan, state, now))
+            verdict = test(plan, step.id, step.when, values(plan, state, now, text=step.when))
         except ExpressionError as error:
             return c.Refuse(step=step.id, why=f"when: {error}")
         if verdict is UNKNOWN:

@@ -17,7 +17,8 @@ from drctl.kernel.clock import Clock
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan
-from drctl.runbook.expressions import UNKNOWN, ExpressionError, render
+from drctl.plan.terms import sentence
+from drctl.runbook.expressions import ExpressionError
 
 INBOX_EVERY_S = 0.1
 """How often people's answers are looked for while a gate is open: below what a person notices."""
@@ -153,10 +154,9 @@ class Driver:
         shown = []
         for line in planned.show:
             try:
-                value = render(line, known)
+                shown.append(sanitize(sentence(self._plan, step, line, known)))
             except ExpressionError as error:
-                value = f"{line} ({error})"
-            shown.append(f"{line} (unknown)" if value is UNKNOWN else sanitize(str(value)))
+                shown.append(sanitize(f"{line} ({error})"))
         self._record(
             e.GateOpened(
                 step=step,

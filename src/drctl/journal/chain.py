@@ -41,8 +41,15 @@ class Chain:
 
 def encode(record: Record, prev: str) -> tuple[bytes, str]:
     """Makes the line (with its newline) and its hash."""
+    body = {**as_body(record), "prev": prev}
+    own = digest(body)
+    return canonical({**body, "hash": own}) + b"\n", own
+
+
+def as_body(record: Record) -> dict[str, Any]:
+    """The event as the journal has it, without the chain's own fields."""
     at = record.at
-    body: dict[str, Any] = {
+    return {
         **asdict(record.event),
         "seq": record.seq,
         "type": record.event.type,
@@ -51,10 +58,7 @@ def encode(record: Record, prev: str) -> tuple[bytes, str]:
             "boot_s": round(at.boot_s, 6),
             "boot_id": at.boot_id,
         },
-        "prev": prev,
     }
-    own = digest(body)
-    return canonical({**body, "hash": own}) + b"\n", own
 
 
 def decode(data: bytes, *, name: str) -> Chain:

@@ -34,7 +34,9 @@ from drctl.plan.model import (
     Symbol,
 )
 from drctl.runbook import Call, Runbook, Step
-from drctl.runbook.expressions import UNKNOWN, ExpressionError, has_expression, render
+from drctl.plan.terms import fill, has_marks
+from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.values import UNKNOWN
 
 LOOK_TIMEOUT = timedelta(seconds=8)
 """How long a plan waits for one observation. A dead region must cost seconds, not its budget."""
@@ -191,7 +193,7 @@ class Planner:
     async def _predict(
         self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
     ) -> tuple[Prediction, tuple[str, ...]]:
-        action, target, params, why = self._prepared(plan, step.call, known)
+        action, target, params, why = self._prepared(plan, step, known)
         if step.call is None:
             return Prediction(symbol=" ", why="a person says go"), ()
         if action is None:
@@ -209,9 +211,10 @@ class Planner:
         return _prediction(action, observation, preview, why), planes
 
     def _prepared(
-        self, plan: Plan, call: PlannedCall | None, known: Mapping[str, Any]
+        self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
     ) -> tuple[AnyAction | None, Target, Any, str]:
         """The action, its target and its params, or ``None`` for params known only in the run."""
+        call = step.call
         if call is None:
             return None, Target(), None, ""
         action = self.registry.get(call.uses)
@@ -219,9 +222,9 @@ class Planner:
         if action is None:
             return None, target, None, f"{call.uses} is not installed"
         raw: Any = call.with_
-        if has_expression(raw):
+        if has_marks(raw):
             try:
-                raw = render(raw, known)
+                raw = fill(plan, step.id, raw, known)
             except ExpressionError:
                 raw = UNKNOWN
         if raw is UNKNOWN:
@@ -249,7 +252,7 @@ class Planner:
     async def _measure(self, plan: Plan, known: Mapping[str, Any]) -> LossLook | None:
         """The first measuring step that depends on nothing that happens in the run."""
         for step in plan.steps:
-            action, target, params, _why = self._prepared(plan, step.call, known)
+            action, target, params, _why = self._prepared(plan, step, known)
             is_look = action is not None and action.effect is Effect.READ and step.measures_loss
             if action is None or params is None or not is_look:
                 continue

@@ -140,6 +140,8 @@ class Plan(_Frozen):
     protected: bool
     resolvers: tuple[str, ...] = ()
     inputs: Mapping[str, Any]
+    types: Mapping[str, str] = Field(default_factory=dict)
+    """Every name an expression may use, with its CEL type."""
     objectives: Objectives
     targets: Mapping[str, Annotated[AnyTarget, Field()]]
     steps: tuple[PlannedStep, ...]

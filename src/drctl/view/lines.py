@@ -1,0 +1,120 @@
+"""One line per event, for logs and for terminals that cannot redraw."""
+
+from collections.abc import Callable
+
+from drctl.engine import events as e
+from drctl.engine.state import Record, State
+from drctl.journal.folder import Folder
+from drctl.kernel.clock import Clock, length_between
+from drctl.kernel.duration import format_duration
+from drctl.plan.model import Plan
+from drctl.view.pace import pace
+
+HEARTBEAT_S = 10.0
+
+
+class Lines:
+    """Writes through *write*, one finished line a call."""
+
+    def __init__(self, write: Callable[[str], None], clock: Clock) -> None:
+        self._write, self._clock = write, clock
+        self._plan: Plan | None = None
+        self._last = clock.now()
+        self._run = ""
+
+    def opened(self, plan: Plan, folder: Folder) -> None:
+        """Says which run this is and where its record is."""
+        self._plan, self._run = plan, folder.run_id
+        self._write(f"run {folder.run_id}: {plan.title} ({folder.path})")
+
+    def seen(self, record: Record, state: State) -> None:
+        """Writes the event, when a person needs to know it."""
+        text = describe(record.event, self._run)
+        if text is None:
+            return
+        self._last = record.at
+        elapsed = format_duration(state.elapsed(record.at).seconds)
+        for number, line in enumerate(text.split("\n")):
+            lead = f"{record.at.wall:%H:%M:%S}Z +{elapsed:<7}" if number == 0 else " " * 18
+            self._write(f"{lead} {line}")
+
+    def said(self, step: str, text: str) -> None:
+        """Writes progress inside a step."""
+        self._last = self._clock.now()
+        self._write(f"{' ' * 18} {step}: {text}")
+
+    def tick(self, state: State) -> None:
+        """Writes a heartbeat when nothing was written for a while."""
+        now = self._clock.now()
+        if self._plan is None or length_between(self._last, now).seconds < HEARTBEAT_S:
+            return
+        self._last = now
+        running = ", ".join(sorted(state.running)) or "nothing"
+        elapsed = format_duration(state.elapsed(now).seconds)
+        self._write(
+            f"{now.wall:%H:%M:%S}Z +{elapsed:<7} running: {running}; {pace(self._plan, state, now)}"
+        )
+
+    def closed(self) -> None:
+        """Nothing to tidy."""
+
+
+def describe(event: e.Event, run: str) -> str | None:
+    """One event in words; ``None`` for events that only the journal needs."""
+    match event:
+        case e.RunStarted():
+            return (
+                f"started by {event.operator}; incident clock from {event.clock_source}, "
+                f"{format_duration(event.elapsed_before_s)} gone"
+            )
+        case e.RunResumed():
+            return f"resumed by {event.operator} on {event.host}"
+        case e.PinChecked(verdict="match"):
+            return None
+        case e.PinChecked():
+            return f"pin {event.name} of {event.subject}: {event.verdict}"
+        case e.StepStarted():
+            again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
+            return f"{event.step} started{again}"
+        case e.EffectIntended():
+            return None
+        case e.StepFinished():
+            return _finished(event)
+        case e.GateOpened():
+            shown = "".join(f"\n  {line}" for line in event.show)
+            wait = format_duration(event.expires_s)
+            return (
+                f"GATE {event.step}: {event.title} (expires in {wait}){shown}"
+                f"\n  drctl approve {run} {event.step}   or   drctl deny {run} {event.step}"
+            )
+        case e.GateAnswered():
+            reason = f": {event.reason}" if event.reason else ""
+            return f"gate {event.step}: {event.answer} by {event.by} ({event.via}){reason}"
+        case e.GateExpired():
+            return f"gate {event.step}: nobody answered in time"
+        case e.InterruptRequested():
+            return f"{event.signal}: nothing new starts, what runs finishes; again to stop waiting"
+        case e.ServiceRestored():
+            sure = "" if event.is_certain else " (uncertain: the machine was rebooted)"
+            return f"SERVICE RESTORED after {format_duration(event.rta_s)}{sure}"
+        case e.RunFinished():
+            return f"run {event.result}: {event.why}"
+
+
+def _finished(event: e.StepFinished) -> str:
+    match event.outcome:
+        case "succeeded":
+            return f"{event.step} succeeded{_outputs(event)}"
+        case "skipped":
+            return f"{event.step} skipped: {event.why}"
+        case "failed" | "unknown":
+            return f"{event.step} {event.outcome.upper()} ({event.error}): {event.why}"
+
+
+def _outputs(event: e.StepFinished) -> str:
+    shown = [
+        f"{name}={value}"
+        for name, value in event.outputs.items()
+        if isinstance(value, str | int | float) and value != "" and len(str(value)) < 60  # noqa: PLR2004 (half a terminal line)
+    ]
+    return f"  {', '.join(shown[:4])}" if shown else ""

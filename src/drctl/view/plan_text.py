@@ -1,0 +1,130 @@
+"""A plan for people: what would happen, in waves, and whether it fits."""
+
+from typing import TYPE_CHECKING
+
+from drctl.kernel.duration import format_duration
+from drctl.plan.graph import waves
+from drctl.plan.model import Plan, PlannedStep
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_STYLES = {"+": "green", "~": "yellow", "!": "bold red", ">": "bold cyan", "?": "magenta"}
+LEGEND = "+ create  ~ change  ! no way back  > moves traffic  ? cannot tell  - skipped"
+
+
+def show_plan(plan: Plan, console: "Console") -> None:
+    """Prints the whole plan; nothing is cut, long lines wrap."""
+    from rich.text import Text
+
+    console.print(Text(f"Plan: {plan.title}", style="bold"))
+    console.print(Text(f"  runbook {plan.runbook}, environment {plan.environment} ({plan.world})"))
+    if plan.inputs:
+        given = ", ".join(f"{name}={value}" for name, value in plan.inputs.items())
+        console.print(Text(f"  inputs  {given}"))
+    _show_pins(plan, console)
+    critical = set(plan.critical_path)
+    groups = waves(plan.steps)
+    number = 0
+    for group in groups:
+        work = [plan.by_id[name] for name in group if not plan.by_id[name].is_final]
+        if not work:
+            continue
+        number += 1
+        console.print(Text(f"\nwave {number}", style="bold"))
+        for step in work:
+            _show_step(plan, step, console, is_critical=step.id in critical)
+    final = [step for step in plan.steps if step.is_final]
+    if final:
+        console.print(Text("\nfinally", style="bold"))
+        for step in final:
+            _show_step(plan, step, console, is_critical=False)
+    console.print()
+    console.print(Text(f"  {LEGEND}", style="dim"))
+    console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
+    _show_loss(plan, console)
+    _show_forecast(plan, console)
+
+
+def _show_pins(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    for pin in plan.pins:
+        if pin.found == pin.expected:
+            mark, style = f"= {pin.expected}", "green"
+        elif pin.found is None:
+            silent = "not looked at" if plan.is_offline else "DID NOT ANSWER"
+            mark, style = f"must be {pin.expected}: {silent}", "magenta"
+        else:
+            mark, style = f"must be {pin.expected}, IS {pin.found}", "bold red"
+        console.print(Text(f"  pin     {pin.name} of {pin.subject} ").append(mark, style=style))
+
+
+def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical: bool) -> None:
+    from rich.text import Text
+
+    prediction = step.prediction
+    line = Text("  ")
+    line.append(f"{prediction.symbol} ", style=_STYLES.get(prediction.symbol, ""))
+    line.append("* " if is_critical else "  ", style="bold")
+    line.append(step.id, style="bold")
+    if step.call is not None:
+        line.append(f"  {step.call.uses}", style="dim")
+    if step.estimate_s:
+        line.append(f"  ~{format_duration(step.estimate_s)}")
+    console.print(line)
+    for detail in _details(plan, step):
+        console.print(detail)
+
+
+def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
+    from rich.text import Text
+
+    prediction, found = step.prediction, []
+    if step.call is not None and step.call.target:
+        found.append(f"{step.call.target} = {plan.targets[step.call.target].label}")
+    if step.gate is not None:
+        gate = plan.gates[step.gate]
+        people = f"{gate.quorum} of {', '.join(gate.approvers) or 'anyone'}"
+        found.append(f"gate: {gate.title}; {people}; expires after {format_duration(gate.expires_s)}")
+    if prediction.before or prediction.after:
+        found.append(f"{prediction.before} -> {prediction.after}")
+    if prediction.why:
+        found.append(prediction.why)
+    if step.when:
+        found.append(f"only when {step.when}")
+    if any(plane.startswith("control-plane:us-east-1") for plane in step.planes):
+        found.append("needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1")
+    return [Text(f"        {line}", style="dim") for line in found]
+
+
+def _show_loss(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    if plan.loss is None:
+        return
+    rpo = format_duration(plan.objectives.rpo_s)
+    if plan.loss.bound_s is None:
+        text, style = f"unknown ({plan.loss.source})", "bold red"
+    else:
+        within = plan.loss.bound_s <= plan.objectives.rpo_s
+        style = "green" if within else "bold red"
+        text = f"at most {format_duration(plan.loss.bound_s)} of writes ({plan.loss.source})"
+    console.print(Text("  data loss if we go now: ").append(text, style=style).append(f", RPO {rpo}"))
+
+
+def _show_forecast(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    spare = plan.objectives.rto_s - plan.forecast_s
+    verdict = (
+        Text(f"fits, {format_duration(spare)} to spare", style="bold green")
+        if spare >= 0
+        else Text(f"MISSES by {format_duration(-spare)}", style="bold red")
+    )
+    forecast = format_duration(plan.forecast_s)
+    rto = format_duration(plan.objectives.rto_s)
+    console.print(Text(f"  forecast {forecast} of RTO {rto}: ").append_text(verdict))
+    if plan.is_offline:
+        console.print(Text("  planned offline: nothing was looked at", style="magenta"))
