@@ -83,9 +83,7 @@ def _read(path: Path) -> bytes:
         raise InvalidError((problem,)) from error
 
 
-def for_scenario(
-    scenario: str, environment: Environment, registry: Registry
-) -> tuple[Loaded, str]:
+def for_scenario(scenario: str, environment: Environment, registry: Registry) -> tuple[Loaded, str]:
     """
     Chooses the runbook for what happened: the environment's choice, else the only one that says it is for it.
 

@@ -93,7 +93,11 @@ def _identities(plan: Plan) -> list[Problem]:
             Problem(
                 code="DR5201" if is_other else "DR5202",
                 what=f"{pin.name} of {pin.subject} "
-                + (f"is {pin.found}, the environment says {pin.expected}" if is_other else "does not answer"),
+                + (
+                    f"is {pin.found}, the environment says {pin.expected}"
+                    if is_other
+                    else "does not answer"
+                ),
                 at=f"target {', '.join(pin.targets)}",
                 now="nothing was changed",
                 do="this is another place than the environment means: check its file"

@@ -1,6 +1,53 @@
-"""The command line's door."""
+"""The command line's door: every command, and nothing heavy."""
+
+from typing import Annotated
+
+import typer
+
+from drctl.cli import failover, gates, lab, plan, reference, run, runs, validate
+
+app = typer.Typer(
+    name="drctl",
+    help="Disaster recovery as declarative runbooks: plan it, run it, prove it.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from drctl import __version__
+
+        typer.echo(f"drctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+app.add_typer(failover.app, name="failover")
+app.command("validate")(validate.validate)
+app.command("plan")(plan.plan)
+app.command("run")(run.run)
+app.command("approve")(gates.approve)
+app.command("deny")(gates.deny)
+app.add_typer(runs.app, name="runs")
+app.add_typer(lab.app, name="lab")
+app.add_typer(reference.runbook_app, name="runbook")
+app.add_typer(reference.action_app, name="action")
+app.add_typer(reference.env_app, name="env")
+app.command("explain")(reference.explain)
+app.command("version")(reference.version)
 
 
 def main() -> None:
     """Starts drctl."""
-    raise SystemExit(2)
+    app()

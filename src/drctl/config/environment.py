@@ -93,7 +93,9 @@ def find_environment(name_or_path: str) -> Path:
             return candidate
     near = did_you_mean(name_or_path, environment_names())
     looked = ", ".join(str(candidate) for candidate in found)
-    raise _missing(f'no environment is called "{name_or_path}"{near}', None, why=f"looked at {looked}")
+    raise _missing(
+        f'no environment is called "{name_or_path}"{near}', None, why=f"looked at {looked}"
+    )
 
 
 def environment_names() -> tuple[str, ...]:
@@ -163,7 +165,9 @@ def _connections(
         if kind not in _CONNECTIONS:
             known = " or ".join(_CONNECTIONS)
             problems.append(
-                _problem(f"connection {name} needs a type: {known}", yaml_text.key_position(root, path))
+                _problem(
+                    f"connection {name} needs a type: {known}", yaml_text.key_position(root, path)
+                )
             )
             continue
         try:

@@ -61,9 +61,7 @@ class Attempt:
     def _values(self, text: str, own: Mapping[str, Any] | None) -> dict[str, Any]:
         effects = self.effects
         known = values(effects.plan, effects.state(), effects.clock.now(), text=text)
-        known |= {
-            f"outputs.{name}": value for name, value in (own or {}).items() if value is not None
-        }
+        known["outputs"] = own or {}
         return known
 
     async def _poll(
@@ -103,9 +101,7 @@ class Attempt:
         verdict = await self.effects.call(self.step, check, params, deadline)
         if verdict.outcome == "succeeded":
             return ending
-        return replace(
-            ending, outcome="failed", error="verify", why=f"{check.uses}: {verdict.why}"
-        )
+        return replace(ending, outcome="failed", error="verify", why=f"{check.uses}: {verdict.why}")
 
 
 def _unresolved(why: str) -> Ending:
@@ -114,5 +110,3 @@ def _unresolved(why: str) -> Ending:
 
 def _brief(outputs: Mapping[str, Any]) -> str:
     return ", ".join(f"{name}={value}" for name, value in outputs.items() if name != "body")[:300]
-
-

@@ -103,9 +103,7 @@ def _restored(plan: Plan, state: State) -> c.Restored | None:
     return c.Restored(rta_s=latest.seconds, is_certain=all(m.is_certain for m in moments))
 
 
-def _ending(
-    plan: Plan, state: State, now: Instant, *, is_waiting: bool
-) -> Iterator[c.Command]:
+def _ending(plan: Plan, state: State, now: Instant, *, is_waiting: bool) -> Iterator[c.Command]:
     at_work = _at_work(state)
     messages = sorted(name for name in at_work if plan.by_id[name].is_message)
     if len(at_work) > len(messages):

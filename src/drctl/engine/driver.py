@@ -106,9 +106,7 @@ class Driver:
                 task.add_done_callback(lambda _task: self._woken.set())
             case c.Skip(step=step, why=why):
                 attempt = self._state.steps[step].attempt
-                self._record(
-                    e.StepFinished(step=step, attempt=attempt, outcome="skipped", why=why)
-                )
+                self._record(e.StepFinished(step=step, attempt=attempt, outcome="skipped", why=why))
             case c.Refuse(step=step, why=why):
                 self._record(
                     e.StepFinished(

@@ -209,7 +209,9 @@ class Effects:
                 )
             )
             if verdict == "mismatch":
-                return _failed("pin", f"{pin.name} of {pin.subject} is {found}, must be {pin.expected}")
+                return _failed(
+                    "pin", f"{pin.name} of {pin.subject} is {found}, must be {pin.expected}"
+                )
             # A fence on something that does not answer cannot hit the wrong thing by it; and it is
             # the one step whose business is with what has stopped answering.
             if verdict == "unreachable" and effect is not Effect.FENCE:

@@ -20,32 +20,24 @@ def fold(plan: Plan, state: State, record: Record) -> State:
 
 
 @singledispatch
-def _apply(
-    event: e.Event, plan: Plan, state: State, record: Record
-) -> State:
+def _apply(event: e.Event, plan: Plan, state: State, record: Record) -> State:
     return state
 
 
 @_apply.register
-def _(
-    event: e.RunStarted, _plan: Plan, state: State, record: Record
-) -> State:
+def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
     return replace(state, start=event, started=record.at)
 
 
 @_apply.register
-def _(
-    event: e.PinChecked, _plan: Plan, state: State, _record: Record
-) -> State:
+def _(event: e.PinChecked, _plan: Plan, state: State, _record: Record) -> State:
     if event.verdict != "match":
         return state
     return replace(state, verified_pins=state.verified_pins | {(event.name, event.subject)})
 
 
 @_apply.register
-def _(
-    event: e.StepStarted, _plan: Plan, state: State, record: Record
-) -> State:
+def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
     step = replace(
         state.steps[event.step],
         status="running",
@@ -63,9 +55,7 @@ def _(
 
 
 @_apply.register
-def _(
-    event: e.EffectIntended, _plan: Plan, state: State, _record: Record
-) -> State:
+def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> State:
     step = replace(state.steps[event.step], has_intent=True)
     return replace(
         state,
@@ -75,9 +65,7 @@ def _(
 
 
 @_apply.register
-def _(
-    event: e.StepFinished, plan: Plan, state: State, record: Record
-) -> State:
+def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
     planned, before = plan.by_id[event.step], state.steps[event.step]
     retry_at = _retry_at(planned, event, record, state)
     after = StepState(
@@ -185,9 +173,7 @@ def _retry_at(
 
 
 @_apply.register
-def _(
-    event: e.GateOpened, _plan: Plan, state: State, record: Record
-) -> State:
+def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
     gate = GateState(opened=record.at, expires_s=event.expires_s, quorum=event.quorum)
     step = replace(state.steps[event.step], status="running", attempt=1, started=record.at)
     return replace(
@@ -200,17 +186,13 @@ def _(
 
 
 @_apply.register
-def _(
-    event: e.GateAnswered, plan: Plan, state: State, record: Record
-) -> State:
+def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
     gate = state.gates[event.step]
     if event.answer == "deny":
         return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
     # Set semantics: one person twice is one approval.
     people = tuple(dict.fromkeys((*gate.approved_by, event.by)))
-    state = replace(
-        state, gates={**state.gates, event.step: replace(gate, approved_by=people)}
-    )
+    state = replace(state, gates={**state.gates, event.step: replace(gate, approved_by=people)})
     if len(people) < gate.quorum:
         return state
     done = replace(state.steps[event.step], status="succeeded", finished=record.at)
@@ -223,9 +205,7 @@ def _(
 
 
 @_apply.register
-def _(
-    event: e.GateExpired, _plan: Plan, state: State, _record: Record
-) -> State:
+def _(event: e.GateExpired, _plan: Plan, state: State, _record: Record) -> State:
     return _close_gate(event.step, state, "nobody answered the gate in time")
 
 
@@ -242,28 +222,20 @@ def _close_gate(name: str, state: State, why: str) -> State:
 
 
 @_apply.register
-def _(
-    _event: e.InterruptRequested, _plan: Plan, state: State, _record: Record
-) -> State:
+def _(_event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
     return replace(state, interrupted=True)
 
 
 @_apply.register
-def _(
-    _event: e.RunResumed, _plan: Plan, state: State, _record: Record
-) -> State:
+def _(_event: e.RunResumed, _plan: Plan, state: State, _record: Record) -> State:
     return replace(state, interrupted=False, finished=None)
 
 
 @_apply.register
-def _(
-    event: e.ServiceRestored, _plan: Plan, state: State, _record: Record
-) -> State:
+def _(event: e.ServiceRestored, _plan: Plan, state: State, _record: Record) -> State:
     return replace(state, restored_s=event.rta_s)
 
 
 @_apply.register
-def _(
-    event: e.RunFinished, _plan: Plan, state: State, _record: Record
-) -> State:
+def _(event: e.RunFinished, _plan: Plan, state: State, _record: Record) -> State:
     return replace(state, finished=event)

@@ -39,10 +39,9 @@ def values(plan: Plan, state: State, now: Instant, *, text: str = "") -> dict[st
         known["rto.forecast"] = timedelta(seconds=elapsed_s + left_s)
     if state.loss is not None and state.loss.bound_s is not None:
         known["rpo.measured"] = timedelta(seconds=state.loss.bound_s)
-    for name, step in state.steps.items():
-        known[f"steps.{name}.status"] = step.status
-        known[f"steps.{name}.attempts"] = step.attempt
-        for field, value in step.outputs.items():
-            if value is not None:
-                known[f"steps.{name}.outputs.{field}"] = value
+    known["steps"] = {
+        name: {"status": step.status, "attempts": step.attempt, "outputs": step.outputs}
+        for name, step in state.steps.items()
+        if f"steps.{name}" in text
+    }
     return known

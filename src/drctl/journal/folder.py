@@ -15,7 +15,9 @@ from drctl.kernel.errors import JournalError, Problem
 from drctl.kernel.ids import RunId
 from drctl.plan.model import Plan
 
-Standing: TypeAlias = Literal["running", "interrupted", "succeeded", "failed", "paused", "refused", "unknown"]
+Standing: TypeAlias = Literal[
+    "running", "interrupted", "succeeded", "failed", "paused", "refused", "unknown"
+]
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -153,7 +155,9 @@ class Journal:
                 view = view[os.write(self._file, view) :]
             os.fsync(self._file)
         except OSError as error:
-            raise _cannot(f"the journal of run {self.folder.run_id} cannot be written", error) from error
+            raise _cannot(
+                f"the journal of run {self.folder.run_id} cannot be written", error
+            ) from error
         self._head, self._seq = head, record.seq
         # What a reader of the file would see: times rounded as they were written.
         return replace(record, at=replace(record.at, boot_s=round(record.at.boot_s, 6)))

@@ -10,7 +10,15 @@ from pydantic import ValidationError
 
 from drctl import __version__
 from drctl.actions import errors as words
-from drctl.actions.contract import CannotTell, Change, Context, Effect, Nothing, Observation, Preview
+from drctl.actions.contract import (
+    CannotTell,
+    Change,
+    Context,
+    Effect,
+    Nothing,
+    Observation,
+    Preview,
+)
 from drctl.actions.loss import LossBound
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
@@ -36,7 +44,8 @@ from drctl.plan.model import (
 from drctl.runbook import Call, Runbook, Step
 from drctl.plan.terms import fill, has_marks
 from drctl.runbook.expressions import ExpressionError
-from drctl.runbook.values import UNKNOWN
+from drctl.runbook.scopes import AT_THE_END, EVERYWHERE, output_types
+from drctl.runbook.values import UNKNOWN, CelType
 
 LOOK_TIMEOUT = timedelta(seconds=8)
 """How long a plan waits for one observation. A dead region must cost seconds, not its budget."""
@@ -99,6 +108,7 @@ class Planner:
             protected=environment.protected,
             resolvers=environment.resolvers,
             inputs=dict(inputs),
+            types=self._types(runbook),
             objectives=objectives,
             targets=targets,  # type: ignore[arg-type]  # every member of the union, by the loader
             steps=steps,
@@ -152,6 +162,18 @@ class Planner:
             at=str(step.position),
         )
 
+    def _types(self, runbook: Runbook) -> dict[str, str]:
+        """Every name that an expression of this runbook may use; who may use which was checked before."""
+        types = {**EVERYWHERE, **AT_THE_END}
+        types |= {f"inputs.{name}": CelType(spec.type) for name, spec in runbook.inputs.items()}
+        for step in (*runbook.steps, *runbook.finally_):
+            types[f"steps.{step.id}.status"] = CelType("string")
+            types[f"steps.{step.id}.attempts"] = CelType("int")
+            action = self.registry.get(step.uses) if step.uses else None
+            if action is not None:
+                types |= output_types(action.outputs, f"steps.{step.id}.outputs.")
+        return {name: str(kind) for name, kind in types.items()}
+
     def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
         found: dict[tuple[str, str], PlannedPin] = {}
         for name, target in targets.items():
@@ -201,7 +223,8 @@ class Planner:
         planes = action.planes(target)
         try:
             observation = await asyncio.wait_for(
-                action.observe(self._context(plan), target, params), LOOK_TIMEOUT.total_seconds() + 1
+                action.observe(self._context(plan), target, params),
+                LOOK_TIMEOUT.total_seconds() + 1,
             )
         except (words.ActionError, DrctlError, TimeoutError) as error:
             reason = sanitize(str(error) or "no answer", limit=200)

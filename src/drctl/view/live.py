@@ -28,8 +28,8 @@ _MARKS = {
 class LiveView:
     """Draws below whatever was printed; what a person must keep is printed above the drawing."""
 
-    def __init__(self, console: "Console", clock: Clock) -> None:
-        self._console, self._clock = console, clock
+    def __init__(self, console: "Console", clock: Clock, *, asks: bool) -> None:
+        self._console, self._clock, self._asks = console, clock, asks
         self._plan: Plan | None = None
         self._state: State | None = None
         self._notes: dict[str, str] = {}
@@ -38,12 +38,15 @@ class LiveView:
 
     def opened(self, plan: Plan, folder: Folder) -> None:
         """Prints the run's id and starts to draw."""
-        from rich.live import Live
-
         self._plan, self._run = plan, folder.run_id
         self._console.print(f"run {folder.run_id}  {folder.path}", markup=False, highlight=False)
+        self._begin()
+
+    def _begin(self) -> None:
+        from rich.live import Live
+
         self._live = Live(
-            get_renderable=self._draw, console=self._console, refresh_per_second=4, transient=False
+            get_renderable=self._draw, console=self._console, refresh_per_second=4, transient=True
         )
         self._live.start()
 
@@ -54,10 +57,16 @@ class LiveView:
         if isinstance(event, e.StepFinished):
             self._notes[event.step] = event.why or ""
         is_trouble = isinstance(event, e.StepFinished) and event.outcome in {"failed", "unknown"}
-        kept = e.GateOpened | e.GateAnswered | e.GateExpired | e.InterruptRequested | e.ServiceRestored
+        kept = (
+            e.GateOpened | e.GateAnswered | e.GateExpired | e.InterruptRequested | e.ServiceRestored
+        )
         if is_trouble or isinstance(event, kept):
             text = describe(event, self._run)
             self._console.print(text, markup=False, highlight=False, style="bold")
+        if self._asks and isinstance(event, e.GateOpened):
+            self.closed()  # the prompt needs the terminal for itself
+        if self._live is None and isinstance(event, e.GateAnswered | e.GateExpired):
+            self._begin()
 
     def said(self, step: str, text: str) -> None:
         """Shows progress beside the step."""
@@ -70,6 +79,7 @@ class LiveView:
     def closed(self) -> None:
         """Draws a last time and gives the terminal back."""
         if self._live is not None:
+            self._live.transient = False
             self._live.stop()
             self._live = None
 

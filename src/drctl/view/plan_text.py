@@ -87,7 +87,9 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
     if step.gate is not None:
         gate = plan.gates[step.gate]
         people = f"{gate.quorum} of {', '.join(gate.approvers) or 'anyone'}"
-        found.append(f"gate: {gate.title}; {people}; expires after {format_duration(gate.expires_s)}")
+        found.append(
+            f"gate: {gate.title}; {people}; expires after {format_duration(gate.expires_s)}"
+        )
     if prediction.before or prediction.after:
         found.append(f"{prediction.before} -> {prediction.after}")
     if prediction.why:
@@ -95,7 +97,9 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
     if step.when:
         found.append(f"only when {step.when}")
     if any(plane.startswith("control-plane:us-east-1") for plane in step.planes):
-        found.append("needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1")
+        found.append(
+            "needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1"
+        )
     return [Text(f"        {line}", style="dim") for line in found]
 
 
@@ -111,7 +115,9 @@ def _show_loss(plan: Plan, console: "Console") -> None:
         within = plan.loss.bound_s <= plan.objectives.rpo_s
         style = "green" if within else "bold red"
         text = f"at most {format_duration(plan.loss.bound_s)} of writes ({plan.loss.source})"
-    console.print(Text("  data loss if we go now: ").append(text, style=style).append(f", RPO {rpo}"))
+    console.print(
+        Text("  data loss if we go now: ").append(text, style=style).append(f", RPO {rpo}")
+    )
 
 
 def _show_forecast(plan: Plan, console: "Console") -> None:

@@ -1,0 +1,42 @@
+"""Use case: runs read back from their folders."""
+
+from functools import reduce
+
+from drctl.app.compose import Parts
+from drctl.engine.fold import fold
+from drctl.engine.state import State, initial
+from drctl.journal.chain import Chain
+from drctl.journal.folder import Folder, all_folders
+from drctl.kernel.errors import InvalidError, Problem
+from drctl.kernel.text import did_you_mean
+
+
+def find_run(parts: Parts, name: str) -> Folder:
+    """
+    Finds a run by id, by an unambiguous beginning of one, or the newest as ``latest``.
+
+    Raises:
+        InvalidError: None, or more than one.
+    """
+    folders = all_folders(parts.runs)
+    if name == "latest" and folders:
+        return folders[0]
+    fitting = [folder for folder in folders if folder.run_id.startswith(name) and name]
+    exact = [folder for folder in fitting if folder.run_id == name]
+    if len(exact or fitting) == 1:
+        return (exact or fitting)[0]
+    near = did_you_mean(name, [folder.run_id for folder in folders])
+    many = "no run is" if not fitting else f"{len(fitting)} runs are"
+    problem = Problem(code="DR4004", what=f'{many} called "{name}"{near}', do="drctl runs list")
+    raise InvalidError((problem,))
+
+
+def fold_run(folder: Folder) -> tuple[State, Chain]:
+    """
+    What is known of a run, from its journal alone.
+
+    Raises:
+        JournalError: The journal or the plan does not verify.
+    """
+    plan, chain = folder.plan(), folder.read()
+    return reduce(lambda state, record: fold(plan, state, record), chain.records, initial(plan)), chain

@@ -1,0 +1,3 @@
+"""What ``drctl explain`` says about each code."""
+
+CODES: dict[str, str] = {}

@@ -1,0 +1,223 @@
+"""Runs a plan for a person or a script: consent, views, gates on the terminal, the exit code."""
+
+import asyncio
+import sys
+import threading
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl.cli.exit import Exit
+from drctl.cli.output import Color, Format, console, print_json
+
+if TYPE_CHECKING:
+    from drctl.app.compose import Parts
+    from drctl.app.running import Consent, Watching
+    from drctl.engine.events import RunFinished
+    from drctl.engine.state import Record, State
+    from drctl.journal.folder import Folder
+    from drctl.plan.model import Plan
+
+AcceptOption = Annotated[
+    str | None,
+    typer.Option(
+        "--accept-data-loss",
+        metavar="DURATION|unknown",
+        help="Go although up to this much of acknowledged writes may be lost; needs --reason.",
+    ),
+]
+ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; goes into the record.")]
+StartedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--started-at",
+        metavar="TIME",
+        help="When the incident started, RFC 3339 with offset. Default: what the witness saw.",
+    ),
+]
+
+
+def consent(accept: str | None, reason: str | None, started_at: str | None) -> "Consent":
+    """
+    Reads what the operator says beyond the plan.
+
+    Raises:
+        typer.BadParameter: A duration or a time that is none, or consent without a reason.
+    """
+    from drctl.app.running import Consent
+    from drctl.engine.fold import ANY_LOSS_S
+    from drctl.kernel.duration import parse_duration
+
+    accepted_s = None
+    if accept is not None:
+        if not (reason and reason.strip()):
+            raise typer.BadParameter("say why: --reason TEXT", param_hint="--accept-data-loss")
+        try:
+            accepted_s = (
+                ANY_LOSS_S if accept == "unknown" else parse_duration(accept).total_seconds()
+            )
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--accept-data-loss") from error
+    started = None
+    if started_at is not None:
+        try:
+            started = datetime.fromisoformat(started_at)
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--started-at") from error
+        if started.tzinfo is None:
+            message = "say which offset, as in 2026-11-22T10:04:05Z"
+            raise typer.BadParameter(message, param_hint="--started-at")
+    return Consent(accepted_loss_s=accepted_s, reason=reason, started_at=started)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How to talk while running."""
+
+    output: Format
+    color: Color
+    no_input: bool
+
+    @property
+    def asks(self) -> bool:
+        """True when a person sits at this terminal and may be asked."""
+        return not self.no_input and sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def execute(parts: "Parts", plan: "Plan", agreed: "Consent", manner: Manner) -> None:
+    """
+    Runs the plan and leaves with the exit code of what came of it.
+
+    Raises:
+        typer.Exit: Always, unless an error is on its way.
+    """
+    from drctl.app.running import preflight, run_plan
+
+    preflight(plan, agreed)
+    views = _views(parts, manner)
+    end, folder = asyncio.run(run_plan(parts, plan, agreed, views))
+    _tell(plan, end, folder, manner)
+    raise typer.Exit(exit_code(end))
+
+
+def exit_code(end: "RunFinished") -> Exit:
+    """The exit code of a run's end; a success that missed an objective is a miss."""
+    match end.result:
+        case "failed":
+            return Exit.FAILED
+        case "paused":
+            return Exit.PAUSED
+        case "refused":
+            return Exit.REFUSED
+        case "unknown":
+            return Exit.UNKNOWN
+        case "interrupted":
+            return Exit.INTERRUPTED
+        case "succeeded":
+            late = end.rta_s is not None and end.rta_s > end.rto_s
+            lost = end.loss_bound_s is not None and end.loss_bound_s > end.rpo_s
+            return Exit.MISSED if late or lost else Exit.DONE
+
+
+def _views(parts: "Parts", manner: Manner) -> "list[Watching]":
+    from drctl.view.jsonl import JsonLines
+    from drctl.view.lines import Lines
+    from drctl.view.live import LiveView
+
+    if manner.output is Format.JSONL:
+        return [JsonLines(typer.echo)]
+    if manner.output is Format.JSON:
+        return [Lines(lambda line: typer.echo(line, err=True), parts.clock)]
+    screen = console(manner.color)
+    if not screen.is_terminal or screen.is_dumb_terminal:
+        return [Lines(typer.echo, parts.clock)]
+    view = LiveView(screen, parts.clock, asks=manner.asks)
+    return [view, TerminalGates()] if manner.asks else [view]
+
+
+class TerminalGates:
+    """Asks at an open gate and drops the answer where answers from other terminals go."""
+
+    def __init__(self) -> None:
+        self._folder: Folder | None = None
+
+    def opened(self, plan: "Plan", folder: "Folder") -> None:
+        """Remembers where answers go."""
+        self._folder = folder
+
+    def seen(self, record: "Record", state: "State") -> None:
+        """Starts to ask when a gate opens; a thread, since nothing else may wait for a person."""
+        from drctl.engine.events import GateOpened
+
+        if isinstance(record.event, GateOpened):
+            threading.Thread(target=self._ask, args=(record.event.step,), daemon=True).start()
+
+    def _ask(self, step: str) -> None:
+        from drctl.app.compose import operator
+        from drctl.engine.ports import Answer
+        from drctl.journal.inbox import drop
+
+        words = {"yes": "approve", "no": "deny"}
+        said = ""
+        while said not in words:
+            sys.stderr.write(f"{step}: type yes to go, no to stop: ")
+            sys.stderr.flush()
+            line = sys.stdin.readline()
+            if not line:
+                return
+            said = line.strip().lower()
+        if self._folder is not None:
+            answer = Answer(
+                gate=step,
+                answer="approve" if said == "yes" else "deny",
+                by=operator(),
+                via="terminal",
+            )
+            drop(self._folder.inbox, answer)
+
+    def said(self, step: str, text: str) -> None:
+        """Not ours to show."""
+
+    def tick(self, state: "State") -> None:
+        """Not ours to show."""
+
+    def closed(self) -> None:
+        """A thread that still waits for a line dies with the process."""
+
+
+def _tell(plan: "Plan", end: "RunFinished", folder: "Folder", manner: Manner) -> None:
+    """The last words: what was achieved, and what to do now."""
+    from drctl.kernel.duration import format_duration
+
+    if manner.output is Format.JSONL:
+        return
+    if manner.output is Format.JSON:
+        from dataclasses import asdict
+
+        print_json({"version": 1, "run_id": folder.run_id, **asdict(end)})
+        return
+    rto, rpo = format_duration(end.rto_s), format_duration(end.rpo_s)
+    rta = "not measured" if end.rta_s is None else format_duration(end.rta_s)
+    loss = "not measured" if end.loss_bound_s is None else f"at most {format_duration(end.loss_bound_s)}"
+    typer.echo("")
+    typer.echo(f"run {folder.run_id} {end.result}: {end.why}")
+    typer.echo(f"  RTA {rta} (RTO {rto})")
+    typer.echo(f"  RPA {loss} (RPO {rpo})")
+    for line in _advice(plan, end, folder):
+        typer.echo(f"  {line}")
+
+
+def _advice(plan: "Plan", end: "RunFinished", folder: "Folder") -> list[str]:
+    chain = folder.read()
+    from drctl.engine.events import StepFinished
+
+    lines = [
+        f"note: {event.step} does not last: {event.outputs.get('why_not_durable') or 'undo it by hand'}"
+        for record in chain.records
+        if isinstance(event := record.event, StepFinished) and event.outputs.get("durable") is False
+    ]
+    if end.result != "succeeded":
+        lines.append(f"do   drctl runs show {folder.run_id}")
+    return lines

@@ -1,0 +1,87 @@
+"""Exit codes, and how errors are shown: the only place where drctl decides either."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import NoReturn
+
+import typer
+
+
+class Exit(IntEnum):
+    """The same for every command."""
+
+    DONE = 0
+    BUG = 1
+    USAGE = 2
+    INVALID = 3
+    CREDENTIALS = 4
+    REFUSED = 5
+    FAILED = 6
+    PAUSED = 7
+    MISSED = 8
+    UNVERIFIED = 9
+    UNKNOWN = 10
+    INTERRUPTED = 130
+
+
+@contextmanager
+def errors_shown() -> Iterator[None]:
+    """
+    Turns errors into five-part messages on stderr and the exit code that belongs to them.
+
+    No traceback reaches a person unless DRCTL_DEBUG is set.
+    """
+    from drctl.kernel import errors
+
+    try:
+        yield
+    except errors.InvalidError as error:
+        _leave(error.problems, Exit.INVALID)
+    except errors.CredentialsError as error:
+        _leave(error.problems, Exit.CREDENTIALS)
+    except errors.RefusedError as error:
+        _leave(error.problems, Exit.REFUSED)
+    except errors.JournalError as error:
+        _leave(error.problems, Exit.UNVERIFIED)
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    except (typer.Exit, typer.Abort):
+        raise
+    except Exception as error:
+        import click
+
+        if isinstance(error, click.ClickException) or os.environ.get("DRCTL_DEBUG"):
+            raise
+        what = f"a bug in drctl: {type(error).__name__}: {error}"
+        problem = errors.Problem(
+            code="DR9001", what=what, do="DRCTL_DEBUG=1 shows where; please report it"
+        )
+        _leave((problem,), Exit.BUG)
+
+
+def _leave(problems: Sequence[object], code: Exit) -> NoReturn:
+    show_problems(problems)
+    raise typer.Exit(code)
+
+
+def show_problems(problems: Sequence[object]) -> None:
+    """Prints problems to stderr: one in five parts, several as a numbered list of the same."""
+    from drctl.kernel.errors import Problem
+    from drctl.kernel.text import sanitize
+
+    color = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+    known = [problem for problem in problems if isinstance(problem, Problem)]
+    for number, problem in enumerate(known, start=1):
+        count = f"{number}. " if len(known) > 1 else ""
+        head = typer.style(f"{count}error {problem.code}:", fg="red", bold=True, reset=color)
+        typer.echo(f"{head if color else f'{count}error {problem.code}:'} {sanitize(problem.what)}", err=True)
+        parts = (("at", problem.at), ("why", problem.why), ("now", problem.now), ("do", problem.do))
+        for word, text in parts:
+            if text is not None:
+                typer.echo(f"  {word:<4} {sanitize(str(text), keep_lines=True)}", err=True)
+    if len(known) > 1:
+        typer.echo(f"{len(known)} problems", err=True)

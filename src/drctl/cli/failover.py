@@ -1,0 +1,110 @@
+"""``drctl failover``: the emergency verb. Choose the runbook, plan, show, confirm, run."""
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
+from drctl.cli.exit import Exit, errors_shown
+from drctl.cli.output import (
+    Color,
+    ColorOption,
+    EnvOption,
+    Format,
+    InputOption,
+    NoInputOption,
+    OutputOption,
+    console,
+    given,
+)
+
+if TYPE_CHECKING:
+    from drctl.plan.model import Plan
+
+app = typer.Typer(
+    help="The standby takes over because the primary is lost (ungraceful).", no_args_is_help=True
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def region(
+    env: EnvOption,
+    incident: Annotated[
+        str | None,
+        typer.Option("--incident", help="Incident id. Default: inc-<today>-001."),
+    ] = None,
+    inputs: InputOption = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option("--confirm", metavar="REGION", help="The recovery region's name, typed ahead."),
+    ] = None,
+    accept_data_loss: AcceptOption = None,
+    reason: ReasonOption = None,
+    started_at: StartedOption = None,
+    show_choice: Annotated[
+        bool, typer.Option("--list", help="Only say which runbook would be chosen, and why.")
+    ] = False,
+    no_input: NoInputOption = False,
+    output: OutputOption = Format.TEXT,
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """
+    Fails over to the recovery region: chooses the runbook, plans, shows, asks, runs.
+
+    Example: drctl failover region -e lab --confirm us-west-2
+    """
+    agreed = consent(accept_data_loss, reason, started_at)
+    with errors_shown():
+        from drctl.app.compose import parts
+        from drctl.app.planning import plan_loaded
+        from drctl.app.runbooks import for_scenario
+        from drctl.app.running import preflight
+        from drctl.config.environment import find_environment, load_environment
+        from drctl.view.plan_text import show_plan
+
+        made = parts()
+        environment = load_environment(find_environment(env))
+        loaded, why = for_scenario("region-outage", environment, made.registry)
+        if show_choice:
+            typer.echo(f"{loaded.runbook.metadata.name} ({loaded.path}): {why}")
+            return
+        values = given(inputs)
+        if "incident" in loaded.runbook.inputs and "incident" not in values:
+            values["incident"] = incident or f"inc-{made.clock.now().wall:%Y%m%d}-001"
+        plan = asyncio.run(plan_loaded(made, loaded, environment, values))
+        if output is Format.TEXT:
+            show_plan(plan, console(color))
+        preflight(plan, agreed)
+        manner = Manner(output=output, color=color, no_input=no_input)
+        _confirm(plan, confirm, manner)
+        execute(made, plan, agreed, manner)
+
+
+def _confirm(plan: "Plan", typed: str | None, manner: Manner) -> None:
+    """
+    Asks for the name of the region that will serve; anything else is a no.
+
+    Raises:
+        typer.Exit: Not confirmed; nothing was changed.
+    """
+    wanted = str(plan.inputs.get("to_region", plan.environment))
+    irreversible = ", ".join(step.id for step in plan.steps if step.prediction.symbol == "!")
+    if typed is None and manner.asks:
+        typer.echo(f"\nNo way back after: {irreversible}", err=True)
+        sys.stderr.write(f"Type {wanted} to fail over to it: ")
+        sys.stderr.flush()
+        typed = sys.stdin.readline().strip()
+    if typed == wanted:
+        return
+    said = "nothing was typed" if not typed else f'"{typed}" is not "{wanted}"'
+    typer.echo(f"error DR3102: not confirmed: {said}", err=True)
+    typer.echo("  now  nothing was changed", err=True)
+    typer.echo(f"  do   add --confirm {wanted}", err=True)
+    raise typer.Exit(Exit.REFUSED)

@@ -1,0 +1,80 @@
+"""Where things are printed: data to stdout, talk to stderr."""
+
+import json
+import sys
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Format(StrEnum):
+    """Forms of output."""
+
+    TEXT = "text"
+    JSON = "json"
+    JSONL = "jsonl"
+
+
+class Color(StrEnum):
+    """When to colour."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+OutputOption = Annotated[
+    Format, typer.Option("-o", "--output", help="text, json (one document) or jsonl (events).")
+]
+ColorOption = Annotated[Color, typer.Option("--color", help="NO_COLOR is honoured.")]
+EnvOption = Annotated[
+    str, typer.Option("-e", "--env", help="Environment: a file, or a name from `drctl env list`.")
+]
+InputOption = Annotated[
+    list[str] | None, typer.Option("-i", "--input", help="name=value; may be repeated.")
+]
+NoInputOption = Annotated[bool, typer.Option("--no-input", help="Never ask on the terminal.")]
+
+
+def console(color: Color, *, err: bool = False) -> "Console":
+    """A console that is plain off a terminal; there it is as wide as its longest line, so nothing wraps."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    return Console(
+        stderr=err,
+        force_terminal=True if color is Color.ALWAYS else None,
+        no_color=True if color is Color.NEVER else None,
+        highlight=False,
+        width=None if stream.isatty() else 200,
+        soft_wrap=not stream.isatty(),
+    )
+
+
+def print_json(document: Any) -> None:
+    """Prints one document to stdout."""
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+
+
+def given(pairs: list[str] | None) -> dict[str, str]:
+    """
+    Reads ``name=value`` pairs.
+
+    Raises:
+        typer.BadParameter: No equals sign, or a name twice.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs or []:
+        name, equals, value = pair.partition("=")
+        if not equals or not name:
+            message = f'"{pair}" is not name=value'
+            raise typer.BadParameter(message, param_hint="-i")
+        if name in found:
+            message = f'"{name}" is given twice'
+            raise typer.BadParameter(message, param_hint="-i")
+        found[name] = value
+    return found

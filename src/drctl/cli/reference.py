@@ -1,0 +1,152 @@
+"""``drctl runbook``, ``action``, ``env``, ``explain``, ``version``: what there is."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from drctl.cli.exit import Exit, errors_shown
+from drctl.cli.output import Format, OutputOption, print_json
+
+if TYPE_CHECKING:
+    from drctl.actions.registry import AnyAction
+
+runbook_app = typer.Typer(help="Runbooks: list, show, schema.", no_args_is_help=True)
+action_app = typer.Typer(help="Actions: what a step can use.", no_args_is_help=True)
+env_app = typer.Typer(help="Environments: list, show.", no_args_is_help=True)
+
+
+@runbook_app.command("list")
+def list_runbooks(output: OutputOption = Format.TEXT) -> None:
+    """Lists the runbooks of ./runbooks and the shipped ones."""
+    with errors_shown():
+        from drctl.app.runbooks import all_runbooks
+
+        found = all_runbooks()
+        if output is not Format.TEXT:
+            print_json({"version": 1, "runbooks": {name: str(path) for name, path in found.items()}})
+            return
+        for name, path in found.items():
+            typer.echo(f"{name:<28} {path}")
+
+
+@runbook_app.command("show")
+def show_runbook(name: Annotated[str, typer.Argument(help="A file or a name.")]) -> None:
+    """Shows a runbook's text and where it is."""
+    with errors_shown():
+        from drctl.app.runbooks import find_runbook
+
+        path = find_runbook(name)
+        typer.echo(f"# {path}", err=True)
+        typer.echo(path.read_text(encoding="utf-8"), nl=False)
+
+
+@runbook_app.command("schema")
+def schema() -> None:
+    """Prints the JSON Schema of runbooks with the installed actions, for editors."""
+    with errors_shown():
+        from drctl.actions.registry import installed
+        from drctl.runbook.schema import text
+
+        typer.echo(text(installed()), nl=False)
+
+
+@action_app.command("list")
+def list_actions(output: OutputOption = Format.TEXT) -> None:
+    """Lists the installed actions with their effect."""
+    with errors_shown():
+        from drctl.actions.registry import installed
+
+        registry = installed()
+        if output is not Format.TEXT:
+            print_json({"version": 1, "actions": [_described(action) for action in registry]})
+            return
+        for action in registry:
+            typer.echo(f"{action.name:<42} {action.effect:<8} {action.summary}")
+
+
+def _described(action: "AnyAction") -> dict[str, object]:
+    return {
+        "name": action.name,
+        "summary": action.summary,
+        "effect": action.effect,
+        "repeat": action.repeat,
+        "targets": [target.model_fields["kind"].default for target in action.targets],
+        "params": action.params.model_json_schema(),
+        "outputs": action.outputs.model_json_schema(mode="serialization"),
+    }
+
+
+@action_app.command("show")
+def show_action(name: Annotated[str, typer.Argument(help="As in `drctl action list`.")]) -> None:
+    """Shows what an action takes, gives and does."""
+    with errors_shown():
+        from drctl.actions.registry import installed
+        from drctl.kernel.errors import InvalidError, Problem
+        from drctl.kernel.text import did_you_mean
+
+        registry = installed()
+        action = registry.get(name)
+        if action is None:
+            near = did_you_mean(name, registry.names)
+            what = f'no action is called "{name}"{near}'
+            raise InvalidError((Problem(code="DR1010", what=what, do="drctl action list"),))
+        print_json(_described(action))
+
+
+@env_app.command("list")
+def list_environments(output: OutputOption = Format.TEXT) -> None:
+    """Lists the environments that a name would find."""
+    with errors_shown():
+        from drctl.config.environment import environment_names, find_environment
+
+        names = {name: str(find_environment(name)) for name in environment_names()}
+        if output is not Format.TEXT:
+            print_json({"version": 1, "environments": names})
+            return
+        for name, path in names.items():
+            typer.echo(f"{name:<20} {path}")
+
+
+@env_app.command("show")
+def show_environment(
+    name: Annotated[str, typer.Argument(help="A file or a name.")], output: OutputOption = Format.TEXT
+) -> None:
+    """Checks an environment file and shows its targets; asks nothing outside."""
+    with errors_shown():
+        from drctl.config.environment import find_environment, load_environment
+
+        env = load_environment(find_environment(name))
+        if output is not Format.TEXT:
+            targets = {name: target.model_dump(mode="json") for name, target in env.targets.items()}
+            print_json({"version": 1, "name": env.name, "world": env.world, "targets": targets})
+            return
+        guard = "protected" if env.protected else "not protected"
+        typer.echo(f"{env.name}: {env.title} ({env.world}, {guard}) {env.file}")
+        for alias, target in env.targets.items():
+            typer.echo(f"  {alias:<20} {target.kind:<28} {target.label}")
+
+
+def explain(code: Annotated[str, typer.Argument(help="An error code, as DR3101.")]) -> None:
+    """
+    Says more about an error code.
+
+    Example: drctl explain DR3101
+    """
+    from drctl.cli.codes import CODES
+
+    text = CODES.get(code.upper())
+    if text is None:
+        typer.echo(f'error DR9404: no error has the code "{code}"', err=True)
+        typer.echo(f"  do   one of {', '.join(sorted(CODES))}", err=True)
+        raise typer.Exit(Exit.USAGE)
+    typer.echo(f"{code.upper()}: {text}")
+
+
+def version(output: OutputOption = Format.TEXT) -> None:
+    """Shows the version."""
+    from drctl import __version__
+
+    if output is Format.TEXT:
+        typer.echo(f"drctl {__version__}")
+    else:
+        print_json({"version": 1, "drctl": __version__})

@@ -1,0 +1,58 @@
+"""``drctl run``."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
+from drctl.cli.exit import errors_shown
+from drctl.cli.output import (
+    Color,
+    ColorOption,
+    Format,
+    InputOption,
+    NoInputOption,
+    OutputOption,
+    given,
+)
+
+
+def run(
+    what: Annotated[str, typer.Argument(help="A runbook (file or name), or a saved plan.json.")],
+    env: Annotated[
+        str | None, typer.Option("-e", "--env", help="Environment; a saved plan brings its own.")
+    ] = None,
+    inputs: InputOption = None,
+    accept_data_loss: AcceptOption = None,
+    reason: ReasonOption = None,
+    started_at: StartedOption = None,
+    no_input: NoInputOption = False,
+    output: OutputOption = Format.TEXT,
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """
+    Runs a runbook, or exactly the plan that was saved and approved.
+
+    A saved plan runs only if its digest, and what it observed, still hold.
+
+    Example: drctl run plan.json
+    """
+    agreed = consent(accept_data_loss, reason, started_at)
+    with errors_shown():
+        from drctl.app.compose import parts
+        from drctl.app.planning import plan_runbook, read_plan, still_holds
+
+        made = parts()
+        if what.endswith(".json"):
+            if env or inputs:
+                message = "a saved plan has its environment and inputs; leave -e and -i out"
+                raise typer.BadParameter(message)
+            plan = asyncio.run(still_holds(made, read_plan(Path(what))))
+        elif env is None:
+            message = "which environment? -e ENV   (drctl env list)"
+            raise typer.BadParameter(message, param_hint="-e")
+        else:
+            plan = asyncio.run(plan_runbook(made, what, env, given(inputs)))
+        execute(made, plan, agreed, Manner(output=output, color=color, no_input=no_input))

@@ -1,0 +1,62 @@
+"""``drctl validate``."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from drctl.cli.exit import Exit, errors_shown, show_problems
+from drctl.cli.output import Format, OutputOption, print_json
+
+
+def validate(
+    files: Annotated[list[Path], typer.Argument(help="Runbook files.")],
+    env: Annotated[
+        str | None, typer.Option("-e", "--env", help="Also check targets against this environment.")
+    ] = None,
+    output: OutputOption = Format.TEXT,
+) -> None:
+    """
+    Checks runbooks: every problem at once, with its place. Needs no network.
+
+    Example: drctl validate runbooks/*.yaml
+    """
+    with errors_shown():
+        from drctl.actions.registry import installed
+        from drctl.app.runbooks import load
+        from drctl.config.environment import find_environment, load_environment
+        from drctl.kernel.errors import InvalidError, Position, Problem
+
+        registry = installed()
+        targets = load_environment(find_environment(env)).targets if env else None
+        problems: list[Problem] = []
+        for file in files:
+            try:
+                load(file, registry, targets)
+            except InvalidError as error:
+                problems += error.problems
+            else:
+                if output is Format.TEXT:
+                    typer.echo(f"{file}: valid")
+        if output is not Format.TEXT:
+            print_json(
+                {
+                    "version": 1,
+                    "valid": not problems,
+                    "problems": [
+                        {
+                            "code": problem.code,
+                            "what": problem.what,
+                            "file": at.file if isinstance(at := problem.at, Position) else None,
+                            "line": at.line if isinstance(at, Position) else None,
+                            "column": at.column if isinstance(at, Position) else None,
+                            "do": problem.do,
+                        }
+                        for problem in problems
+                    ],
+                }
+            )
+        elif problems:
+            show_problems(problems)
+        if problems:
+            raise typer.Exit(Exit.INVALID)
