@@ -144,6 +144,14 @@ def classify(error: BaseException) -> Reason:
     return "other" if seen is None else _verdict(seen)[1]
 
 
+def is_nobody_there(error: BaseException) -> bool:
+    """True when nothing listens at any address of the host; a server that says no is there."""
+    seen: BaseException | None = error
+    while isinstance(seen, ActionError):
+        seen = seen.__cause__
+    return isinstance(seen, ConnectionRefusedError)
+
+
 def _verdict(error: BaseException) -> _Verdict:
     state = getattr(error, "sqlstate", None) or ""
     for length in (5, 2):

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from drctl.actions.contract import Context
-from drctl.actions.errors import ActionError
+from drctl.actions.errors import ActionError, OutcomeUnknown
 from drctl.actions.targets import SqlAccess
 from drctl.adapters import _http, _sql
 
@@ -19,8 +19,8 @@ Verdict: TypeAlias = Literal["accepted", "refused", "unknown"]
 
 _TRY_FOR = timedelta(seconds=5)
 _REFUSED_STATUS = 503
-"""What an application that cannot write, or a balancer without a healthy target, answers. A 500, 502
-or 504 can follow a commit."""
+"""What an application that cannot write, or a balancer without a healthy target, answers. A 500,
+502 or 504 can follow a commit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,8 @@ class Attempt:
     place: str
     verdict: Verdict
     said: str
+    is_dead: bool = False
+    """Nothing listens there; the strongest refusal, when it stays."""
 
     def __str__(self) -> str:
         return f"{self.place}: {self.verdict} ({self.said})"
@@ -39,7 +41,7 @@ async def by_sql(ctx: Context, access: SqlAccess) -> Attempt:
     """Inserts into ``drctl.write_check`` in a read-write transaction, and rolls it back."""
     place = f"SQL {access.host}:{access.port}/{access.database}"
     try:
-        async with _sql.connect(access, ctx) as connection:
+        async with _sql.connect(access, ctx, mutates=True) as connection:
             if await connection.fetchval("SELECT pg_is_in_recovery()"):
                 return Attempt(place=place, verdict="refused", said="it is a standby")
             await connection.execute("BEGIN READ WRITE")
@@ -47,8 +49,13 @@ async def by_sql(ctx: Context, access: SqlAccess) -> Attempt:
             await connection.execute("ROLLBACK")
     except ActionError as error:
         is_definite = _sql.classify(error) in {"refused", "read_only"}
+        # A session that is cut during the INSERT says nothing about the next one.
+        is_told = not isinstance(error, OutcomeUnknown)
         return Attempt(
-            place=place, verdict="refused" if is_definite else "unknown", said=str(error)
+            place=place,
+            verdict="refused" if is_definite and is_told else "unknown",
+            said=str(error),
+            is_dead=_sql.is_nobody_there(error),
         )
     return Attempt(place=place, verdict="accepted", said="an INSERT succeeded")
 
@@ -70,8 +77,13 @@ async def by_http(ctx: Context, url: str, token: str) -> Attempt:
             timeout=_TRY_FOR,
         )
     except ActionError as error:
-        is_definite = _http.classify(error) == "refused"
-        return Attempt(place=url, verdict="refused" if is_definite else "unknown", said=str(error))
+        is_dead = _http.classify(error) == "refused"
+        return Attempt(
+            place=url,
+            verdict="refused" if is_dead else "unknown",
+            said=str(error),
+            is_dead=is_dead,
+        )
     said = f"status {response.status}"
     if response.status == _REFUSED_STATUS:
         return Attempt(place=url, verdict="refused", said=said)
