@@ -14,7 +14,7 @@ from typing import Any
 from drctl.actions.contract import Context
 from drctl.actions.errors import OutcomeUnknown, Throttled, Unavailable
 from drctl.actions.targets import AwsConnection
-from drctl.adapters import _blocking
+from drctl.adapters import _blocking, _secret
 from drctl.adapters.aws.errors import translate
 from drctl.kernel.retry import retry_read
 
@@ -33,9 +33,7 @@ def _vendor_models() -> Any:
     """The SDK's own API models, parsed once a process: no settings, no ``~/.aws/models``."""
     from botocore.loaders import Loader
 
-    return Loader(
-        extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False
-    )
+    return Loader(extra_search_paths=[Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
 
 
 def _session() -> Any:
@@ -154,7 +152,7 @@ class Aws:
     def _build(self, service: str) -> Any:
         from botocore.config import Config
 
-        connection, secrets, ctx = self._connection, self._ctx.secrets, self._ctx
+        connection, ctx = self._connection, self._ctx
         endpoint = connection.endpoints.get(service)
         left_s = max(0.1, ctx.deadline.left_s(ctx.clock))
         token = connection.session_token
@@ -164,9 +162,9 @@ class Aws:
             region_name=_GLOBAL_SIGNING.get(service, self.region) if endpoint else self.region,
             endpoint_url=endpoint,
             verify=True,
-            aws_access_key_id=secrets.resolve(connection.access_key_id).reveal(),
-            aws_secret_access_key=secrets.resolve(connection.secret_access_key).reveal(),
-            aws_session_token=secrets.resolve(token).reveal() if token else None,
+            aws_access_key_id=_secret.reveal(ctx, connection.access_key_id),
+            aws_secret_access_key=_secret.reveal(ctx, connection.secret_access_key),
+            aws_session_token=_secret.reveal(ctx, token) if token else None,
             config=Config(
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 connect_timeout=min(CONNECT_S, self._call_s, left_s),

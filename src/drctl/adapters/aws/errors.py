@@ -180,7 +180,9 @@ def words_of_exception(
     kind: type[BaseException],
 ) -> tuple[type[ActionError], type[ActionError]] | None:
     """The words for an SDK exception, for a read or a mutation; ``None`` when it is not known."""
-    return next((EXCEPTIONS[base.__name__] for base in kind.__mro__ if base.__name__ in EXCEPTIONS), None)
+    return next(
+        (EXCEPTIONS[base.__name__] for base in kind.__mro__ if base.__name__ in EXCEPTIONS), None
+    )
 
 
 def translate(error: Exception, what: str, *, mutates: bool) -> ActionError:

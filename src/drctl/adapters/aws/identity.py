@@ -75,9 +75,7 @@ class AccountPin(Pin):
         connection = connection_of(target)
         if connection is None:
             return None
-        return Identity(
-            name="aws.account", subject=connection.region, expected=connection.account
-        )
+        return Identity(name="aws.account", subject=connection.region, expected=connection.account)
 
     async def read(self, ctx: Context, target: Target) -> str:
         connection = connection_of(target)

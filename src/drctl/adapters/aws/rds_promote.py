@@ -92,9 +92,7 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
         if seen.is_terminal:
             raise Rejected(f'RDS reports "{seen.status}" for {target.label}')
         if seen.source is None:
-            seen = await wait_until(
-                ctx, aws, target.instance, _is_primary, after_change=False
-            )
+            seen = await wait_until(ctx, aws, target.instance, _is_primary, after_change=False)
             await _until_out_of_recovery(ctx, target)
             return _promotion(seen, changed=False)
         if seen.status != AVAILABLE:

@@ -44,9 +44,7 @@ class WaitForInstance(Action[RdsInstance, WaitParams, InstanceState]):
         seen = await describe(Aws(ctx, target.aws), target.instance)
         return Observation(readings={"status": seen.status})
 
-    async def perform(
-        self, ctx: Context, target: RdsInstance, params: WaitParams
-    ) -> InstanceState:
+    async def perform(self, ctx: Context, target: RdsInstance, params: WaitParams) -> InstanceState:
         seen = await wait_until(
             ctx,
             Aws(ctx, target.aws),
