@@ -12,14 +12,17 @@ from drctl.actions.errors import ActionError
 T = TypeVar("T")
 
 GRACE_S = 0.5
-"""How much longer than its socket timeouts a call is waited for: its own error says more than ours."""
+"""
+How much longer than its socket timeouts a call is waited for: its own error says more than ours.
+"""
 
 
 async def run(
     call: Callable[[], T], *, ctx: Context, late: Callable[[str], ActionError], limit_s: float
 ) -> T:
     """
-    Returns what *call* returns, or raises what it raises, unless the context's deadline comes first.
+    Returns what *call* returns, or raises what it raises, unless the context's deadline comes
+    first.
 
     A thread of its own, not the loop's pool: calls to a dead region pile up, and six of them would
     stop every other call. A daemon, so that the process can end while one still hangs.

@@ -47,7 +47,9 @@ def _session() -> Any:
     class IsolatedSession(Session):
         """A session that has read no file and no variable."""
 
-        full_config: Any = {"profiles": {}}
+        @property
+        def full_config(self) -> dict[str, Any]:
+            return {"profiles": {}}
 
         def get_scoped_config(self) -> dict[str, Any]:
             return {}
@@ -64,7 +66,7 @@ def _session() -> Any:
 
 
 class Aws:
-    """Calls to one account in one region, for the time of one action. Keeps clients, nothing else."""
+    """Calls to one account in one region, for one action. Keeps clients, nothing else."""
 
     def __init__(self, ctx: Context, connection: AwsConnection, *, call_s: float = READ_S) -> None:
         self._ctx = ctx
@@ -82,7 +84,8 @@ class Aws:
         self, service: str, operation: str, *, patience: timedelta = PATIENCE, **arguments: Any
     ) -> dict[str, Any]:
         """
-        Makes a call that changes nothing; repeats it while throttled or unavailable, for *patience*.
+        Makes a call that changes nothing; repeats it while throttled or unavailable, for
+        *patience*.
 
         Raises:
             ActionError: What the other side said, or that it did not.
@@ -127,7 +130,7 @@ class Aws:
 
         late = OutcomeUnknown if mutates else Unavailable
         try:
-            # Apart, so that half a second of parsing API models is not counted against the endpoint.
+            # Apart: half a second of parsing API models is not the endpoint's silence.
             client = await _blocking.run(
                 lambda: self._client(service),
                 ctx=ctx,
@@ -169,7 +172,7 @@ class Aws:
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 connect_timeout=min(CONNECT_S, self._call_s, left_s),
                 read_timeout=min(self._call_s, left_s),
-                ignore_configured_endpoint_urls=True,
+                ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # not in the stubs
                 proxies={},  # None would mean HTTP_PROXY
                 s3={"addressing_style": "path" if endpoint else "auto"},
             ),

@@ -2,10 +2,12 @@
 What AWS and its SDK can say, in the words of `drctl.actions.errors`. The one table.
 
 Two questions decide: was the request sent at all, and if it was, did an answer come back? A refusal
-that was read (4xx) means that nothing happened. Silence, or a 5xx, after a mutation was sent means that
-nobody knows.
+that was read (4xx) means that nothing happened. Silence, or a 5xx, after a mutation was sent means
+that nobody knows.
 """
 
+import ssl
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -195,6 +197,9 @@ def translate(error: Exception, what: str, *, mutates: bool) -> ActionError:
     """
     response: dict[str, Any] | None = getattr(error, "response", None)
     if response is None or "Error" not in response:
+        if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error)):
+            # Decided in the handshake, before the request.
+            return AuthRejected(f"{what}: the certificate of the endpoint is not trusted")
         words = words_of_exception(type(error)) or _UNANSWERED
         return words[mutates](f"{what}: {error}")
     code = str(response["Error"].get("Code", ""))
@@ -206,3 +211,9 @@ def translate(error: Exception, what: str, *, mutates: bool) -> ActionError:
         word = _UNANSWERED[mutates]
     # An answered 4xx that nobody listed is still a refusal: nothing happened.
     return (word or Rejected)(message, request_id=meta.get("RequestId"))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__

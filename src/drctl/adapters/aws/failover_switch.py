@@ -2,8 +2,9 @@
 Moves traffic by writing one S3 object in the recovery region.
 
 An inverted Route 53 health check watches the object. While it exists the primary record counts as
-unhealthy and the secondary answers. So moving traffic needs S3 in the recovery region and Route 53's data
-plane, both of which are built to stay; it does not need Route 53's control plane, which lives in us-east-1.
+unhealthy and the secondary answers. So moving traffic needs S3 in the recovery region and Route
+53's data plane, both of which are built to stay; it does not need Route 53's control plane, which
+lives in us-east-1.
 """
 
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ from drctl.actions.errors import ActionError, NotFound, OutcomeUnknown
 from drctl.actions.targets import FailoverSwitch
 from drctl.adapters import _resolver
 from drctl.adapters.aws.client import Aws
-from drctl.kernel.canonical import canonical
+from drctl.kernel.canonical import JSON, canonical
 
 POLL_S = 0.5
 RESOLVE_S = 2.0
@@ -137,17 +138,19 @@ class _Switch(Action[FailoverSwitch, NoParams, Switched]):
 
     async def perform(self, ctx: Context, target: FailoverSwitch, params: NoParams) -> Switched:
         """
-        Writes or removes the object, and waits until every nameserver of the environment has followed.
+        Writes or removes the object, and waits until every nameserver of the environment has
+        followed.
 
         Safe to repeat. On cancel the switch stays as it was written.
 
         Raises:
-            OutcomeUnknown: The write got no answer, or a nameserver had not followed by the deadline.
+            OutcomeUnknown: The write got no answer, or a nameserver had not followed by the
+                deadline.
             ActionError: S3 refused; nothing changed.
 
         Changes:
-            The object in S3; with it, within the health check's interval and the record's TTL, where the
-            public name leads.
+            The object in S3; with it, within the health check's interval and the record's TTL,
+            where the public name leads.
         """
         await self._write(ctx, target)
         view = None
@@ -185,7 +188,8 @@ class EngageSwitch(_Switch):
     engages: ClassVar[bool] = True
 
     async def _write(self, ctx: Context, target: FailoverSwitch) -> None:
-        note = {"version": 1, "engaged_by": ctx.key, "at": ctx.clock.now().wall.isoformat()}
+        at = ctx.clock.now().wall.isoformat()
+        note: dict[str, JSON] = {"version": 1, "engaged_by": ctx.key, "at": at}
         await Aws(ctx, target.aws).mutate(
             "s3",
             "put_object",

@@ -10,7 +10,9 @@ from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe, wait_until
 
 QUICK_S = 3.0
-"""A region's control plane that says nothing for this long is not there: the proof goes on without it."""
+"""
+A region's control plane that says nothing for this long is not there: the proof goes on without it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +81,8 @@ async def quarantine(ctx: Context, target: RdsInstance, ground: Ground) -> tuple
     group = ground.group
     if group.ingress_rules:
         raise Rejected(
-            f"{target.fence_security_group} has {group.ingress_rules} ingress rule(s): it is no fence"
+            f"{target.fence_security_group} has {group.ingress_rules} ingress rule(s):"
+            " it is no fence"
         )
     if ground.instance.is_only_in(group.id):
         return ()

@@ -1,4 +1,4 @@
-"""The session half of the RDS fence: through one administrator's session, every other one is ended."""
+"""The session half of the RDS fence: one administrator's session ends every other one."""
 
 import asyncio
 from datetime import timedelta
@@ -21,8 +21,8 @@ _OTHERS = """
     WHERE coalesce(session.backend_type, 'client backend') = 'client backend'
       AND session.pid <> pg_backend_pid() AND NOT coalesce(role.rolsuper, false)
 """
-_TERMINATE = f"SELECT count(pg_terminate_backend(session.pid)) {_OTHERS} AND role.oid IS NOT NULL"  # noqa: S608 (constants)
-_LEFT = f"SELECT count(*) {_OTHERS}"  # noqa: S608 (constants)
+_TERMINATE = f"SELECT count(pg_terminate_backend(session.pid)) {_OTHERS} AND role.oid IS NOT NULL"
+_LEFT = f"SELECT count(*) {_OTHERS}"
 
 
 class AdminSession:
@@ -48,7 +48,8 @@ class AdminSession:
 
     async def cut(self) -> str:
         """
-        Ends every other client's session, waits until none is left, and reads the last WAL position.
+        Ends every other client's session, waits until none is left, and reads the last WAL
+        position.
 
         Call it after the network is shut: before, clients come back faster than they are cut.
 

@@ -1,9 +1,11 @@
 """
-The places from which a fenced primary must refuse writes: a SQL session, and the application's own URLs.
+The places from which a fenced primary must refuse writes: a SQL session, and the application's own
+URLs.
 
-What counts as a refusal depends on what else is known. Silence (a time-out) proves nothing by itself: a
-partition looks the same from here and takes writes on the other side. Only when the control plane has
-said that the network is shut, and the sessions are cut, is silence what a shut network sounds like.
+What counts as a refusal depends on what else is known. Silence (a time-out) proves nothing by
+itself: a partition looks the same from here and takes writes on the other side. Only when the
+control plane has said that the network is shut, and the sessions are cut, is silence what a shut
+network sounds like.
 """
 
 import asyncio
@@ -23,11 +25,14 @@ PAUSE_S = 1.0
 ENOUGH = 2
 """One place that refuses may be broken itself."""
 
-_WRITE = (
-    "INSERT INTO drctl.write_check (token) VALUES ($1) ON CONFLICT (token) DO UPDATE SET at = now()"
-)
-_CANNOT_WRITE = (500, 503)
-"""Said by the application or its balancer. 502 and 504 are said about an application that did not answer."""
+_WRITE = """
+    INSERT INTO drctl.write_check (token) VALUES ($1) ON CONFLICT (token) DO UPDATE SET at = now()
+"""
+_CANNOT_WRITE = 503
+"""
+Said by an application that cannot write, or a balancer without targets. A 500, 502 or 504 can
+follow a commit.
+"""
 
 
 class Verdict(StrEnum):
@@ -111,14 +116,16 @@ def _must_be_dead(target: RdsInstance, attempt: Attempt, wanted: tuple[Verdict, 
 
 
 async def try_sql(ctx: Context, access: SqlAccess, *, write: bool) -> Attempt:
-    """Opens a new session as a client would, and with *write* writes a row of our own."""
+    """Opens a new session as a client would; with *write*, writes a row and takes it back."""
     place = f"SQL at {access.host}:{access.port}"
     short = _short(ctx)
     try:
         async with _sql.connect(access, short, mutates=write) as connection:
             if not write:
                 return Attempt(verdict=Verdict.ANSWERED, sentence=f"{place} opened a session")
+            await connection.execute("BEGIN READ WRITE")  # read-only by default is no refusal
             await connection.execute(_WRITE, f"drctl-fence-{ctx.key}")
+            await connection.execute("ROLLBACK")
     except ActionError as error:
         return Attempt(verdict=_sql_verdict(error), sentence=f"{place}: {error}")
     return Attempt(verdict=Verdict.ACCEPTED, sentence=f"{place} accepted a write")
@@ -163,7 +170,7 @@ async def try_url(ctx: Context, url: str) -> Attempt:
     sentence = f"{place} answered {answer.status}"
     if 200 <= answer.status < 300:  # noqa: PLR2004 (HTTP's own class)
         return Attempt(verdict=Verdict.ACCEPTED, sentence=f"{sentence}: it accepted a write")
-    verdict = Verdict.REFUSED if answer.status in _CANNOT_WRITE else Verdict.SILENT
+    verdict = Verdict.REFUSED if answer.status == _CANNOT_WRITE else Verdict.SILENT
     return Attempt(verdict=verdict, sentence=sentence)
 
 

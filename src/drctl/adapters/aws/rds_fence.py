@@ -1,19 +1,20 @@
 """
 Makes certain that an old RDS primary takes no write any more, and proves it.
 
-Problem: once the standby is promoted, a write that the old primary still acknowledges is lost, and nobody
-sees it. "We cannot reach it" says nothing about whether its clients can. Invariant: `perform` returns only
-when a write was tried from every place where clients are, and each attempt failed *for a reason that was
-established*: either the control plane confirmed that the network is shut and the standing sessions were
-cut (then even silence is a refusal), or nothing listens any more (then only a definite refusal counts).
+Problem: once the standby is promoted, a write that the old primary still acknowledges is lost, and
+nobody sees it. "We cannot reach it" says nothing about whether its clients can. Invariant:
+`perform` returns only when a write was tried from every place where clients are, and each attempt
+failed *for a reason that was established*: either the control plane confirmed that the network is
+shut and the standing sessions were cut (then even silence is a refusal), or nothing listens any
+more (then only a definite refusal counts).
 
-The order is the argument. The administrator's session is opened before the network is shut, because it
-could not be opened afterwards. The network is shut before sessions are cut, because clients reconnect at
-once. The WAL position is read after the last session ended, so it is behind every acknowledged write.
-The proof comes last.
+The order is the argument. The administrator's session is opened before the network is shut, because
+it could not be opened afterwards. The network is shut before sessions are cut, because clients
+reconnect at once. The WAL position is read after the last session ended, so it is behind every
+acknowledged write. The proof comes last.
 
-Not promised: that a dead instance stays dead when the region's control plane cannot be asked; the outputs
-then say ``durable: false`` and why.
+Not promised: that a dead instance stays dead when the region's control plane cannot be asked; the
+outputs then say ``durable: false`` and why.
 """
 
 import asyncio
@@ -97,8 +98,8 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         facts, readings = observation.facts, observation.readings
         if "status" not in facts:
             return CannotTell(
-                why=f"{readings['control_plane']}; the fence then takes a definite refusal from each of"
-                f" {readings['vantage_points']} place(s), at least two"
+                why=f"{readings['control_plane']}; the fence then takes a definite refusal from"
+                f" each of {readings['vantage_points']} place(s), at least two"
             )
         if facts["fence_group_ingress_rules"]:
             return CannotTell(why=f"{facts['fence_group']} lets traffic in: it is no fence")
@@ -113,19 +114,19 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         """
         Fences, and proves it.
 
-        Safe to repeat; the second time ``previous_security_groups`` is empty. When it is cancelled half-way
-        the instance may be in quarantine with sessions still standing.
+        Safe to repeat; the second time ``previous_security_groups`` is empty. When it is cancelled
+        half-way the instance may be in quarantine with sessions still standing.
 
         Raises:
-            Rejected: A write was accepted, or a place did not answer where only a refusal counts; the fence
-                does not hold. Or the environment's group lets traffic in.
+            Rejected: A write was accepted, or a place did not answer where only a refusal counts;
+                the fence does not hold. Or the environment's group lets traffic in.
             NotFound: No such instance or group.
             OutcomeUnknown: A change was sent and not seen in force.
 
         Changes:
-            The instance's security groups and its sessions; it is restarted when no administrator's session
-            can be opened. A row in ``drctl.write_check`` and one request for each of
-            ``client_write_urls``, which are meant to fail.
+            The instance's security groups and its sessions; it is restarted when no administrator's
+            session can be opened. One write for each of ``client_write_urls``, which is
+            meant to fail.
         """
         death = asyncio.create_task(prove_dead(ctx, target))
         admin = AdminSession(ctx, target)
@@ -158,7 +159,7 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
     async def settled(
         self, ctx: Context, target: RdsInstance, params: NoParams
     ) -> Done[Fence] | NotDone | CannotTell:
-        """Never `Done`: a shut network is seen from here, sessions that still stand behind it are not."""
+        """Never `Done`: sessions that still stand behind a shut network are not seen from here."""
         try:
             ground = await fence_control.survey(ctx, target)
         except ActionError as error:
@@ -166,8 +167,8 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         seen = ground.instance
         if seen.is_only_in(ground.group.id):
             return NotDone(
-                why=f"{target.label} is in quarantine, but nobody knows whether its sessions were cut;"
-                " fencing it again is safe"
+                why=f"{target.label} is in quarantine, but nobody knows whether its sessions were"
+                " cut; fencing it again is safe"
             )
         if set(seen.groups.values()) - {"active"} or seen.status == "modifying":
             return CannotTell(why=f'RDS is still changing {target.label} ("{seen.status}")')

@@ -25,8 +25,8 @@ from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe, wait_unt
 
 LATE_LOOKS = 3
 LATE_PAUSE_S = 1.0
-"""A request that was lost on the way back shows as ``modifying`` within a second or two; so "it never
-arrived" is said only after three looks."""
+"""A request that was lost on the way back shows as ``modifying`` within a second or two; so "it
+never arrived" is said only after three looks."""
 
 
 class Promotion(Outputs):
@@ -76,11 +76,12 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
         """
         Promotes, and waits until it takes writes.
 
-        Safe to repeat: a primary returns at once with ``changed=False``. AWS cannot cancel a promotion; on
-        cancel we stop waiting and the promotion goes on.
+        Safe to repeat: a primary returns at once with ``changed=False``. AWS cannot cancel a
+        promotion; on cancel we stop waiting and the promotion goes on.
 
         Raises:
-            Conflict: RDS is busy with it (``backing-up``, ``modifying``), and refuses until that ends.
+            Conflict: RDS is busy with it (``backing-up``, ``modifying``), and refuses until that
+                ends.
             Rejected: It is in a terminal state.
             OutcomeUnknown: No answer, or the deadline passed while RDS still says ``modifying``.
 
@@ -108,7 +109,7 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
     async def settled(
         self, ctx: Context, target: RdsInstance, params: NoParams
     ) -> Done[Promotion] | NotDone | CannotTell:
-        aws = Aws(ctx, target.aws)
+        aws, source = Aws(ctx, target.aws), ""
         for look in range(LATE_LOOKS):
             if look:
                 await ctx.clock.sleep(LATE_PAUSE_S)
@@ -120,7 +121,8 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
                 return Done(outputs=_promotion(seen, changed=True))
             if seen.source is None or seen.status != AVAILABLE:
                 return CannotTell(why=f'RDS reports "{seen.status}" for {target.label}')
-        return NotDone(why=f"{target.label} is available and still a replica of {seen.source}")
+            source = seen.source
+        return NotDone(why=f"{target.label} is available and still a replica of {source}")
 
 
 def _is_primary(seen: DbInstance) -> bool:

@@ -1,8 +1,9 @@
 """
-Calls to one Kubernetes API server with nothing ambient: no kubeconfig, no in-cluster token, no proxy.
+Calls to one Kubernetes API server with nothing ambient: no kubeconfig, no in-cluster token, no
+proxy.
 
-Bodies are read as plain JSON: the generated models of the official client refuse objects that lack a
-field which a newer or older server leaves out, and a failover is no time for that.
+Bodies are read as plain JSON: the generated models of the official client refuse objects that lack
+a field which a newer or older server leaves out, and a failover is no time for that.
 """
 
 import json

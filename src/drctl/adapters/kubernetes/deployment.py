@@ -170,7 +170,8 @@ class RestartDeployment(Action[Deployment, NoParams, Rolled]):
         """
         Restarts and waits.
 
-        Safe to repeat: a template that carries this key already is not changed again, only waited for.
+        Safe to repeat: a template that carries this key already is not changed again, only waited
+        for.
 
         Raises:
             Conflict: The Deployment is paused, or has no replicas: nothing would be restarted.

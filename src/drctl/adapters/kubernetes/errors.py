@@ -1,8 +1,8 @@
 """
 What a Kubernetes API server and its client library can say, in the words of `drctl.actions.errors`.
 
-The server's HTTP status decides, never its text. Below HTTP, what decides is whether the request may
-have left: see `drctl.adapters.aws.errors` for the same argument.
+The server's HTTP status decides, never its text. Below HTTP, what decides is whether the request
+may have left: see `drctl.adapters.aws.errors` for the same argument.
 """
 
 import ssl
@@ -61,7 +61,9 @@ EXCEPTIONS: dict[str, tuple[type[ActionError], type[ActionError]]] = {
     # The client wraps TLS errors in this; answers never come as one, they are read by status.
     "ApiException": _UNANSWERED,
 }
-"""Library exception by name, nearest ancestor first: (meaning for a read, meaning for a mutation)."""
+"""
+Library exception by name, nearest ancestor first: (meaning for a read, meaning for a mutation).
+"""
 
 _SERVER_ERROR = 500
 

@@ -71,7 +71,7 @@ class PatchSecret(Action[Deployment, PatchParams, Patched]):
     async def observe(
         self, ctx: Context, target: Deployment, params: PatchParams | None
     ) -> Observation:
-        """Reads plain values of the keys that are declared plain, and of the others only presence."""
+        """Reads the values of keys that are declared plain, and of the others only presence."""
         if params is None:
             return Observation()
         data = (await _read(Cluster(ctx, target.cluster), target, params))["data"]
