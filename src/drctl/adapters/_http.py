@@ -10,7 +10,7 @@ wire: once the request's first byte may have left, a request that is not a GET i
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -38,6 +38,7 @@ Reason: TypeAlias = Literal["refused", "timeout", "other"]
 
 MAX_BODY_BYTES = 1024 * 1024
 DEFAULT_TIMEOUT = timedelta(seconds=10)
+_SHORTEST_SECRET = 4  # masking shorter ones would only garble the text
 _CONNECT_SHARE = 3  # addresses are tried in turn; a dead one must leave time for the next
 
 
@@ -138,10 +139,14 @@ async def send_ok(
     label: str,
     headers: Mapping[str, str] | None = None,
     body: JSON = None,
+    hidden: Sequence[str] = (),
     timeout: timedelta = DEFAULT_TIMEOUT,  # noqa: ASYNC109 (as in `send`)
 ) -> Response:
     """
     As `send`, and turns every status outside 200 to 299 into its error.
+
+    Args:
+        hidden: Secrets that an answer might echo; masked where an error quotes it.
 
     Raises:
         ActionError: See `status_error` and `send`.
@@ -149,14 +154,14 @@ async def send_ok(
     response = await send(
         ctx, method, url, label=label, headers=headers, body=body, timeout=timeout
     )
-    error = status_error(response, method, label)
+    error = status_error(response, method, label, hidden)
     if error is not None:
         raise error
     return response
 
 
 def status_error(  # noqa: PLR0911 (a table)
-    response: Response, method: Method, label: str
+    response: Response, method: Method, label: str, hidden: Sequence[str] = ()
 ) -> ActionError | None:
     """
     Maps a status: 2xx is none; 401 and 403 `AuthRejected`, 404 and 410 `NotFound`, 409 `Conflict`,
@@ -164,7 +169,7 @@ def status_error(  # noqa: PLR0911 (a table)
     otherwise.
     """
     status = response.status
-    said = response.body[:200].decode("utf-8", "replace").strip()
+    said = masked(response.body.decode("utf-8", "replace"), hidden)[:200].strip()
     message = f"{label} answered {status}" + (f": {said}" if said else "")
     request_id = response.headers.get("x-request-id") or response.headers.get("x-slack-req-id")
     match status:
@@ -176,7 +181,7 @@ def status_error(  # noqa: PLR0911 (a table)
             return NotFound(message, request_id=request_id)
         case 409:
             return Conflict(message, request_id=request_id)
-        case 429:
+        case 420 | 429:  # 420 is Statuspage's
             wish_s = retry_after_s(response.headers.get("retry-after"), response.headers)
             return Throttled(message, request_id=request_id, retry_after_s=wish_s)
         case _ if status >= 500:  # noqa: PLR2004
@@ -184,6 +189,16 @@ def status_error(  # noqa: PLR0911 (a table)
             return word(message, request_id=request_id)
         case _:
             return Rejected(message, request_id=request_id)
+
+
+def masked(text: str, hidden: Sequence[str]) -> str:
+    """Replaces every secret in *text*, and the path of one that is a URL, by ``***``."""
+    for secret in hidden:
+        path = secret.split("://", 1)[-1].partition("/")[2]
+        for part in (secret, path):
+            if len(part) >= _SHORTEST_SECRET:
+                text = text.replace(part, "***")
+    return text
 
 
 def retry_after_s(value: str | None, headers: Mapping[str, str]) -> float | None:

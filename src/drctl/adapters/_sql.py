@@ -144,6 +144,14 @@ def classify(error: BaseException) -> Reason:
     return "other" if seen is None else _verdict(seen)[1]
 
 
+def is_nobody_there(error: BaseException) -> bool:
+    """True when nothing listens at any address of the host; a server that says no is there."""
+    seen: BaseException | None = error
+    while isinstance(seen, ActionError):
+        seen = seen.__cause__
+    return isinstance(seen, ConnectionRefusedError)
+
+
 def _verdict(error: BaseException) -> _Verdict:
     state = getattr(error, "sqlstate", None) or ""
     for length in (5, 2):
@@ -183,23 +191,37 @@ def _mapped(where: str, *, mutates: bool) -> Iterator[None]:
 
 
 async def _open(access: SqlAccess, ctx: Context, database: str) -> Connection:
-    import asyncpg
-
     deadline = ctx.deadline.at_most(ctx.clock, CONNECT_TIMEOUT)
     left_s = deadline.left_s(ctx.clock)
     if left_s <= 0:
         raise Unavailable(f"{access.host}:{access.port}: no time left to connect")
     addresses = await _resolver.resolve(access.host, ctx.resolvers, timeout_s=left_s)
+    errors: list[Exception] = []
+    for untried, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        share_s = deadline.left_s(ctx.clock) / untried
+        try:
+            return await _open_at(address, access, ctx, database, max(0.001, share_s))
+        except OSError as error:  # a TimeoutError is one
+            errors.append(error)
+    # "Refused" is only true of a name when it is true of each of its addresses.
+    raise next((error for error in errors if classify(error) != "refused"), errors[0])
+
+
+async def _open_at(
+    address: str, access: SqlAccess, ctx: Context, database: str, timeout_s: float
+) -> Connection:
+    import asyncpg
+
     return await asyncpg.connect(
-        host=addresses,
-        port=[access.port] * len(addresses),
+        host=address,
+        port=access.port,
         user=access.user,
         password=_secret.reveal(ctx, access.password),
         database=database,
         ssl=_tls(access),
         direct_tls=False,
         target_session_attrs="any",
-        timeout=max(0.001, deadline.left_s(ctx.clock)),
+        timeout=timeout_s,
         command_timeout=max(0.001, ctx.deadline.left_s(ctx.clock)),
         statement_cache_size=0,  # a pooler in transaction mode has no prepared statements
         server_settings={"application_name": "drctl"},

@@ -42,6 +42,7 @@ from drctl.adapters import _sql
 
 STALE_AFTER = timedelta(seconds=60)
 CLOCK_TOLERANCE = timedelta(seconds=1)
+NO_LOSS = timedelta(0)
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
@@ -62,19 +63,24 @@ class Sighting(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     version: Literal[1]
-    system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")]
-    timeline: Annotated[int, Field(ge=1)]
-    lsn: Lsn
-    seq: Annotated[int, Field(ge=0)]
-    last_ok_at: _Instant
+    system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None
+    timeline: Annotated[int, Field(ge=1)] | None
+    lsn: Lsn | None
+    seq: Annotated[int, Field(ge=0)] | None
+    last_ok_at: _Instant | None
+    """``None``, with the four above, until the observer has seen the primary once."""
     checked_at: _Instant
     refused_since: _Instant | None
     last_error: Annotated[str, StringConstraints(max_length=200)] | None
 
     @model_validator(mode="after")
-    def _in_order(self) -> "Sighting":
-        instants = (self.last_ok_at, self.refused_since or self.last_ok_at, self.checked_at)
-        if list(instants) != sorted(instants):
+    def _is_whole(self) -> "Sighting":
+        seen = (self.system_identifier, self.timeline, self.lsn, self.seq, self.last_ok_at)
+        if any(value is None for value in seen) and any(value is not None for value in seen):
+            raise ValueError("a sighting is there as a whole or not at all")
+        instants = [self.last_ok_at, self.refused_since, self.checked_at]
+        known = [instant for instant in instants if instant is not None]
+        if known != sorted(known):
             raise ValueError("last_ok_at, refused_since and checked_at are out of order")
         return self
 
@@ -141,7 +147,7 @@ def bound(sighting: Sighting | Missing, standby: Standby | Missing, now: datetim
         )
     until = "the primary refused" if sighting.refused_since else "now"
     return LossBound(
-        bound=max(length, timedelta(0)),
+        bound=max(length, NO_LOSS),
         safe_until=standby.heartbeat_at,
         lag_bytes=lag,
         primary_last_seen=seen,
@@ -153,6 +159,7 @@ def _doubt(sighting: Sighting, standby: Standby | Missing, now: datetime) -> str
     """The first reason why nothing can be concluded."""
     age = now - sighting.checked_at
     reasons = [
+        (sighting.last_ok_at is None, "the witness has never seen the primary"),
         (age > STALE_AFTER, f"the witness last looked {age.total_seconds():.0f} s ago"),
         (age < -CLOCK_TOLERANCE, "the witness's clock is ahead of this machine's"),
     ]
@@ -183,7 +190,9 @@ def lsn_to_int(lsn: str) -> int:
 
 
 def _lag_bytes(sighting: Sighting, standby: Standby) -> int | None:
-    if standby.replay_lsn is None or standby.system_identifier != sighting.system_identifier:
+    if sighting.lsn is None or standby.replay_lsn is None:
+        return None
+    if standby.system_identifier != sighting.system_identifier:
         return None
     return max(0, lsn_to_int(sighting.lsn) - lsn_to_int(standby.replay_lsn))
 
