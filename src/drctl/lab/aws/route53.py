@@ -237,7 +237,11 @@ def install(*, insync_s: float = 1.0) -> Route53Overlay:
 
 def _as_method(handler: _Handler) -> _Handler:
     """A plain function, because a bound method in a class body would not be given the instance."""
-    return lambda call: handler(call)
+
+    def method(call: Route53) -> ActionResult:
+        return handler(call)
+
+    return method
 
 
 def _backend() -> Route53Backend:
