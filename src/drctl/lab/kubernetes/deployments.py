@@ -53,7 +53,7 @@ class Deployments:
 
     def sync(self) -> None:
         """Does one round over all Deployments."""
-        for deployment in self._store.list(DEPLOYMENT):
+        for deployment in self._store.all_of(DEPLOYMENT):
             if not deployment["metadata"].get("deletionTimestamp"):
                 self._sync(deployment)
 
@@ -61,7 +61,9 @@ class Deployments:
         sets = owned_by(self._store, REPLICA_SET, deployment)
         spec = deployment["spec"]
         template = bare_template(spec["template"])
-        new = next((one for one in sets if bare_template(one["spec"]["template"]) == template), None)
+        new = next(
+            (one for one in sets if bare_template(one["spec"]["template"]) == template), None
+        )
         old = [one for one in sets if one is not new]
         allowed = limits(spec)
         if spec.get("paused") or _was_scaled(sets, allowed):
@@ -230,12 +232,14 @@ class Deployments:
         present = self._latest(deployment)
         sets = owned_by(self._store, REPLICA_SET, present)
         template = bare_template(present["spec"]["template"])
-        new = next((one for one in sets if bare_template(one["spec"]["template"]) == template), None)
+        new = next(
+            (one for one in sets if bare_template(one["spec"]["template"]) == template), None
+        )
         before = present.get("status", {})
         counts = {
             "replicas": sum(map(_running, sets)),
             "updatedReplicas": _running(new) if new is not None else 0,
-            "readyReplicas": sum(one["status"].get("readyReplicas", 0) for one in sets),
+            "readyReplicas": sum(map(_ready, sets)),
             "availableReplicas": sum(map(_available, sets)),
         }
         counts["unavailableReplicas"] = max(
@@ -329,15 +333,20 @@ def _moved(before: Object, counts: dict[str, int]) -> bool:
 
 def _was_scaled(sets: list[Object], allowed: Limits) -> bool:
     return any(
-        int(one["metadata"]["annotations"].get(_DESIRED, allowed.replicas)) != allowed.replicas
+        int(_annotations(one).get(_DESIRED, allowed.replicas)) != allowed.replicas
         for one in sets
         if _wanted(one)
     )
 
 
 def _is_saturated(new: Object, allowed: Limits) -> bool:
-    desired = new["metadata"]["annotations"].get(_DESIRED)
+    desired = _annotations(new).get(_DESIRED)
     return desired == str(allowed.replicas) and _wanted(new) == _available(new) == allowed.replicas
+
+
+def _annotations(replica_set: Object) -> dict[str, str]:
+    annotations: dict[str, str] = replica_set["metadata"].get("annotations", {})
+    return annotations
 
 
 def _copied(metadata: Object) -> dict[str, str]:
@@ -346,7 +355,7 @@ def _copied(metadata: Object) -> dict[str, str]:
 
 
 def _revision(replica_set: Object) -> int:
-    return int(replica_set["metadata"].get("annotations", {}).get(REVISION, 0))
+    return int(_annotations(replica_set).get(REVISION, 0))
 
 
 def _highest(sets: list[Object]) -> int:
@@ -358,13 +367,17 @@ def _wanted(replica_set: Object) -> int:
 
 
 def _running(replica_set: Object) -> int:
-    return int(replica_set["status"].get("replicas", 0))
+    return int(replica_set.get("status", {}).get("replicas", 0))
+
+
+def _ready(replica_set: Object) -> int:
+    return int(replica_set.get("status", {}).get("readyReplicas", 0))
 
 
 def _available(replica_set: Object) -> int:
-    return int(replica_set["status"].get("availableReplicas", 0))
+    return int(replica_set.get("status", {}).get("availableReplicas", 0))
 
 
 def _size(replica_set: Object) -> Size:
-    most = replica_set["metadata"].get("annotations", {}).get(_MOST, 0)
+    most = _annotations(replica_set).get(_MOST, 0)
     return Size(_wanted(replica_set), _available(replica_set), int(most))

@@ -11,9 +11,9 @@ _OWNERS = (DEPLOYMENT, REPLICA_SET)
 
 def collect(store: Store, delete_pod: Callable[[Object], None]) -> None:
     """Deletes ReplicaSets and pods whose owner is gone."""
-    alive = {obj["metadata"]["uid"] for kind in _OWNERS for obj in store.list(kind)}
+    alive = {obj["metadata"]["uid"] for kind in _OWNERS for obj in store.all_of(kind)}
     for kind in (REPLICA_SET, POD):
-        for obj in store.list(kind):
+        for obj in store.all_of(kind):
             metadata = obj["metadata"]
             owners = metadata.get("ownerReferences", [])
             if not owners or metadata.get("deletionTimestamp"):
@@ -30,7 +30,7 @@ def orphan(store: Store, owner: Object) -> None:
     """Cuts what an object owns loose, so that it outlives its owner."""
     uid = owner["metadata"]["uid"]
     for kind in (REPLICA_SET, POD):
-        for obj in store.list(kind, owner["metadata"].get("namespace")):
+        for obj in store.all_of(kind, owner["metadata"].get("namespace")):
             references = obj["metadata"].get("ownerReferences", [])
             kept = [reference for reference in references if reference["uid"] != uid]
             if len(kept) != len(references):

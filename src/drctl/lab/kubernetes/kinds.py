@@ -7,7 +7,7 @@ from drctl.lab.kubernetes.errors import Object
 _VERBS = ("create", "delete", "deletecollection", "get", "list", "patch", "update", "watch")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kind:
     """How one kind is named and reached."""
 
@@ -77,9 +77,7 @@ CONFIG_MAP = Kind(
     singular="configmap",
     short=("cm",),
 )
-EVENT = Kind(
-    group="", version="v1", kind="Event", plural="events", singular="event", short=("ev",)
-)
+EVENT = Kind(group="", version="v1", kind="Event", plural="events", singular="event", short=("ev",))
 DEPLOYMENT = Kind(
     group="apps",
     version="v1",

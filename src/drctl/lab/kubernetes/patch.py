@@ -45,7 +45,8 @@ def apply_patch(content_type: str, document: Object, patch: Any) -> Object:
     if not isinstance(patch, dict):
         raise bad_request("the patch must be a JSON object")
     if content_type == MERGE_PATCH:
-        return _merge(document, patch)
+        merged: Object = _merge(document, patch)
+        return merged
     return _strategic(document, patch)
 
 
@@ -75,12 +76,8 @@ def _strategic(document: Object, patch: Object) -> Object:
             continue
         if value is None:
             merged.pop(name, None)
-        elif isinstance(value, dict):
-            merged[name] = _strategic(_as_object(merged.get(name)), value)
-        elif isinstance(value, list):
-            merged[name] = _strategic_list(name, merged.get(name) or [], value, patch)
         else:
-            merged[name] = value
+            merged[name] = _strategic_value(name, merged.get(name), value, patch)
     for name, value in patch.items():
         if name.startswith("$deleteFromPrimitiveList/"):
             field = name.partition("/")[2]
@@ -91,8 +88,12 @@ def _strategic(document: Object, patch: Object) -> Object:
     return merged
 
 
-def _as_object(value: Any) -> Object:
-    return value if isinstance(value, dict) else {}
+def _strategic_value(name: str, present: Any, value: Any, around: Object) -> Any:
+    if isinstance(value, dict):
+        return _strategic(present if isinstance(present, dict) else {}, value)
+    if isinstance(value, list):
+        return _strategic_list(name, present or [], value, around)
+    return value
 
 
 def _strategic_list(name: str, present: list[Any], patch: list[Any], around: Object) -> list[Any]:

@@ -34,7 +34,7 @@ class Recorder:
         metadata = obj["metadata"]
         namespace = metadata.get("namespace") or "default"
         now = timestamp()
-        events = self._store.list(EVENT, namespace)
+        events = self._store.all_of(EVENT, namespace)
         for event in events:
             involved = event["involvedObject"]["uid"]
             if (involved, event["reason"], event["message"]) == (metadata["uid"], reason, message):

@@ -19,7 +19,7 @@ def owned_by(store: Store, kind: Kind, owner: Object) -> list[Object]:
     metadata = owner["metadata"]
     found = [
         obj
-        for obj in store.list(kind, metadata.get("namespace"))
+        for obj in store.all_of(kind, metadata.get("namespace"))
         if any(
             reference["uid"] == metadata["uid"] and reference.get("controller")
             for reference in obj["metadata"].get("ownerReferences", [])
@@ -69,7 +69,7 @@ class ReplicaSets:
 
     def sync(self) -> None:
         """Does one round over all ReplicaSets."""
-        for replica_set in self._store.list(REPLICA_SET):
+        for replica_set in self._store.all_of(REPLICA_SET):
             if not replica_set["metadata"].get("deletionTimestamp"):
                 self._sync(replica_set)
 

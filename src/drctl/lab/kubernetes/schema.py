@@ -247,9 +247,7 @@ def _walk(value: Any, shape: _Shape, path: str, found: Decoded) -> Any:
     if shape == _ANY:
         return value
     if isinstance(shape, str):
-        fits = isinstance(value, _PYTHON[shape]) and (
-            shape == _BOOL or not isinstance(value, bool)
-        )
+        fits = isinstance(value, _PYTHON[shape]) and (shape == _BOOL or not isinstance(value, bool))
         return value if fits else _refuse(value, shape, path, found)
     if isinstance(shape, list):
         if not isinstance(value, list):

@@ -71,7 +71,7 @@ class Store:
         """Returns an object, or nothing."""
         return self._objects.get(kind, {}).get((namespace, name))
 
-    def list(self, kind: Kind, namespace: str | None = None) -> list[Object]:
+    def all_of(self, kind: Kind, namespace: str | None = None) -> list[Object]:
         """Returns the objects of a kind by namespace and name."""
         objects = self._objects.get(kind, {})
         keys = sorted(key for key in objects if namespace is None or key[0] == namespace)
@@ -123,6 +123,22 @@ class Store:
         if metadata.get("deletionTimestamp") and _may_leave(obj):
             return self._drop(kind, (namespace, name), obj)
         return self._put(kind, (namespace, name), obj, before)
+
+    def preview(self, kind: Kind, obj: Object) -> Object:
+        """
+        Returns what `create` or `replace` would store, and stores nothing.
+
+        Raises:
+            ApiError: 409, as they would.
+        """
+        trial = Store()
+        metadata = obj["metadata"]
+        key = (metadata.get("namespace", ""), metadata["name"])
+        present = self.find(kind, *key)
+        trial.version = self.version
+        if present is not None:
+            trial._objects[kind] = {key: present}
+        return trial.replace(kind, obj) if "uid" in metadata else trial.create(kind, obj)
 
     def delete(self, kind: Kind, namespace: str, name: str, *, grace_s: int = 0) -> Object:
         """

@@ -83,7 +83,7 @@ def _not_negative(path: str, value: int | None) -> Iterator[Cause]:
         yield Cause(path, f"Invalid value: {value}: must be greater than or equal to 0")
 
 
-def check_scale(kind: Kind, name: str, replicas: int) -> None:
+def check_scale(name: str, replicas: int) -> None:
     """
     Checks the number a scale subresource asks for.
 
