@@ -1,0 +1,1 @@
+"""The embedded two-region estate: real processes behind emulated control planes."""
