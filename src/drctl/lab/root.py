@@ -9,13 +9,15 @@ start time, as the kernel counts it, is still the recorded one.
 import os
 import shutil
 import signal
+import subprocess
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.lab.plan import AddressPlan
 
+SUPERVISOR = "supervisor"
 _GONE_TIMEOUT_S = 10.0
 _STAT_START_TIME = 19
 """Index of starttime (field 22 of proc(5)) after the command name, which may hold spaces."""
@@ -61,6 +63,10 @@ class LabRoot:
     def supervisor_log(self) -> Path:
         """What the supervisor and its children had to say."""
         return self.path / "supervisor.log"
+
+    def kubeconfig(self, region: str) -> Path:
+        """A cluster's kubeconfig, for people and kubectl."""
+        return self.path / f"kubeconfig-{region}.yaml"
 
     def create(self) -> None:
         """
@@ -115,17 +121,58 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] in {"Z", "X"} else fields[_STAT_START_TIME]
 
 
-def record(folder: Path, name: str, pid: int) -> Process | None:
-    """Writes down a process just started; ``None`` when it has ended already."""
+def record(place: Path, pid: int) -> Process | None:
+    """Writes down a process just started in ``<name>.pid``; ``None`` when it has ended already."""
     started = start_time(pid)
     if started is None:
         return None
-    process = Process(name, pid, started)
-    place = folder / f"{name}.pid"
     half = place.with_suffix(".new")
     half.write_text(f"{pid} {started}\n", encoding="ascii")
     half.replace(place)
+    return Process(place.stem, pid, started)
+
+
+def spawn(
+    root: LabRoot, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None
+) -> Process:
+    """
+    Starts a process in its own session, and records it.
+
+    Args:
+        root: The lab it belongs to; its output goes to ``<name>.log`` there.
+        name: Names the process.
+        command: Program and arguments.
+        environment: Variables besides ours.
+
+    Raises:
+        ChildProcessError: It ended at once.
+
+    Changes:
+        Starts a process.
+    """
+    with (root.path / f"{name}.log").open("ab") as log:
+        child = subprocess.Popen(
+            command,
+            cwd="/",
+            env={**os.environ, "PYTHONPATH": python_path(), **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    process = record(root.pids / f"{name}.pid", child.pid)
+    if process is None:
+        raise ChildProcessError(f"{name} ended at once")
+    # Nobody here waits for it: it outlives this program, and ends by a signal.
+    child.returncode = 0
     return process
+
+
+def python_path() -> str:
+    """Where children find this very package, before what they would find anyway."""
+    source = str(Path(__file__).parents[2])
+    before = os.environ.get("PYTHONPATH")
+    return f"{source}{os.pathsep}{before}" if before else source
 
 
 def recorded(folder: Path) -> list[Process]:

@@ -18,7 +18,7 @@ def sleeper():
 
 
 def test_a_recorded_process_is_read_back_with_its_start_time(tmp_path, sleeper):
-    written = root.record(tmp_path, "pod-1", sleeper.pid)
+    written = root.record(tmp_path / "pod-1.pid", sleeper.pid)
 
     assert root.recorded(tmp_path) == [written]
     assert written.is_alive
@@ -42,7 +42,7 @@ def test_a_record_without_a_start_time_is_nobodys(tmp_path):
 
 
 def test_killing_ends_a_stopped_process_too(tmp_path, sleeper):
-    process = root.record(tmp_path, "relay", sleeper.pid)
+    process = root.record(tmp_path / "relay.pid", sleeper.pid)
     process.signal(signal.SIGSTOP)
 
     assert root.kill_all([process]) == []
@@ -53,7 +53,7 @@ def test_a_process_that_has_ended_is_not_recorded(tmp_path):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
 
-    assert root.record(tmp_path, "gone", child.pid) is None
+    assert root.record(tmp_path / "gone.pid", child.pid) is None
     assert root.recorded(tmp_path) == []
 
 

@@ -1,16 +1,16 @@
 """The estate's Kubernetes part, built through the official client."""
 
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from drctl.lab.access import Secrets
 from drctl.lab.estate.aws import wait_until
 from drctl.lab.estate.database import APPLICATION_USER
 from drctl.lab.estate.environment import APPLICATION, DATABASE, cluster_token
+from drctl.lab.root import python_path
 from drctl.lab.plan import POD_PORT, POSTGRES_PORT, AddressPlan
 
+_TIMEOUT_S = 10.0
 _SECRET = "healing-guard-db"
 
 
@@ -33,15 +33,15 @@ class Clusters:
         from kubernetes import client
 
         with self._api(region) as api:
-            core, apps = client.CoreV1Api(api), client.AppsV1Api(api)
-            core.create_namespace(client.V1Namespace.from_dict({"metadata": {"name": APPLICATION}}))
-            core.create_namespaced_secret(
-                APPLICATION, client.V1Secret.from_dict(self._secret(database_host))
-            )
+            # Any: the client turns plain documents into its own models.
+            core: Any = client.CoreV1Api(api)
+            apps: Any = client.AppsV1Api(api)
+            namespace = {"metadata": {"name": APPLICATION}}
+            core.create_namespace(namespace, _request_timeout=_TIMEOUT_S)
+            secret = self._secret(database_host)
+            core.create_namespaced_secret(APPLICATION, secret, _request_timeout=_TIMEOUT_S)
             deployment = self._deployment(region, replicas=replicas)
-            apps.create_namespaced_deployment(
-                APPLICATION, client.V1Deployment.from_dict(deployment)
-            )
+            apps.create_namespaced_deployment(APPLICATION, deployment, _request_timeout=_TIMEOUT_S)
 
     def wait_ready(self, region: str) -> None:
         """
@@ -56,7 +56,9 @@ class Clusters:
             apps: Any = client.AppsV1Api(api)
 
             def is_available() -> bool:
-                found = apps.read_namespaced_deployment(APPLICATION, APPLICATION)
+                found = apps.read_namespaced_deployment(
+                    APPLICATION, APPLICATION, _request_timeout=_TIMEOUT_S
+                )
                 return bool(found.status.available_replicas == found.spec.replicas)
 
             wait_until(is_available, f"the pods of {region} are available")
@@ -67,7 +69,7 @@ class Clusters:
 
         with self._api(region) as api:
             core: Any = client.CoreV1Api(api)
-            return str(core.read_namespace("kube-system").metadata.uid)
+            return str(core.read_namespace("kube-system", _request_timeout=_TIMEOUT_S).metadata.uid)
 
     def _api(self, region: str) -> Any:
         from kubernetes import client
@@ -99,7 +101,7 @@ class Clusters:
             "PORT": str(POD_PORT),
             "REGION": region,
             "RESOLVER": f"{dns_host}:{dns_port}",
-            "PYTHONPATH": _python_path(),
+            "PYTHONPATH": python_path(),
         }
         secret = {
             "DATABASE_HOST": "host",
@@ -138,10 +140,3 @@ class Clusters:
                 },
             },
         }
-
-
-def _python_path() -> str:
-    """Ours first, so that a pod runs the same code as the lab."""
-    source = str(Path(__file__).parents[3])
-    before = os.environ.get("PYTHONPATH")
-    return f"{source}{os.pathsep}{before}" if before else source
