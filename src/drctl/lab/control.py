@@ -1,0 +1,339 @@
+"""What a person can do with a lab: bring it up, load it, break it, heal it, judge it, take it down."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from drctl.kernel.clock import Instant, SystemClock, length_between
+from drctl.kernel.errors import Problem, RefusedError
+from drctl.lab import root as processes
+from drctl.lab import verdict as judgement
+from drctl.lab.access import Secrets
+from drctl.lab.channel import ChannelError, ask
+from drctl.lab.plan import BALANCER_PORT, DEFAULT_NET, PUBLIC_NAME, REGIONS, AddressPlan
+from drctl.lab.root import SUPERVISOR, LabRoot, Process
+from drctl.lab.traffic import DEFAULT_RATE, DEFAULT_WRITERS
+
+How = Literal["kill", "partition"]
+
+_QUICK_S = 5.0
+_SLOW_S = 60.0
+_STOP_S = 3.0
+_TRAFFIC = "traffic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A lab that is up."""
+
+    root: Path
+    environment: Path
+    kubeconfigs: dict[str, Path]
+    """By region."""
+    url: str
+    """The service as a customer calls it, by a name that only `resolver` knows."""
+    resolver: str
+    took_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What is there of a lab."""
+
+    is_up: bool
+    """The supervisor answers."""
+    root: Path
+    regions: dict[str, str]
+    """Region to ``up``, ``killed`` or ``partitioned``; empty when it is not up."""
+    replication: str | None
+    """``up`` or ``blackholed``."""
+    processes: dict[str, int]
+    """Name to pid of everything that runs."""
+    has_traffic: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Break:
+    """When something was broken."""
+
+    what: str
+    how: str
+    began: Instant
+    """Just before the first stroke: everything still worked."""
+    ended: Instant
+    """Just after the last one."""
+
+
+def up(net: int = DEFAULT_NET, *, say: Callable[[str], None] = lambda _line: None) -> Report:
+    """
+    Starts a lab and builds the estate in it; returns when a customer could use the service.
+
+    What an earlier lab on the same net left behind is removed first.
+
+    Args:
+        net: Which loopback networks: 127.net to 127.(net + 2).
+        say: Told one line for each part that is there.
+
+    Raises:
+        RefusedError: A lab is up already, or this one did not come up; then nothing is left of it.
+
+    Changes:
+        Processes, loopback ports and a folder of this machine.
+    """
+    from drctl.lab.launch import launch
+
+    began = SystemClock().now()
+    root, plan = LabRoot.of(net), AddressPlan(net)
+    if _is_answering(root):
+        raise _refused("DR5301", "a lab is already up", do="drctl lab down")
+    if root.path.exists():
+        say("removing what an earlier lab left behind")
+        down(net)
+    try:
+        launch(plan, root, say)
+    except FileExistsError as error:
+        raise _refused("DR5301", "a lab is being brought up", why=str(error)) from error
+    except BaseException as error:
+        log = _last_lines(root.supervisor_log)
+        down(net)
+        if not isinstance(error, Exception):
+            raise
+        why = f"{type(error).__name__}: {error}" + (f"; its log ends: {log}" if log else "")
+        raise _refused("DR5303", "the lab did not come up", why=why) from error
+    host, port = plan.dns
+    return Report(
+        root=root.path,
+        environment=root.environment,
+        kubeconfigs={region: root.kubeconfig(region) for region in REGIONS},
+        url=f"http://{PUBLIC_NAME}:{BALANCER_PORT}",
+        resolver=f"{host}:{port}",
+        took_s=length_between(began, SystemClock().now()).seconds,
+    )
+
+
+def status(net: int = DEFAULT_NET) -> Status:
+    """Tells what is there; no lab at all is an answer too."""
+    root = LabRoot.of(net)
+    alive = {one.name: one.pid for one in processes.recorded(root.pids) if one.is_alive}
+    try:
+        told = ask(root.control, {"do": "status"}, timeout_s=_QUICK_S)
+    except (OSError, ChannelError):
+        told = None
+    return Status(
+        is_up=told is not None,
+        root=root.path,
+        regions=told["regions"] if told else {},
+        replication=told["replication"] if told else None,
+        processes=alive,
+        has_traffic=_TRAFFIC in alive,
+    )
+
+
+def start_traffic(
+    net: int = DEFAULT_NET, *, writers: int = DEFAULT_WRITERS, rate: float = DEFAULT_RATE
+) -> int:
+    """
+    Starts the independent client in the background; its record begins anew.
+
+    Returns:
+        Its pid.
+
+    Raises:
+        RefusedError: No lab is up, or the client runs already.
+
+    Changes:
+        Starts a process that writes to the estate.
+    """
+    root, plan = _lab(net), AddressPlan(net)
+    if _find(root, _TRAFFIC):
+        raise _refused("DR5304", "the traffic already runs", do="drctl lab traffic --stop")
+    host, port = plan.dns
+    command = [sys.executable, "-m", "drctl.lab.traffic", "--name", PUBLIC_NAME]
+    command += ["--port", str(BALANCER_PORT), "--resolver", f"{host}:{port}"]
+    command += ["--log", str(root.traffic_log), "--writers", str(writers), "--rate", str(rate)]
+    # Told nothing of the lab but these: what it measures must not depend on who measures.
+    return processes.spawn(root, _TRAFFIC, command).pid
+
+
+def stop_traffic(net: int = DEFAULT_NET) -> None:
+    """
+    Stops the independent client; its record stays. No client is no error.
+
+    Changes:
+        Ends a process.
+    """
+    root = LabRoot.of(net)
+    client = _find(root, _TRAFFIC)
+    if client is not None:
+        client.signal(signal.SIGTERM)
+        if processes.wait_gone([client], timeout_s=_STOP_S):
+            processes.kill_all([client])
+    (root.pids / f"{_TRAFFIC}.pid").unlink(missing_ok=True)
+
+
+def break_region(region: str, how: How = "kill", net: int = DEFAULT_NET) -> Break:
+    """
+    Takes a region away.
+
+    Args:
+        region: Which.
+        how: ``kill``: its processes get SIGKILL; ``partition``: they live, and nobody reaches them.
+            Either way its AWS and Kubernetes endpoints accept connections and never answer.
+        net: Which lab.
+
+    Raises:
+        RefusedError: No lab is up, or it has no such region.
+
+    Changes:
+        The region's processes and endpoints.
+    """
+    if region not in REGIONS:
+        known = ", ".join(REGIONS)
+        raise _refused("DR5305", f'the lab has no region "{region}"', why=f"it has {known}")
+    told = _asked(net, {"do": "break_region", "region": region, "how": how})
+    return _break(told, what=region, how=how)
+
+
+def break_replication(net: int = DEFAULT_NET) -> Break:
+    """
+    Takes the link away through which the standby receives WAL; nobody is told.
+
+    Raises:
+        RefusedError: No lab is up.
+
+    Changes:
+        The replication link.
+    """
+    return _break(_asked(net, {"do": "break_replication"}), what="replication", how="blackhole")
+
+
+def heal(net: int = DEFAULT_NET) -> list[str]:
+    """
+    Makes everything reachable and starts again what was killed, each as it was before.
+
+    Best effort: it repairs the lab, not the estate. An old primary comes back as a primary.
+
+    Returns:
+        What could not be healed, in words.
+
+    Raises:
+        RefusedError: No lab is up.
+
+    Changes:
+        Processes and endpoints of all regions.
+    """
+    left: list[str] = _asked(net, {"do": "heal"})["left"]
+    return left
+
+
+def down(net: int = DEFAULT_NET) -> list[str]:
+    """
+    Takes a lab down, also one whose supervisor was killed. Safe to repeat.
+
+    Returns:
+        Names of processes that would not end; empty when nothing is left.
+
+    Changes:
+        Ends the lab's processes, removes its folder.
+    """
+    from drctl.lab.postgres import release_shared_memory
+
+    root = LabRoot.of(net)
+    if not root.path.exists():
+        return []
+    # First those that start others: a supervisor that is stopped starts nothing any more.
+    starters = [one for one in processes.recorded(root.pids) if one.name == SUPERVISOR]
+    left = processes.kill_all(starters)
+    left += processes.kill_all(processes.recorded(root.pids))
+    left += processes.kill_all(processes.servers_inside(root.path))
+    for data_dir in root.path.glob("postgres/*/data"):
+        release_shared_memory(data_dir)
+    root.remove()
+    return [one.name for one in left]
+
+
+def verdict(run_folder: Path | None = None, net: int = DEFAULT_NET) -> dict[str, Any]:
+    """
+    Says what the independent client saw, beside what drctl says of a run.
+
+    Args:
+        run_folder: A run's folder; ``None``: only the client's side.
+        net: Which lab.
+
+    Raises:
+        RefusedError: No lab is up, or no traffic was started in it.
+    """
+    root, plan = _lab(net), AddressPlan(net)
+    try:
+        record = judgement.read_record(root.traffic_log.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise _refused(
+            "DR5306", "there was no traffic to judge by", do="drctl lab traffic"
+        ) from error
+    present = None
+    if record.serving_database is not None:
+        present = asyncio.run(
+            judgement.ids_present(
+                record.serving_database,
+                plan.dns,
+                user="healing_guard",
+                password=Secrets(root.secrets).read("database_healing_guard"),
+                database="healing_guard",
+            )
+        )
+    run = judgement.read_run_folder(run_folder) if run_folder is not None else None
+    return judgement.judge(record, present, run)
+
+
+def _is_answering(root: LabRoot) -> bool:
+    try:
+        ask(root.control, {"do": "status"}, timeout_s=_QUICK_S)
+    except OSError:
+        return False
+    except ChannelError:
+        return True
+    return True
+
+
+def _lab(net: int) -> LabRoot:
+    root = LabRoot.of(net)
+    if not _is_answering(root):
+        raise _refused("DR5302", "no lab is up", do="drctl lab up")
+    return root
+
+
+def _asked(net: int, request: Mapping[str, Any]) -> dict[str, Any]:
+    root = _lab(net)
+    try:
+        return ask(root.control, request, timeout_s=_SLOW_S)
+    except (OSError, ChannelError) as error:
+        raise _refused("DR5307", f"the lab could not {request['do']}", why=str(error)) from error
+
+
+def _find(root: LabRoot, name: str) -> Process | None:
+    found = [one for one in processes.recorded(root.pids) if one.name == name and one.is_alive]
+    return found[0] if found else None
+
+
+def _break(told: Mapping[str, Any], *, what: str, how: str) -> Break:
+    def instant(entry: Mapping[str, Any]) -> Instant:
+        wall = datetime.fromisoformat(entry["wall"])
+        return Instant(wall=wall, boot_s=entry["boot_s"], boot_id=entry["boot_id"])
+
+    return Break(what=what, how=how, began=instant(told["began"]), ended=instant(told["ended"]))
+
+
+def _last_lines(log: Path) -> str:
+    try:
+        return " / ".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-5:])
+    except OSError:
+        return ""
+
+
+def _refused(code: str, what: str, *, why: str | None = None, do: str | None = None) -> RefusedError:
+    return RefusedError((Problem(code=code, what=what, why=why, do=do),))

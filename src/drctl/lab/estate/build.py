@@ -1,0 +1,83 @@
+"""The whole estate, with independent parts built at the same time."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from drctl.lab.access import Secrets
+from drctl.lab.estate import aws as parts
+from drctl.lab.estate.aws import Aws
+from drctl.lab.estate.cluster import Clusters
+from drctl.lab.estate.database import schema
+from drctl.lab.estate.environment import EAST, WEST, Cluster, Estate, Side
+from drctl.lab.plan import AddressPlan
+
+EAST_REPLICAS, WEST_REPLICAS = 3, 1  # the standby is warm: one pod runs, the rest is scaled out
+
+
+def build(
+    plan: AddressPlan, secrets: Secrets, authorities: dict[str, str], say: Callable[[str], None]
+) -> Estate:
+    """
+    Builds everything in an empty account and two empty clusters, and waits until it works.
+
+    Args:
+        plan: Where the lab listens.
+        secrets: Passwords and tokens, all there already.
+        authorities: Region to the file of its cluster's certificate authority.
+        say: Told each part when it is there.
+
+    Raises:
+        TimeoutError: A part did not become ready.
+        Exception: An API refused; the exception is its client library's.
+
+    Changes:
+        The emulated account, the clusters and the primary database.
+    """
+    aws, clusters = Aws(plan), Clusters(plan, secrets, authorities)
+
+    def databases() -> tuple[str, str, str, str, str]:
+        open_east, fence_east = parts.security_groups(aws, EAST)
+        primary = parts.primary(aws, open_east, secrets.read("database_master"))
+        say(f"primary {primary}")
+        identifier = schema(primary, plan.dns, secrets)
+        # The pods need the primary's name and its roles, and start while the replica is copied.
+        pods = [
+            pool.submit(clusters.deploy, EAST, replicas=EAST_REPLICAS, database_host=primary),
+            pool.submit(clusters.deploy, WEST, replicas=WEST_REPLICAS, database_host=primary),
+        ]
+        open_west, fence_west = parts.security_groups(aws, WEST)
+        replica = parts.replica(aws, open_west)
+        say(f"replica {replica}")
+        for deployed in pods:
+            deployed.result()
+        return primary, replica, identifier, fence_east, fence_west
+
+    def traffic() -> tuple[str, str]:
+        parts.buckets(aws)
+        west = parts.balancer(aws, WEST, "healing-guard-dr-lb")
+        east = parts.balancer(aws, EAST, "healing-guard-lb")
+        say("load balancers")
+        parts.public_name(aws, plan, east, west)
+        say("public name")
+        return east.dns_name, west.dns_name
+
+    with ThreadPoolExecutor(max_workers=6) as pool:
+        data, names = pool.submit(databases), pool.submit(traffic)
+        uids = {region: clusters.uid(region) for region in (EAST, WEST)}
+        primary, replica, identifier, fence_east, fence_west = data.result()
+        east_name, west_name = names.result()
+        for ready in [pool.submit(clusters.wait_ready, region) for region in (EAST, WEST)]:
+            ready.result()
+        say("pods")
+
+    def side(region: str, host: str, name: str, fence: str) -> Side:
+        cluster = Cluster(
+            server=plan.kubernetes_url(region), ca_file=authorities[region], uid=uids[region]
+        )
+        return Side(database_host=host, balancer_name=name, fence_group=fence, cluster=cluster)
+
+    return Estate(
+        east=side(EAST, primary, east_name, fence_east),
+        west=side(WEST, replica, west_name, fence_west),
+        system_identifier=identifier,
+    )

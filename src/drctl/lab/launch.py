@@ -1,0 +1,97 @@
+"""How a lab comes up: the supervisor first, then the estate through its APIs, then the witness."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from typing import Any
+
+from drctl.lab import estate
+from drctl.lab import root as processes
+from drctl.lab.access import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Secrets
+from drctl.lab.channel import ask
+from drctl.lab.estate.environment import (
+    DATABASE,
+    WEST,
+    WITNESS_BUCKET,
+    WITNESS_KEY,
+    Estate,
+)
+from drctl.lab.plan import POSTGRES_PORT, AddressPlan
+from drctl.lab.root import SUPERVISOR, LabRoot, Process
+
+_START_S = 30.0
+_ANSWER_S = 10.0
+WITNESS = "witness"
+
+
+def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None:
+    """
+    Brings a lab up from nothing.
+
+    Raises:
+        FileExistsError: Its folder is there.
+        Exception: A part did not come up; what is there stays for the caller to take down.
+
+    Changes:
+        Everything a lab has.
+    """
+    root.create()
+    secrets = Secrets(root.secrets)
+    secrets.make("database_master", "database_healing_guard", "database_drctl", "statuspage_token")
+    secrets.write("aws_access_key_id", ACCESS_KEY_ID)
+    secrets.write("aws_secret_access_key", SECRET_ACCESS_KEY)
+    secrets.write("slack_webhook", f"{plan.recorder_url}/services/T00LAB/B00LAB/lab")
+    supervisor = processes.spawn(
+        root, SUPERVISOR, [processes.python(), "-m", "drctl.lab.supervisor", "--net", str(plan.net)]
+    )
+    told = _wait_for(supervisor, root)
+    say("control planes, name server, recorder")
+    built = estate.build(plan, secrets, told["authorities"], say)
+    start_witness(plan, root, secrets, built)
+    say("witness")
+    _write(root, plan, secrets, built)
+
+
+def start_witness(plan: AddressPlan, root: LabRoot, secrets: Secrets, built: Estate) -> Process:
+    """Starts the observer of the primary, and waits until it has seen it."""
+    host, port = plan.dns
+    witness = processes.spawn(
+        root,
+        WITNESS,
+        [processes.python(), "-m", "drctl.lab.witness"],
+        {
+            "RESOLVER": f"{host}:{port}",
+            "DATABASE_HOST": built.east.database_host,
+            "DATABASE_PORT": str(POSTGRES_PORT),
+            "DATABASE_NAME": DATABASE,
+            "DATABASE_USER": "drctl",
+            "DATABASE_PASSWORD": secrets.read("database_drctl"),
+            "REGION": WEST,
+            "S3_ENDPOINT": plan.aws_url(WEST),
+            "WITNESS_BUCKET": WITNESS_BUCKET,
+            "WITNESS_KEY": WITNESS_KEY,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+        },
+    )
+    return witness
+
+
+def _wait_for(supervisor: Process, root: LabRoot) -> dict[str, Any]:
+    deadline = time.monotonic() + _START_S
+    while time.monotonic() < deadline:
+        if not supervisor.is_alive:
+            raise ChildProcessError("the supervisor ended")
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            return ask(root.control, {"do": "status"}, timeout_s=_ANSWER_S)
+        time.sleep(0.05)
+    raise TimeoutError(f"the supervisor did not answer within {_START_S:.0f} s")
+
+
+def _write(root: LabRoot, plan: AddressPlan, secrets: Secrets, built: Estate) -> None:
+    files = {root.environment: estate.environment_file(built, plan, secrets)}
+    for region, side in (("us-east-1", built.east), ("us-west-2", built.west)):
+        files[root.kubeconfig(region)] = estate.kubeconfig(region, side.cluster, secrets)
+    for place, text in files.items():
+        place.touch(mode=0o600)
+        place.write_text(text, encoding="utf-8")
