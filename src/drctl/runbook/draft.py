@@ -81,6 +81,10 @@ class Draft:
             )
             self.say(fault.code, fault.what, position)
 
+    def place(self, path: Path) -> Position:
+        """Where the value at *path* starts, or the last thing on the way to it."""
+        return at(self.root, path).position
+
     def has(self, path: Path) -> bool:
         """True when the last key of *path* is written in the file, whatever its value."""
         parent = at(self.root, path[:-1])

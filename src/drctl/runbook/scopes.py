@@ -68,10 +68,9 @@ def cel_type(annotation: Any) -> CelType:
     if issubclass(shape, BaseModel):
         return CelType("map<string,dyn>")
     if issubclass(shape, Mapping):
-        return CelType(f"map<string,{_inside(inner[1]) if len(inner) == 2 else 'dyn'}>")  # noqa: PLR2004 (key and value)
+        return CelType(f"map<string,{_inside(annotation)}>")
     if issubclass(shape, Sequence | Set):
-        kinds = {_inside(one) for one in inner if one is not Ellipsis}
-        return CelType(f"list<{kinds.pop() if len(kinds) == 1 else 'dyn'}>")
+        return CelType(f"list<{_inside(annotation)}>")
     return CelType("dyn")
 
 
@@ -79,7 +78,7 @@ def output_types(model: type[BaseModel], prefix: str = "") -> dict[str, CelType]
     """Every value of *model* under its dotted name; a model inside gives its fields, not itself."""
     found: dict[str, CelType] = {}
     for name, field in model.model_fields.items():
-        inner = _one_model(field.annotation)
+        inner = one_model(field.annotation)
         if inner is not None:
             found |= output_types(inner, f"{prefix}{name}.")
         else:
@@ -118,6 +117,8 @@ class Scopes:
             }
             for step_id, outputs in self._outputs.items()
         }
+        # Of an action that is not installed nothing is known; its outputs are no second mistake.
+        self._opaque = {step.id for step in steps if step.uses and not registry.get(step.uses)}
         self._ancestors = ancestors
         self._final = final
         self._main = frozenset(self._fields) - final
@@ -129,13 +130,15 @@ class Scopes:
     def after(self, step_id: StepId) -> Scope:
         """For ``until`` and ``verify`` of a step: its own ``outputs`` are there too."""
         own = {f"outputs.{name}": kind for name, kind in self._outputs[step_id].items()}
+        if step_id in self._opaque:
+            own["outputs"] = CelType("dyn")
         return self._scope(step_id, own)
 
     def _scope(self, step_id: StepId, own: Mapping[str, CelType]) -> Scope:
         is_final = step_id in self._final
         visible = self._ancestors[step_id] | (self._main if is_final else frozenset())
         shared = {**self._shared, **own, **(AT_THE_END if is_final else {})}
-        names = _Names(shared, visible, self._fields)
+        names = _Names(shared, visible, self._fields, self._opaque)
         return Scope(names, why_not=lambda name: self._why_not(name, step_id, visible, bool(own)))
 
     def _why_not(
@@ -194,8 +197,10 @@ class _Names(Mapping[str, CelType]):
         shared: Mapping[str, CelType],
         visible: Set[StepId],
         fields: Mapping[StepId, Mapping[str, CelType]],
+        opaque: Set[StepId],
     ) -> None:
-        self._shared, self._visible, self._fields = shared, visible, fields
+        self._shared, self._visible = shared, visible
+        self._fields, self._opaque = fields, opaque
 
     def __getitem__(self, name: str) -> CelType:
         if name in self._shared:
@@ -204,6 +209,8 @@ class _Names(Mapping[str, CelType]):
         step_id, _, field = rest.partition(".")
         if root != "steps" or StepId(step_id) not in self._visible:
             raise KeyError(name)
+        if field == "outputs" and step_id in self._opaque:
+            return CelType("dyn")
         return self._fields[StepId(step_id)][field]
 
     def __iter__(self) -> Iterator[str]:
@@ -221,9 +228,22 @@ def _outputs(step: Step, registry: Registry) -> dict[str, CelType]:
     return output_types(action.outputs) if action else {}
 
 
+def inner_types(annotation: Any) -> Any:
+    """What the values of a mapping or the items of a list are annotated with; ``None`` when not one type."""
+    annotation = _unwrapped(annotation)
+    if get_origin(annotation) in {Union, types.UnionType}:
+        inner = [one for one in get_args(annotation) if one is not type(None)]
+        return inner_types(inner[0]) if len(inner) == 1 else None
+    shape, inner = get_origin(annotation), [a for a in get_args(annotation) if a is not Ellipsis]
+    if isinstance(shape, type) and issubclass(shape, Mapping):
+        inner = inner[1:]
+    return inner[0] if len(inner) == 1 else None
+
+
 def _inside(annotation: Any) -> CelType:
-    """The type of a value inside a list or map; durations and times become text there."""
-    kind = cel_type(annotation)
+    """The type of what is inside a list or mapping; durations and times become text there."""
+    inner = inner_types(annotation)
+    kind = cel_type(inner) if inner is not None else CelType("dyn")
     return CelType("string") if kind in {"duration", "timestamp"} else kind
 
 
@@ -237,11 +257,11 @@ def _unwrapped(annotation: Any) -> Any:
             return annotation
 
 
-def _one_model(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field is, or is when it is not ``None``."""
+def one_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field is, or is when it is not ``None``; ``None`` when it is no model."""
     annotation = _unwrapped(annotation)
     if get_origin(annotation) in {Union, types.UnionType}:
         inner = [one for one in get_args(annotation) if one is not type(None)]
-        return _one_model(inner[0]) if len(inner) == 1 else None
+        return one_model(inner[0]) if len(inner) == 1 else None
     is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
     return annotation if is_model else None
