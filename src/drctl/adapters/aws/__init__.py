@@ -1,0 +1,29 @@
+"""Amazon Web Services: RDS, Route 53, and the identity behind the credentials."""
+
+from drctl.actions.contract import Adapter
+from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
+from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
+from drctl.adapters.aws.rds_fence import FenceInstance
+from drctl.adapters.aws.rds_lag import MeasureLag
+from drctl.adapters.aws.rds_promote import PromoteReplica
+from drctl.adapters.aws.rds_unfence import UnfenceInstance
+from drctl.adapters.aws.rds_wait import WaitForInstance
+from drctl.adapters.aws.record import UpsertRecord
+
+__all__ = ["ADAPTER"]
+
+ADAPTER = Adapter(
+    name="aws",
+    actions=(
+        CheckIdentity(),
+        MeasureLag(),
+        FenceInstance(),
+        UnfenceInstance(),
+        PromoteReplica(),
+        WaitForInstance(),
+        EngageSwitch(),
+        DisengageSwitch(),
+        UpsertRecord(),
+    ),
+    pins=(AccountPin(), ZonePin()),
+)

@@ -1,0 +1,178 @@
+"""
+The places from which a fenced primary must refuse writes: a SQL session, and the application's own
+URLs.
+
+What counts as a refusal depends on what else is known. Silence (a time-out) proves nothing by
+itself: a partition looks the same from here and takes writes on the other side. Only when the
+control plane has said that the network is shut, and the sessions are cut, is silence what a shut
+network sounds like.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+
+from drctl.actions.contract import Context
+from drctl.actions.errors import ActionError, OutcomeUnknown, Rejected
+from drctl.actions.targets import RdsInstance, SqlAccess
+from drctl.adapters import _http, _sql
+
+PROBE = timedelta(seconds=3)
+ROUNDS = 3
+PAUSE_S = 1.0
+"""Three refusals over two seconds: a process that is being restarted is back within the first."""
+ENOUGH = 2
+"""One place that refuses may be broken itself."""
+
+_WRITE = """
+    INSERT INTO drctl.write_check (token) VALUES ($1) ON CONFLICT (token) DO UPDATE SET at = now()
+"""
+_CANNOT_WRITE = 503
+"""
+Said by an application that cannot write, or a balancer without targets. A 500, 502 or 504 can
+follow a commit.
+"""
+
+
+class Verdict(StrEnum):
+    """What came of one attempt to write."""
+
+    ACCEPTED = "accepted"
+    ANSWERED = "answered"
+    """Something talks there, and did not refuse the write as such."""
+    REFUSED = "refused"
+    """Something talks there, and says that it cannot write."""
+    DEAD = "dead"
+    """The machine answers that nothing listens."""
+    SILENT = "silent"
+    """Nothing that means anything."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One attempt, in a sentence."""
+
+    verdict: Verdict
+    sentence: str
+
+
+def count(target: RdsInstance) -> int:
+    """How many vantage points the environment gives."""
+    return len(target.client_write_urls) + (target.sql is not None)
+
+
+async def prove_quarantine(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
+    """
+    Tries to write from everywhere, once, after the network was shut and the sessions cut.
+
+    Raises:
+        Rejected: A write was accepted, or the server still answers: the fence does not hold.
+    """
+    attempts = await asyncio.gather(
+        *([try_sql(ctx, target.sql, write=True)] if target.sql else []),
+        *(try_url(ctx, url) for url in target.client_write_urls),
+    )
+    for attempt in attempts:
+        if attempt.verdict in {Verdict.ACCEPTED, Verdict.ANSWERED}:
+            raise Rejected(f"the fence of {target.label} does not hold: {attempt.sentence}")
+    return tuple(attempt.sentence for attempt in attempts)
+
+
+async def prove_dead(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
+    """
+    Proves without the control plane that nothing is left that could take a write.
+
+    The database is asked for a session only, and the application for a write only after nothing
+    listened at the database: a primary that is alive gets no row from here.
+
+    Raises:
+        Rejected: Too few places to look from, or one of them did not refuse definitely each time.
+    """
+    if count(target) < ENOUGH or target.sql is None:
+        raise Rejected(
+            f"{target.label}: only {count(target)} place(s) to look from; to call an instance dead"
+            " takes SQL and at least one of client_write_urls"
+        )
+    sentences: tuple[str, ...] = ()
+    for look in range(ROUNDS):
+        if look:
+            await ctx.clock.sleep(PAUSE_S)
+        database = await try_sql(ctx, target.sql, write=False)
+        _must_be_dead(target, database, (Verdict.DEAD,))
+        clients = await asyncio.gather(*(try_url(ctx, url) for url in target.client_write_urls))
+        for client in clients:
+            _must_be_dead(target, client, (Verdict.DEAD, Verdict.REFUSED))
+        sentences = tuple(f"{attempt.sentence}, {ROUNDS} times" for attempt in (database, *clients))
+    return sentences
+
+
+def _must_be_dead(target: RdsInstance, attempt: Attempt, wanted: tuple[Verdict, ...]) -> None:
+    if attempt.verdict in wanted:
+        return
+    if attempt.verdict is Verdict.SILENT:
+        raise Rejected(f"cannot reach is not a fence: {attempt.sentence}")
+    raise Rejected(f"{target.label} is alive: {attempt.sentence}")
+
+
+async def try_sql(ctx: Context, access: SqlAccess, *, write: bool) -> Attempt:
+    """Opens a new session as a client would; with *write*, writes a row and takes it back."""
+    place = f"SQL at {access.host}:{access.port}"
+    short = _short(ctx)
+    try:
+        async with _sql.connect(access, short, mutates=write) as connection:
+            if not write:
+                return Attempt(verdict=Verdict.ANSWERED, sentence=f"{place} opened a session")
+            await connection.execute("BEGIN READ WRITE")  # read-only by default is no refusal
+            await connection.execute(_WRITE, f"drctl-fence-{ctx.key}")
+            await connection.execute("ROLLBACK")
+    except ActionError as error:
+        return Attempt(verdict=_sql_verdict(error), sentence=f"{place}: {error}")
+    return Attempt(verdict=Verdict.ACCEPTED, sentence=f"{place} accepted a write")
+
+
+def _sql_verdict(error: ActionError) -> Verdict:
+    reason, spoke = _sql.classify(error), _server_spoke(error)
+    if isinstance(error, OutcomeUnknown):
+        return Verdict.SILENT  # cut in the middle of the write: it may have been kept
+    if reason == "refused" and not spoke:
+        return Verdict.DEAD
+    if reason in {"refused", "read_only"}:
+        return Verdict.REFUSED
+    return Verdict.ANSWERED if spoke else Verdict.SILENT
+
+
+def _server_spoke(error: BaseException) -> bool:
+    """True when PostgreSQL itself said no: then it is there, whatever it says."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "sqlstate", None):
+            return True
+        cause = cause.__cause__
+    return False
+
+
+async def try_url(ctx: Context, url: str) -> Attempt:
+    """Asks the application to write, as a client would."""
+    place = f"POST {url}"
+    try:
+        answer = await _http.send(
+            _short(ctx),
+            "POST",
+            url,
+            label=place,
+            body={"id": f"drctl-fence-{ctx.key}"},
+            timeout=PROBE,
+        )
+    except ActionError as error:
+        verdict = Verdict.DEAD if _http.classify(error) == "refused" else Verdict.SILENT
+        return Attempt(verdict=verdict, sentence=str(error))
+    sentence = f"{place} answered {answer.status}"
+    if 200 <= answer.status < 300:  # noqa: PLR2004 (HTTP's own class)
+        return Attempt(verdict=Verdict.ACCEPTED, sentence=f"{sentence}: it accepted a write")
+    verdict = Verdict.REFUSED if answer.status == _CANNOT_WRITE else Verdict.SILENT
+    return Attempt(verdict=verdict, sentence=sentence)
+
+
+def _short(ctx: Context) -> Context:
+    return replace(ctx, deadline=ctx.deadline.at_most(ctx.clock, PROBE))

@@ -1,0 +1,104 @@
+"""Who AWS says we are, and which zone an id stands for."""
+
+from typing import ClassVar
+
+from drctl.actions.contract import (
+    Action,
+    Context,
+    Effect,
+    Identity,
+    NoParams,
+    Observation,
+    Outputs,
+    Pin,
+    Repeat,
+)
+from drctl.actions.targets import (
+    AwsConnection,
+    DnsRecord,
+    FailoverSwitch,
+    RdsInstance,
+    Target,
+)
+from drctl.adapters.aws.client import Aws
+
+
+class Caller(Outputs):
+    """STS's answer."""
+
+    account: str
+    arn: str
+
+
+async def caller(ctx: Context, connection: AwsConnection) -> Caller:
+    """Asks the region's own STS; the global one lives in us-east-1."""
+    answer = await Aws(ctx, connection).read("sts", "get_caller_identity")
+    return Caller(account=answer["Account"], arn=answer["Arn"])
+
+
+def connection_of(target: Target) -> AwsConnection | None:
+    """The AWS connection of a target that has one."""
+    if isinstance(target, RdsInstance | FailoverSwitch | DnsRecord):
+        return target.aws
+    return None
+
+
+class CheckIdentity(Action[Target, NoParams, Caller]):
+    """Fails when the credentials are not accepted in the target's region."""
+
+    name: ClassVar[str] = "aws.sts.identity.check"
+    summary: ClassVar[str] = "Ask AWS who the credentials of a target belong to"
+    effect: ClassVar[Effect] = Effect.READ
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    targets = (RdsInstance, FailoverSwitch, DnsRecord)
+    outputs = Caller
+
+    def planes(self, target: Target) -> tuple[str, ...]:
+        connection = connection_of(target)
+        return (f"data-plane:{connection.region}",) if connection else ()
+
+    async def observe(self, ctx: Context, target: Target, params: NoParams | None) -> Observation:
+        answer = await self.perform(ctx, target, params or NoParams())
+        return Observation(facts={"account": answer.account, "arn": answer.arn})
+
+    async def perform(self, ctx: Context, target: Target, params: NoParams) -> Caller:
+        connection = connection_of(target)
+        if connection is None:
+            raise TypeError(f"{type(target).__name__} has no AWS connection")
+        return await caller(ctx, connection)
+
+
+class AccountPin(Pin):
+    """The credentials belong to the account that the environment says, in each region in use."""
+
+    def identity(self, target: Target) -> Identity | None:
+        connection = connection_of(target)
+        if connection is None:
+            return None
+        return Identity(name="aws.account", subject=connection.region, expected=connection.account)
+
+    async def read(self, ctx: Context, target: Target) -> str:
+        connection = connection_of(target)
+        if connection is None:
+            raise TypeError(f"{type(target).__name__} has no AWS connection")
+        return (await caller(ctx, connection)).account
+
+
+class ZonePin(Pin):
+    """The zone id stands for the zone that the environment names."""
+
+    def identity(self, target: Target) -> Identity | None:
+        if not isinstance(target, DnsRecord):
+            return None
+        return Identity(
+            name="aws.route53.zone",
+            subject=target.zone_id,
+            expected=target.zone_name.rstrip("."),
+        )
+
+    async def read(self, ctx: Context, target: Target) -> str:
+        if not isinstance(target, DnsRecord):
+            raise TypeError(f"{type(target).__name__} has no hosted zone")
+        answer = await Aws(ctx, target.aws).read("route53", "get_hosted_zone", Id=target.zone_id)
+        name: str = answer["HostedZone"]["Name"]
+        return name.rstrip(".")

@@ -1,0 +1,102 @@
+"""Lets an RDS instance out of quarantine."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from drctl.actions.contract import (
+    Action,
+    CannotTell,
+    Change,
+    Context,
+    Done,
+    Effect,
+    NotDone,
+    Nothing,
+    Observation,
+    Outputs,
+    Params,
+    Preview,
+    Repeat,
+)
+from drctl.actions.errors import ActionError
+from drctl.actions.targets import RdsInstance, Text
+from drctl.adapters.aws.client import Aws
+from drctl.adapters.aws.fence_control import put_into
+from drctl.adapters.aws.rds_api import describe
+
+
+class UnfenceParams(Params):
+    """Where it goes."""
+
+    security_groups: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """Ids; ``previous_security_groups`` of the fence."""
+
+
+class Unfenced(Outputs):
+    """Where it is."""
+
+    security_groups: tuple[str, ...]
+
+
+class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
+    """Sets the security groups and waits until they are in force. Only before a promotion."""
+
+    name: ClassVar[str] = "aws.rds.unfence"
+    summary: ClassVar[str] = "Put a fenced RDS instance back into its security groups"
+    effect: ClassVar[Effect] = Effect.CHANGE
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    targets = (RdsInstance,)
+    params = UnfenceParams
+    outputs = Unfenced
+
+    def planes(self, target: RdsInstance) -> tuple[str, ...]:
+        return (f"control-plane:{target.aws.region}",)
+
+    async def observe(
+        self, ctx: Context, target: RdsInstance, params: UnfenceParams | None
+    ) -> Observation:
+        seen = await describe(Aws(ctx, target.aws), target.instance)
+        return Observation(facts={"status": seen.status, "security_groups": sorted(seen.groups)})
+
+    def preview(
+        self, observation: Observation, target: RdsInstance, params: UnfenceParams | None
+    ) -> Preview:
+        groups = observation.facts["security_groups"]
+        before = [str(group) for group in groups] if isinstance(groups, list) else []
+        if params is None:
+            return CannotTell(
+                why=f"now in {', '.join(before)}; the groups are known during the run"
+            )
+        after = sorted(set(params.security_groups))
+        if before == after:
+            return Nothing(why=f"{target.instance} is in {', '.join(after)}")
+        return Change(before=f"in {', '.join(before)}", after=f"in {', '.join(after)}")
+
+    async def perform(self, ctx: Context, target: RdsInstance, params: UnfenceParams) -> Unfenced:
+        """
+        Sets the groups.
+
+        Raises:
+            Conflict: RDS refuses in the instance's present state.
+            OutcomeUnknown: Sent, and not seen in force.
+
+        Changes:
+            The security groups of the RDS instance.
+        """
+        seen = await put_into(ctx, target, tuple(sorted(set(params.security_groups))))
+        return Unfenced(security_groups=tuple(sorted(seen.groups)))
+
+    async def settled(
+        self, ctx: Context, target: RdsInstance, params: UnfenceParams
+    ) -> Done[Unfenced] | NotDone | CannotTell:
+        try:
+            seen = await describe(Aws(ctx, target.aws), target.instance)
+        except ActionError as error:
+            return CannotTell(why=str(error))
+        if set(seen.groups.values()) - {"active"} or seen.status == "modifying":
+            return CannotTell(why=f'RDS is still changing {target.label} ("{seen.status}")')
+        groups = tuple(sorted(seen.groups))
+        if set(groups) == set(params.security_groups):
+            return Done(outputs=Unfenced(security_groups=groups))
+        return NotDone(why=f"{target.label} is in {', '.join(groups)}")

@@ -1,0 +1,160 @@
+"""
+Calls to one Kubernetes API server with nothing ambient: no kubeconfig, no in-cluster token, no
+proxy.
+
+Bodies are read as plain JSON: the generated models of the official client refuse objects that lack
+a field which a newer or older server leaves out, and a failover is no time for that.
+"""
+
+import json
+import threading
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from drctl.actions.contract import Context
+from drctl.actions.errors import AuthRejected, OutcomeUnknown, Throttled, Unavailable
+from drctl.actions.targets import Deployment, KubernetesConnection
+from drctl.adapters import _blocking, _secret
+from drctl.adapters.kubernetes.errors import of_status, translate
+from drctl.kernel.retry import retry_read
+
+CONNECT_S = 3.0
+READ_S = 10.0
+PATIENCE = timedelta(seconds=10)
+"""How long a read is repeated before its caller hears that the server is not there."""
+_MERGE_PATCH = "application/merge-patch+json"
+_SAID_LENGTH = 500
+
+
+class Cluster:
+    """Calls to one API server, for the time of one action. Keeps its connections, nothing else."""
+
+    def __init__(self, ctx: Context, connection: KubernetesConnection) -> None:
+        self._ctx = ctx
+        self._connection = connection
+        self._client: Any = None
+        self._building = threading.Lock()
+
+    async def get(self, path: str, *, patience: timedelta = PATIENCE) -> dict[str, Any]:
+        """
+        Reads an object; repeats that while throttled or unavailable, for *patience*.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        ctx = self._ctx
+
+        async def once() -> dict[str, Any]:
+            return await self._call("GET", path, None)
+
+        return await retry_read(
+            once,
+            on=(Throttled, Unavailable),
+            clock=ctx.clock,
+            deadline=ctx.deadline.at_most(ctx.clock, patience),
+        )
+
+    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Delivers a JSON merge patch, once.
+
+        Raises:
+            OutcomeUnknown: It may have arrived, and no answer came.
+            ActionError: It was refused, or was never sent.
+
+        Changes:
+            The object at *path*.
+        """
+        return await self._call("PATCH", path, body)
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+        import urllib3.exceptions
+        from kubernetes.client.exceptions import OpenApiException
+
+        ctx, mutates = self._ctx, method != "GET"
+        what = f"{method} {path} in {self._connection.region}"
+        left_s = ctx.deadline.left_s(ctx.clock)
+        if left_s <= 0:
+            raise Unavailable(f"{what}: no time left, not sent")
+        limits_s = (min(CONNECT_S, left_s), min(READ_S, left_s))
+
+        def call() -> tuple[int, dict[str, str], bytes]:
+            answer = self._built().call_api(
+                method,
+                self._connection.server.rstrip("/") + path,
+                header_params=self._headers(method),
+                body=None if body is None else json.dumps(body),
+                _request_timeout=limits_s,
+            )
+            return answer.status, dict(answer.headers), answer.read() or b""
+
+        late = OutcomeUnknown if mutates else Unavailable
+        try:
+            status, headers, raw = await _blocking.run(
+                call, ctx=ctx, late=lambda why: late(f"{what}: {why}"), limit_s=sum(limits_s)
+            )
+        except (urllib3.exceptions.HTTPError, OpenApiException) as error:
+            raise translate(error, what, mutates=mutates) from error
+        if not 200 <= status < 300:  # noqa: PLR2004 (HTTP's own class)
+            raise of_status(status, _said(raw), headers, what, mutates=mutates)
+        try:
+            answer: dict[str, Any] = json.loads(raw)
+        except ValueError as error:
+            raise late(f"{what}: answered something that is not JSON") from error
+        return answer
+
+    def _headers(self, method: str) -> dict[str, str]:
+        headers = {
+            "Accept": "application/json",
+            "Authorization": f"Bearer {_secret.reveal(self._ctx, self._connection.token)}",
+            "User-Agent": "drctl",
+        }
+        return headers if method == "GET" else headers | {"Content-Type": _MERGE_PATCH}
+
+    def _built(self) -> Any:
+        with self._building:
+            if self._client is None:
+                self._client = self._build()
+            return self._client
+
+    def _build(self) -> Any:
+        from kubernetes.client import ApiClient, Configuration
+
+        ca_file = self._connection.ca_file
+        if not Path(ca_file).is_file():
+            raise AuthRejected(f"no such ca_file: {ca_file}")
+        configuration = Configuration(
+            host=self._connection.server,
+            ssl_ca_cert=ca_file,
+            retries=False,
+            proxy="",  # None would mean HTTPS_PROXY
+            no_proxy="",
+        )
+        return ApiClient(configuration)
+
+
+def _said(raw: bytes) -> str:
+    """The message of a ``Status`` object, or the start of whatever came."""
+    try:
+        answer = json.loads(raw)
+    except ValueError:
+        answer = None
+    if isinstance(answer, dict) and isinstance(answer.get("message"), str):
+        return str(answer["message"])
+    return raw[:_SAID_LENGTH].decode("utf-8", "replace")
+
+
+def deployment_path(target: Deployment) -> str:
+    """Where the API server keeps the target's Deployment."""
+    return f"/apis/apps/v1/namespaces/{_name(target.namespace)}/deployments/{_name(target.name)}"
+
+
+def secret_path(target: Deployment, name: str) -> str:
+    """Where the API server keeps a Secret beside the target."""
+    return f"/api/v1/namespaces/{_name(target.namespace)}/secrets/{_name(name)}"
+
+
+def _name(text: str) -> str:
+    return quote(text, safe="")

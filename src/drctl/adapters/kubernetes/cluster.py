@@ -1,0 +1,81 @@
+"""Which cluster an API server is."""
+
+from typing import ClassVar
+
+from drctl.actions.contract import (
+    Action,
+    Context,
+    Effect,
+    Identity,
+    NoParams,
+    Observation,
+    Outputs,
+    Pin,
+    Repeat,
+)
+from drctl.actions.targets import Deployment, KubernetesConnection, Target
+from drctl.adapters.kubernetes.client import Cluster
+
+
+async def uid_of(ctx: Context, connection: KubernetesConnection) -> str:
+    """The UID of kube-system: made with the cluster, and never again."""
+    answer = await Cluster(ctx, connection).get("/api/v1/namespaces/kube-system")
+    uid: str = answer["metadata"]["uid"]
+    return uid
+
+
+class ClusterIdentity(Outputs):
+    """Who answered."""
+
+    uid: str
+    version: str
+
+
+class CheckCluster(Action[Deployment, NoParams, ClusterIdentity]):
+    """Fails when the API server does not answer, or not to this token."""
+
+    name: ClassVar[str] = "kubernetes.cluster.check"
+    summary: ClassVar[str] = "Ask a Kubernetes API server which cluster it is"
+    effect: ClassVar[Effect] = Effect.READ
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    targets = (Deployment,)
+    outputs = ClusterIdentity
+
+    def planes(self, target: Deployment) -> tuple[str, ...]:
+        return (f"data-plane:{target.cluster.region}",)
+
+    async def observe(
+        self, ctx: Context, target: Deployment, params: NoParams | None
+    ) -> Observation:
+        seen = await self.perform(ctx, target, params or NoParams())
+        return Observation(facts={"uid": seen.uid}, readings={"version": seen.version})
+
+    async def perform(self, ctx: Context, target: Deployment, params: NoParams) -> ClusterIdentity:
+        """
+        Asks.
+
+        Raises:
+            ActionError: It did not say.
+        """
+        version = await Cluster(ctx, target.cluster).get("/version")
+        return ClusterIdentity(
+            uid=await uid_of(ctx, target.cluster), version=version.get("gitVersion", "")
+        )
+
+
+class ClusterPin(Pin):
+    """The API server is the cluster that the environment means."""
+
+    def identity(self, target: Target) -> Identity | None:
+        if not isinstance(target, Deployment):
+            return None
+        return Identity(
+            name="kubernetes.cluster_uid",
+            subject=target.cluster.server,
+            expected=target.cluster.cluster_uid,
+        )
+
+    async def read(self, ctx: Context, target: Target) -> str:
+        if not isinstance(target, Deployment):
+            raise TypeError(f"{type(target).__name__} is in no cluster")
+        return await uid_of(ctx, target.cluster)

@@ -1,0 +1,25 @@
+"""PostgreSQL, by SQL: servers that their owner manages, and what RDS lets through."""
+
+from drctl.actions.contract import Adapter
+from drctl.adapters.postgres.fence import Fence
+from drctl.adapters.postgres.identity import SystemIdentifierPin
+from drctl.adapters.postgres.lag import MeasureLag
+from drctl.adapters.postgres.promote import Promote
+from drctl.adapters.postgres.replication import WaitForReplay
+from drctl.adapters.postgres.unfence import Unfence
+from drctl.adapters.postgres.writable import AssertWritable
+
+__all__ = ["ADAPTER"]
+
+ADAPTER = Adapter(
+    name="postgres",
+    actions=(
+        AssertWritable(),
+        Fence(),
+        MeasureLag(),
+        Promote(),
+        Unfence(),
+        WaitForReplay(),
+    ),
+    pins=(SystemIdentifierPin(),),
+)
