@@ -1,0 +1,91 @@
+"""What could be understood of a runbook that may be wrong, with the place of everything."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from drctl.kernel.errors import Position, Problem
+from drctl.kernel.ids import StepId
+from drctl.kernel.yaml_text import MapNode, Node, Path, ScalarNode, at, key_position
+from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A step and where it stands in the tree."""
+
+    step: Step
+    path: Path
+    is_final: bool
+    """It stands under ``finally``."""
+
+    def calls(self) -> Iterator[tuple[Call, Path]]:
+        """What the step calls besides its own action: ``verify`` in order, then ``undo``."""
+        for index, call in enumerate(self.step.verify):
+            yield call, (*self.path, "verify", index)
+        if self.step.undo:
+            yield self.step.undo, (*self.path, "undo")
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """
+    A runbook in the making. Each part is there as far as it could be read; checks go on with what is there,
+    so that one mistake does not hide another.
+    """
+
+    file: str
+    root: Node
+    problems: list[Problem] = field(default_factory=list)
+    metadata: Metadata | None = None
+    objectives: Objectives | None = None
+    inputs: dict[str, InputSpec | None] = field(default_factory=dict)
+    """``None``: declared, but wrongly; using it is no second mistake."""
+    targets: dict[str, str] = field(default_factory=dict)
+    """Alias to name in the environment; empty: declared, but wrongly."""
+    gates: dict[str, Gate | None] = field(default_factory=dict)
+    """``None``: declared, but wrongly."""
+    steps: list[Placed] = field(default_factory=list)
+    needs: dict[StepId, tuple[StepId, ...]] = field(default_factory=dict)
+    """Needs as they can be followed: unknown ones replaced by what was probably meant."""
+
+    @property
+    def main(self) -> list[Placed]:
+        """The steps outside ``finally``."""
+        return [placed for placed in self.steps if not placed.is_final]
+
+    def say(self, code: str, what: str, position: Position, *, do: str | None = None) -> None:
+        """Notes a problem, unless the same was noted at the same place."""
+        problem = Problem(code=code, what=what, at=position, do=do)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def say_at(self, code: str, what: str, path: Path) -> None:
+        """Notes a problem about the value at *path*, unless a problem about that value is known."""
+        node = at(self.root, path)
+        if not node.is_broken:
+            self.say(code, what, node.position)
+
+    def say_key(self, code: str, what: str, path: Path) -> None:
+        """Notes a problem about the key that *path* ends with."""
+        self.say(code, what, key_position(self.root, path))
+
+    def say_faults(self, error: ExpressionError, path: Path) -> None:
+        """Notes what is wrong with the expression at *path*, each fault at its own column."""
+        node = at(self.root, path)
+        for fault in error.faults:
+            position = (
+                node.place(fault.offset, fault.fragment)
+                if isinstance(node, ScalarNode)
+                else node.position
+            )
+            self.say(fault.code, fault.what, position)
+
+    def place(self, path: Path) -> Position:
+        """Where the value at *path* starts, or the last thing on the way to it."""
+        return at(self.root, path).position
+
+    def has(self, path: Path) -> bool:
+        """True when the last key of *path* is written in the file, whatever its value."""
+        parent = at(self.root, path[:-1])
+        return isinstance(parent, MapNode) and path[-1] in parent.keys

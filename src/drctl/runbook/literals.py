@@ -1,0 +1,71 @@
+"""Finds secrets that somebody wrote down: by the name they stand under, by their shape, by their noise."""
+
+import math
+import re
+from collections import Counter
+
+from drctl.kernel.yaml_text import Path, scalars
+from drctl.runbook.draft import Draft
+from drctl.runbook.expressions import has_expression
+
+_WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
+_NAMES = {"password", "passwd", "pwd", "passphrase", "secret", "token", "apikey", "credential", "dsn"}
+_PAIRS = {("api", "key"), ("access", "key"), ("secret", "key"), ("private", "key"), ("auth", "key")}
+_REFERENCE = re.compile(r"(env|file|aws-sm|k8s):\S+")
+
+_SHAPES = (
+    (re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN "), "a private key or certificate"),
+    (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@$]+@"), "a URL with a password in it"),
+    (re.compile(r"\b(password|passwd|pwd|secret)\s*=\s*[^\s$;,]+", re.IGNORECASE), "a password"),
+    (re.compile(r"\bxox[abeoprs]-[0-9A-Za-z-]{8,}"), "a Slack token"),
+    (re.compile(r"hooks\.slack\.com/services/\S+"), "a Slack webhook"),
+    (re.compile(r"\b(gh[opsu]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,})"), "a token"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "a JSON web token"),
+    (re.compile(r"\bBearer\s+[\w.~+/-]{12,}", re.IGNORECASE), "a bearer token"),
+)
+_NOISE = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_NOISE_BITS = 3.8
+"""Bits per character: words and ids in camelCase stay below 3.7, random base64 of 20 characters lies above 3.9."""
+
+
+def check_literals(draft: Draft) -> None:
+    """
+    Notes every scalar that looks like a secret. The text itself is never repeated.
+    """
+    for path, node in scalars(draft.root):
+        if not node.text or node.is_broken:
+            continue
+        kind = _by_shape(node.text) or _by_name(path, node.text)
+        if kind is None and _is_noise(node.text):
+            kind = "a random key"
+        if kind:
+            what = f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
+            draft.say_at("DR1030", what, path)
+
+
+def _by_shape(text: str) -> str | None:
+    return next((kind for shape, kind in _SHAPES if shape.search(text)), None)
+
+
+def _by_name(path: Path, text: str) -> str | None:
+    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+    words = [word.lower() for word in _WORDS.findall(key)]
+    is_secret = bool(words) and (words[-1] in _NAMES or tuple(words[-2:]) in _PAIRS)
+    is_literal = not has_expression(text) and not _REFERENCE.fullmatch(text)
+    return f'a literal "{key}"' if is_secret and is_literal else None
+
+
+def _is_noise(text: str) -> bool:
+    return any(
+        _bits(run[0]) >= _NOISE_BITS
+        and re.search("[a-z]", run[0])
+        and re.search("[A-Z]", run[0])
+        and len(re.findall("[0-9]", run[0])) > 1
+        for run in _NOISE.finditer(text)
+    )
+
+
+def _bits(text: str) -> float:
+    """Shannon entropy per character."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values())

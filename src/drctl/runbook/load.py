@@ -1,0 +1,118 @@
+"""From the text of a file to a checked runbook, or to everything that is wrong with it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from drctl.actions.registry import Registry
+from drctl.actions.targets import Target
+from drctl.kernel.errors import InvalidError, Position, Problem
+from drctl.kernel.yaml_text import MAX_BYTES, read
+from drctl.runbook.draft import Draft
+from drctl.runbook.graph import ancestors, check_graph
+from drctl.runbook.inputs import check_inputs
+from drctl.runbook.literals import check_literals
+from drctl.runbook.models import Runbook
+from drctl.runbook.order import check_order
+from drctl.runbook.read import read_parts
+from drctl.runbook.rules import check_steps, check_targets
+from drctl.runbook.scopes import Scopes
+
+TEXT = "<text>"
+"""What positions say for a file when there is none."""
+
+
+def load_runbook(
+    source: Path | str, *, registry: Registry, environment: Mapping[str, Target] | None = None
+) -> Runbook:
+    """
+    Reads a runbook and checks it. Reads one file at most; asks nobody.
+
+    Args:
+        source: A `Path`, or the text itself as ``str``.
+        registry: The actions that exist.
+        environment: Targets by name. Without it targets are checked by family only.
+
+    Raises:
+        InvalidError: With every problem of the file, in the order of the file.
+    """
+    runbook, problems = check_runbook(source, registry=registry, environment=environment)
+    if runbook is None or problems:
+        raise InvalidError(problems)
+    return runbook
+
+
+def check_runbook(
+    source: Path | str, *, registry: Registry, environment: Mapping[str, Target] | None = None
+) -> tuple[Runbook | None, tuple[Problem, ...]]:
+    """
+    As `load_runbook`, but gives the problems instead of raising them; with a problem there is no runbook.
+    """
+    file, text, problem = _text_of(source)
+    if problem:
+        return None, (problem,)
+    document = read(text, file=file)
+    if document.root is None:
+        return None, _sorted(document.problems)
+    draft = Draft(file=file, root=document.root, problems=list(document.problems))
+    read_parts(draft)
+    check_inputs(draft)
+    check_graph(draft)
+    above = ancestors(draft.needs)
+    scopes = Scopes(
+        inputs=draft.inputs,
+        steps=[placed.step for placed in draft.steps],
+        ancestors=above,
+        final={placed.step.id for placed in draft.steps if placed.is_final},
+        registry=registry,
+    )
+    check_targets(draft, environment)
+    check_steps(draft, registry, scopes, environment)
+    check_order(draft, registry, above, environment)
+    check_literals(draft)
+    if draft.problems:
+        return None, _sorted(draft.problems)
+    return _runbook(draft), ()
+
+
+def _text_of(source: Path | str) -> tuple[str, str, Problem | None]:
+    if isinstance(source, str):
+        return TEXT, source, None
+    start = Position(str(source), 1, 1)
+    try:
+        with source.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+        return str(source), content.decode("utf-8"), None
+    except OSError as error:
+        what = f"the file cannot be read: {error.strerror or error}"
+        return str(source), "", Problem(code="DR1000", what=what, at=start)
+    except UnicodeDecodeError as error:
+        if len(content) > MAX_BYTES:
+            return str(source), " " * len(content), None  # too large, which is what is said
+        line = content.count(b"\n", 0, error.start) + 1
+        what = "the file is not UTF-8"
+        return str(source), "", Problem(code="DR1000", what=what, at=Position(str(source), line, 1))
+
+
+def _runbook(draft: Draft) -> Runbook:
+    return Runbook.model_validate(
+        {
+            "metadata": draft.metadata,
+            "objectives": draft.objectives,
+            "inputs": draft.inputs,
+            "targets": draft.targets,
+            "gates": draft.gates,
+            "steps": [placed.step for placed in draft.main],
+            "finally": [placed.step for placed in draft.steps if placed.is_final],
+            "position": Position(draft.file, 1, 1),
+        }
+    )
+
+
+def _sorted(problems: tuple[Problem, ...] | list[Problem]) -> tuple[Problem, ...]:
+    """In the order of the file; problems at the same place by code."""
+    nowhere = Position("", 0, 0)
+    return tuple(
+        sorted(
+            problems, key=lambda one: (one.at if isinstance(one.at, Position) else nowhere, one.code)
+        )
+    )

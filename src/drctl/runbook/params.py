@@ -1,0 +1,237 @@
+"""The ``with:`` of a call against its action's params: checked when read, filled in when run."""
+
+import json
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
+
+from drctl.actions.contract import Params
+from drctl.actions.registry import AnyAction
+from drctl.kernel.duration import parse_duration
+from drctl.kernel.errors import InvalidError, Position, Problem
+from drctl.kernel.yaml_text import Path
+from drctl.runbook.draft import Draft
+from drctl.runbook.expressions import ExpressionError, Scope, Template, has_expression
+from drctl.runbook.models import write_duration
+from drctl.runbook.scopes import cel_type, inner_types, one_model
+from drctl.runbook.values import UNKNOWN, CelType, Unknown
+from drctl.runbook.words import in_words
+
+_WORDS_FOR = {"string": "text", "bool": "true or false", "int": "a whole number", "double": "a number"}
+
+
+def bind_params(
+    action: AnyAction,
+    with_: Mapping[str, Any],
+    scope: Scope,
+    values: Mapping[str, Any],
+    *,
+    at: Position | None = None,
+) -> Params | Unknown:
+    """
+    Fills in the expressions of a call and gives the action's params.
+
+    Args:
+        values: As for `drctl.runbook.expressions.evaluate`.
+        at: Where the call is written; problems carry it.
+
+    Returns:
+        `UNKNOWN` when a value that is needed is not known.
+
+    Raises:
+        InvalidError: An expression has no value, a value does not fit, or one that a change would act on
+            turned out empty.
+    """
+    try:
+        filled = _filled(with_, scope, values)
+    except ExpressionError as error:
+        raise InvalidError(
+            tuple(Problem(code=fault.code, what=fault.what, at=at) for fault in error.faults)
+        ) from error
+    if filled is UNKNOWN:
+        return UNKNOWN
+    problems = [
+        Problem(code="DR1031", what=f"{_shown(path)} is empty: empty selects nothing", at=at)
+        for path in _empty(filled)
+        if action.effect.changes_something
+    ]
+    params, errors = _validated(action.params, filled)
+    for error in errors:
+        code, what = in_words(error, action.params)
+        problems.append(Problem(code=code, what=f"{_shown(error['loc'])}: {what}", at=at))
+    if problems or params is None:
+        raise InvalidError(tuple(problems))
+    return params
+
+
+def check_params(
+    draft: Draft, action: AnyAction, with_: Mapping[str, Any], path: Path, scope: Scope
+) -> None:
+    """
+    Notes what is wrong with the ``with:`` of the call at *path*.
+
+    A value that holds an expression is checked by its type where that is known.
+    """
+    model, root = action.params, (*path, "with")
+    computed: list[Path] = []
+    for where, text in _texts(with_):
+        computed.append(where)
+        try:
+            template = scope.template(text)
+        except ExpressionError as error:
+            draft.say_faults(error, (*root, *where))
+        else:
+            _check_type(draft, model, template, where, root)
+    if action.effect.changes_something:
+        for where in _empty(with_):
+            draft.say_at("DR1031", "this must not be empty: empty selects nothing", (*root, *where))
+    _, errors = _validated(model, dict(with_))
+    for error in errors:
+        loc = error["loc"]
+        is_whole = not loc and bool(computed)  # a check across fields saw the text of an expression
+        if is_whole or any(loc[: len(one)] == one for one in computed):
+            continue
+        code, what = in_words(error, model)
+        if error["type"] == "missing":
+            place = root if draft.has(root) else path
+            draft.say(code, f'{action.name} needs "{loc[-1]}" in its with', draft.place(place))
+        elif error["type"] == "extra_forbidden":
+            draft.say_key(code, f"{what[:1].lower()}{what[1:]}", (*root, *loc))
+        else:
+            draft.say_at(code, what, (*root, *loc))
+
+
+def _check_type(
+    draft: Draft, model: type[BaseModel], template: Template, where: Path, root: Path
+) -> None:
+    given = template.only.type if template.only else CelType("string")
+    wanted = _wanted(model, where)
+    if not _fits(given, wanted):
+        what = f"this must be {_WORDS_FOR.get(wanted, wanted)}, and the expression gives {given}"
+        if wanted == "string":
+            what += "; write string(…) around it"
+        draft.say_at("DR1043", what, (*root, *where))
+
+
+def _fits(given: CelType, wanted: CelType) -> bool:
+    if "dyn" in {given, wanted} or given == wanted:
+        return True
+    if wanted == "string":
+        return given in {"duration", "timestamp"}  # text in JSON, so text here
+    if wanted == "double":
+        return given == "int"
+    return given.partition("<")[0] == wanted.partition("<")[0] and ("dyn" in given or "dyn" in wanted)
+
+
+def _wanted(model: Any, path: Path) -> CelType:
+    """The type that the params want at *path*; ``dyn`` when that is not one type."""
+    annotation: Any = model
+    for part in path:
+        inner = one_model(annotation)
+        if inner is not None:
+            fields = {f.alias or name: f.annotation for name, f in inner.model_fields.items()}
+            if part not in fields:
+                return CelType("dyn")
+            annotation = fields[part]
+        else:
+            annotation = inner_types(annotation)
+            if annotation is None:
+                return CelType("dyn")
+    return cel_type(annotation)
+
+
+def _validated(model: type[Params], value: dict[str, Any]) -> tuple[Params | None, list[Any]]:
+    """
+    Validates as JSON, strictly: text is no number and ``"no"`` is no boolean, but a list is a tuple.
+
+    Durations are text with units here and ISO 8601 in pydantic's JSON; those that it refuses are turned.
+    """
+    value = to_jsonable_python(value, fallback=str)
+    turned: set[Path] = set()
+    while True:
+        try:
+            return model.model_validate_json(json.dumps(value), strict=True), []
+        except ValidationError as error:
+            errors: list[Any] = error.errors(include_url=False)
+        again = False
+        for one in errors:
+            if one["type"].startswith("time_delta") and one["loc"] not in turned:
+                turned.add(one["loc"])
+                again |= _turned_to_iso(value, one)
+        if not again:
+            return None, errors
+
+
+def _turned_to_iso(value: Any, error: Any) -> bool:
+    """Replaces a duration in place; a text that is none stays, and the error says in our words why."""
+    try:
+        seconds = parse_duration(str(error["input"])).total_seconds()
+    except ValueError as reason:
+        error.update(type="value_error", ctx={"error": reason})
+        return False
+    *above, last = error["loc"]
+    for part in above:
+        value = value[part]
+    value[last] = f"PT{seconds:f}S"
+    return True
+
+
+def _filled(value: Any, scope: Scope, values: Mapping[str, Any]) -> Any:
+    match value:
+        case str() if has_expression(value):
+            found = scope.template(value).render(values)
+            return write_duration(found) if isinstance(found, timedelta) else found
+        case Mapping():
+            mapping = {key: _filled(item, scope, values) for key, item in value.items()}
+            return UNKNOWN if any(item is UNKNOWN for item in mapping.values()) else mapping
+        case list() | tuple():
+            items = [_filled(item, scope, values) for item in value]
+            return UNKNOWN if any(item is UNKNOWN for item in items) else items
+    return value
+
+
+def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """Every text with an expression in it, with its path."""
+    match value:
+        case str() if has_expression(value):
+            yield path, value
+        case Mapping():
+            for key, item in value.items():
+                yield from _texts(item, (*path, key))
+        case list() | tuple():
+            for index, item in enumerate(value):
+                yield from _texts(item, (*path, index))
+
+
+def _empty(value: Any, path: Path = ()) -> Iterator[Path]:
+    """The paths of empty texts, lists and mappings inside *value*."""
+    if path and isinstance(value, str | list | tuple | Mapping) and not value:
+        yield path
+    match value:
+        case Mapping():
+            for key, item in value.items():
+                yield from _empty(item, (*path, key))
+        case list() | tuple():
+            for index, item in enumerate(value):
+                yield from _empty(item, (*path, index))
+
+
+def _shown(path: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in path) or "with"
+
+
+def names_in(value: Any, scope: Scope) -> frozenset[str]:
+    """
+    The dotted names that the expressions inside *value* refer to.
+
+    Raises:
+        ExpressionError: One of them does not compile.
+    """
+    found: set[str] = set()
+    for _, text in _texts(value):
+        for expression in scope.template(text).expressions:
+            found |= set(expression.names)
+    return frozenset(found)

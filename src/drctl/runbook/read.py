@@ -1,0 +1,245 @@
+"""Tree to models, part by part, so that a mistake costs only the part it is in."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+from drctl.kernel.text import did_you_mean, sanitize
+from drctl.kernel.yaml_text import ListNode, MapNode, Node, Path, ScalarNode, at, plain
+from drctl.runbook.draft import Draft, Placed
+from drctl.runbook.models import EnvName, Gate, InputSpec, Metadata, Name, Objectives, Step
+from drctl.runbook.words import field_names, in_words
+
+M = TypeVar("M", bound=BaseModel)
+
+API_VERSION = "drctl/v1"
+KIND = "Runbook"
+KEYS = (
+    "apiVersion",
+    "kind",
+    "metadata",
+    "objectives",
+    "inputs",
+    "targets",
+    "gates",
+    "steps",
+    "finally",
+)
+REQUIRED = ("apiVersion", "kind", "metadata", "objectives", "steps")
+
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+_ENV_NAME: TypeAdapter[str] = TypeAdapter(EnvName)
+
+
+def read_parts(draft: Draft) -> None:
+    """Fills *draft* from its tree and notes every part that does not fit its model."""
+    root = draft.root
+    if not isinstance(root, MapNode):
+        draft.say("DR1012", "a runbook is a mapping that starts with apiVersion and kind", root.position)
+        return
+    for key, position in root.keys.items():
+        if key not in KEYS:
+            draft.say("DR1010", f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, KEYS)}', position)
+    for key in REQUIRED:
+        if key not in root.keys:
+            draft.say("DR1011", f'"{key}" is missing', root.position)
+    for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
+        node = root.entries.get(key)
+        if node is not None and plain(node) != wanted:
+            draft.say_at("DR1012", f"{key} must be {wanted}", (key,))
+    _nothing_is_null(draft, root, ())
+    draft.metadata = _part(draft, Metadata, ("metadata",))
+    draft.objectives = _part(draft, Objectives, ("objectives",))
+    draft.inputs = _parts(draft, InputSpec, "inputs")
+    draft.gates = _parts(draft, Gate, "gates")
+    _targets(draft)
+    _steps(draft, "steps")
+    _steps(draft, "finally")
+
+
+def _nothing_is_null(draft: Draft, node: Node, path: Path) -> None:
+    match node:
+        case MapNode():
+            for key, value in node.entries.items():
+                _nothing_is_null(draft, value, (*path, key))
+        case ListNode():
+            for index, item in enumerate(node.items):
+                _nothing_is_null(draft, item, (*path, index))
+        case ScalarNode(kind="null"):
+            if isinstance(path[-1], str) and not node.is_broken:
+                what = f'"{path[-1]}" has no value; give it one or remove the line'
+                draft.say_key("DR1031", what, path)
+            else:
+                draft.say_at("DR1031", "an item without a value", path)
+
+
+def _part(draft: Draft, model: type[M], path: Path, extra: Mapping[str, Any] = {}) -> M | None:
+    """
+    Reads one model from the mapping at *path*.
+
+    What does not fit is noted and left out, then the rest is tried again; ``None`` when a required
+    field is not there.
+    """
+    if not draft.has(path) and not isinstance(path[-1], int):
+        return None
+    node = at(draft.root, path)
+    if not isinstance(node, MapNode):
+        if not (isinstance(node, ScalarNode) and node.kind == "null"):
+            draft.say_at("DR1012", "this must be a mapping", path)
+        return None
+    value = _without_nulls(node)
+    for key in [key for key in value if key in extra]:
+        # `position` and the like are set by us; in the file they are keys like any unknown one.
+        known = field_names(model) - set(extra)
+        draft.say_key("DR1010", f'unknown key "{key}"{did_you_mean(key, known)}', (*path, key))
+    value = {**value, **extra}
+    while True:
+        try:
+            return model.model_validate(value, by_alias=True, by_name=False)
+        except ValidationError as error:
+            if not _left_out(draft, model, path, value, error):
+                return None
+
+
+def _left_out(
+    draft: Draft, model: type[BaseModel], path: Path, value: dict[str, Any], error: ValidationError
+) -> bool:
+    """Notes the errors and removes what they are about; false when nothing is left to try."""
+    gone: set[Path] = set()
+    for one in error.errors(include_url=False):
+        where = _existing(value, one["loc"])
+        if where and where in gone:
+            continue  # the other members of a union say the same in other words
+        if one["type"] == "missing":
+            key = one["loc"][-1]
+            if not draft.has((*path, *where, key)):
+                draft.say("DR1011", f'"{key}" is missing', at(draft.root, (*path, *where)).position)
+        else:
+            code, what = in_words(one, model)
+            if one["type"] == "extra_forbidden":
+                draft.say_key(code, what, (*path, *where))
+            else:
+                draft.say_at(code, what, (*path, *where))
+        if not where:
+            return False
+        gone.add(where)
+    for where in sorted(gone, key=_last_first, reverse=True):
+        _remove(value, where)
+    return True
+
+
+def _last_first(path: Path) -> list[tuple[int, str]]:
+    """Sorts so that removing an item of a list does not move those that are still to go."""
+    return [(part, "") if isinstance(part, int) else (0, part) for part in path]
+
+
+def _existing(value: Any, loc: tuple[int | str, ...]) -> Path:
+    """The part of *loc* that leads through *value*: pydantic adds words of its own."""
+    path: Path = ()
+    for part in loc:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            break
+        path = (*path, part)
+    return path
+
+
+def _remove(value: Any, path: Path) -> None:
+    for part in path[:-1]:
+        if not _existing(value, (part,)):
+            return
+        value = value[part]
+    if _existing(value, path[-1:]):
+        del value[path[-1]]
+
+
+def _without_nulls(node: Node) -> Any:
+    match node:
+        case MapNode():
+            return {
+                key: _without_nulls(value)
+                for key, value in node.entries.items()
+                if not (isinstance(value, ScalarNode) and value.kind == "null")
+            }
+        case ListNode():
+            return [_without_nulls(item) for item in node.items]
+    return plain(node)
+
+
+def _mapping(draft: Draft, key: str) -> dict[str, Node]:
+    """The entries of the mapping under a top-level key; their names are checked."""
+    if not draft.has((key,)):
+        return {}
+    node = at(draft.root, (key,))
+    if not isinstance(node, MapNode):
+        if not (isinstance(node, ScalarNode) and node.kind == "null"):
+            draft.say_at("DR1012", f"{key} must be a mapping of names", (key,))
+        return {}
+    for name, position in node.keys.items():
+        try:
+            _NAME.validate_python(name)
+        except ValidationError:
+            draft.say("DR1014", f'"{sanitize(name, limit=80)}" is not a name: use snake_case', position)
+    return node.entries
+
+
+def _parts(draft: Draft, model: type[M], key: str) -> dict[str, M | None]:
+    return {name: _part(draft, model, (key, name)) for name in _mapping(draft, key)}
+
+
+def _targets(draft: Draft) -> None:
+    for alias, node in _mapping(draft, "targets").items():
+        name = plain(node)
+        try:
+            draft.targets[alias] = _ENV_NAME.validate_python(name)
+        except ValidationError:
+            if not (isinstance(node, ScalarNode) and node.kind == "null"):
+                what = "a target is the name of a thing in the environment, family first, as in db.primary"
+                draft.say_at("DR1012", what, ("targets", alias))
+            draft.targets[alias] = ""
+
+
+def _steps(draft: Draft, key: str) -> None:
+    if not draft.has((key,)):
+        return
+    node = at(draft.root, (key,))
+    if not isinstance(node, ListNode) or not node.items:
+        if not (isinstance(node, ScalarNode) and node.kind == "null"):
+            draft.say_at("DR1012", f"{key} must be a list of steps", (key,))
+        return
+    above: Step | None = None
+    for index, item in enumerate(node.items):
+        path: Path = (key, index)
+        if not isinstance(item, MapNode):
+            draft.say_at("DR1012", "a step is a mapping that starts with its id", path)
+            continue
+        step = _step(draft, item, path, above)
+        draft.steps.append(Placed(step=step, path=path, is_final=key == "finally"))
+        above = step
+
+
+def _step(draft: Draft, node: MapNode, path: Path, above: Step | None) -> Step:
+    extra: dict[str, Any] = {"position": node.position}
+    default = [above.id] if above else []
+    step = _part(draft, Step, path, extra)
+    if step is None:
+        # Without a usable id it cannot be referred to, but everything else in it can be checked.
+        extra["id"] = f"{path[0]}[{path[1]}]"
+        without_id = {key: value for key, value in _without_nulls(node).items() if key != "id"}
+        step = _quiet(Step, {**without_id, **extra})
+    is_said = "needs" in step.model_fields_set
+    return step if is_said else step.model_copy(update={"needs": tuple(default)})
+
+
+def _quiet(model: type[M], value: dict[str, Any]) -> M:
+    """Reads *value* again after its problems were noted."""
+    while True:
+        try:
+            return model.model_validate(value, by_alias=True, by_name=False)
+        except ValidationError as error:
+            for one in error.errors(include_url=False):
+                _remove(value, _existing(value, one["loc"]))

@@ -1,0 +1,203 @@
+"""What each step must be like: its action, its target, its times, its expressions."""
+
+from collections.abc import Mapping
+
+from drctl.actions.contract import Effect
+from drctl.actions.errors import WORDS
+from drctl.actions.registry import AnyAction, Registry
+from drctl.actions.targets import Target
+from drctl.kernel.text import did_you_mean, sanitize
+from drctl.kernel.yaml_text import Path
+from drctl.runbook.draft import Draft, Placed
+from drctl.runbook.expressions import ExpressionError, Scope
+from drctl.runbook.params import check_params
+from drctl.runbook.scopes import Scopes
+from drctl.runbook.values import CelType
+
+_NOT_AT_A_GATE = ("target", "with", "timeout", "retry", "until", "every", "verify", "undo")
+_INCLUDE = "runbook.run"
+
+
+def check_steps(
+    draft: Draft, registry: Registry, scopes: Scopes, environment: Mapping[str, Target] | None
+) -> None:
+    """Notes what is wrong with each step taken by itself."""
+    for placed in draft.steps:
+        _check_step(draft, placed, registry, scopes, environment)
+
+
+def target_of(
+    draft: Draft, alias: str | None, environment: Mapping[str, Target] | None
+) -> tuple[str, Target | None]:
+    """The family of the target behind an alias, empty when not known, and the target itself if it is known."""
+    name = draft.targets.get(alias or "", "")
+    return name.partition(".")[0], (environment or {}).get(name)
+
+
+def check_targets(draft: Draft, environment: Mapping[str, Target] | None) -> None:
+    """Notes names that the environment does not have."""
+    for alias, name in draft.targets.items():
+        if environment is not None and name and name not in environment:
+            what = f'the environment has no target "{name}"{did_you_mean(name, environment)}'
+            draft.say_at("DR1053", what, ("targets", alias))
+
+
+def _check_step(
+    draft: Draft,
+    placed: Placed,
+    registry: Registry,
+    scopes: Scopes,
+    environment: Mapping[str, Target] | None,
+) -> None:
+    step, path = placed.step, placed.path
+    here, after = scopes.at(step.id), scopes.after(step.id)
+    for key in ("for_each", "max_parallel"):
+        if draft.has((*path, key)):
+            draft.say_key("DR1090", f"{key} is not in this version; write the steps out", (*path, key))
+    _check_expressions(draft, placed, here, after)
+    if draft.has((*path, "gate")):
+        _check_gate(draft, placed)
+        return
+    if not draft.has((*path, "uses")):
+        draft.say("DR1015", "a step needs uses (an action) or gate", step.position)
+        return
+    if step.uses is None:
+        return
+    action = _action(draft, step.uses, (*path, "uses"), registry)
+    if draft.has((*path, "show")):
+        draft.say_key("DR1015", "show is what an approver sees; it belongs to a gate", (*path, "show"))
+    if action is not None:
+        _check_target(draft, action, step.target, path, environment)
+        check_params(draft, action, step.with_, path, here)
+        _check_times(draft, placed, action)
+        _check_manners(draft, placed, action)
+    for call, where in placed.calls():
+        called = _action(draft, call.uses, (*where, "uses"), registry)
+        if called is not None:
+            _check_target(draft, called, call.target, where, environment)
+            check_params(draft, called, call.with_, where, here if where[-1] == "undo" else after)
+            _check_call(draft, called, where)
+
+
+def _check_gate(draft: Draft, placed: Placed) -> None:
+    step, path = placed.step, placed.path
+    if draft.has((*path, "uses")):
+        draft.say_key("DR1015", "a step has uses or gate, not both", (*path, "gate"))
+    for key in _NOT_AT_A_GATE:
+        if draft.has((*path, key)):
+            why = "; expires_after of the gate bounds it" if key == "timeout" else ""
+            draft.say_key("DR1015", f"a gate takes no {key}{why}", (*path, key))
+    if step.gate is not None and step.gate not in draft.gates:
+        near = did_you_mean(step.gate, draft.gates)
+        what = f'there is no gate "{sanitize(step.gate, limit=80)}" under gates{near}'
+        draft.say_at("DR1024", what, (*path, "gate"))
+    if step.on_failure == "continue":
+        draft.say_key("DR1063", "a gate cannot be passed by ignoring it", (*path, "on_failure"))
+
+
+def _action(draft: Draft, name: str, path: Path, registry: Registry) -> AnyAction | None:
+    action = registry.get(name)
+    if name == _INCLUDE:
+        draft.say_at("DR1090", f"{_INCLUDE} is not in this version", path)
+    elif action is None:
+        near = did_you_mean(name, registry.names)
+        what = f'there is no action "{sanitize(name, limit=80)}"{near}'
+        draft.say_at("DR1050", what, path)
+    return action
+
+
+def _check_target(
+    draft: Draft,
+    action: AnyAction,
+    alias: str | None,
+    path: Path,
+    environment: Mapping[str, Target] | None,
+) -> None:
+    if not action.targets:
+        if draft.has((*path, "target")):
+            draft.say_key("DR1051", f"{action.name} takes no target", (*path, "target"))
+        return
+    families = sorted({kind.family for kind in action.targets})
+    kinds = " or ".join(sorted(str(kind.model_fields["kind"].default) for kind in action.targets))
+    if not draft.has((*path, "target")):
+        draft.say("DR1051", f"{action.name} needs a target ({kinds})", draft.place(path))
+        return
+    if alias is None:
+        return
+    if alias not in draft.targets:
+        near = did_you_mean(alias, draft.targets)
+        what = f'there is no target "{sanitize(alias, limit=80)}" under targets{near}'
+        draft.say_at("DR1025", what, (*path, "target"))
+        return
+    family, target = target_of(draft, alias, environment)
+    if target is not None and not isinstance(target, action.targets):
+        what = f"{action.name} acts on {kinds}, and {draft.targets[alias]} is {target.kind}"
+        draft.say_at("DR1052", what, (*path, "target"))
+    elif target is None and family and family not in families:
+        what = f"{action.name} acts on {' or '.join(families)}.*, and {alias} is {draft.targets[alias]}"
+        draft.say_at("DR1052", what, (*path, "target"))
+
+
+def _check_times(draft: Draft, placed: Placed, action: AnyAction) -> None:
+    path, position = placed.path, placed.step.position
+    if not draft.has((*path, "timeout")):
+        draft.say("DR1062", "a step that uses an action needs a timeout", position)
+    if action.effect.changes_something and not draft.has((*path, "estimate")):
+        draft.say("DR1062", "a step that changes something needs an estimate", position)
+    step = placed.step
+    if step.estimate and step.timeout and step.estimate > step.timeout:
+        draft.say_at("DR1062", "the estimate is longer than the timeout", (*path, "estimate"))
+
+
+def _check_manners(draft: Draft, placed: Placed, action: AnyAction) -> None:
+    step, path = placed.step, placed.path
+    if step.on_failure == "continue" and action.effect.changes_something:
+        what = (
+            f"{action.name} changes something; on_failure: continue is for reading and notifying"
+        )
+        draft.say_at("DR1063", what, (*path, "on_failure"))
+    if draft.has((*path, "until")) and action.effect is not Effect.READ:
+        what = f"until repeats the step, and {action.name} does not only read"
+        draft.say_key("DR1065", what, (*path, "until"))
+    if draft.has((*path, "until")) != draft.has((*path, "every")):
+        missing = "every" if draft.has((*path, "until")) else "until"
+        other = "until" if missing == "every" else "every"
+        draft.say_key("DR1065", f'"{other}" needs "{missing}" beside it', (*path, other))
+    for index, word in enumerate(step.retry.on_errors if step.retry else ()):
+        if word not in WORDS:
+            near = did_you_mean(word, WORDS) or f"; they are {', '.join(WORDS)}"
+            what = f'"{sanitize(word, limit=80)}" is no kind of failure{near}'
+            draft.say_at("DR1066", what, (*path, "retry", "on_errors", index))
+
+
+def _check_call(draft: Draft, action: AnyAction, path: Path) -> None:
+    if path[-1] == "undo" and action.effect.is_irreversible:
+        draft.say_at("DR1067", f"{action.name} has no way back; it undoes nothing", (*path, "uses"))
+    if path[-1] != "undo" and action.effect not in {Effect.READ, Effect.CHANGE}:
+        what = f"a check looks, and at most writes a mark; {action.name} does more ({action.effect})"
+        draft.say_at("DR1067", what, (*path, "uses"))
+    if path[-1] != "undo" and not draft.has((*path, "timeout")):
+        draft.say("DR1062", "a check needs a timeout", draft.place(path))
+
+
+def _check_expressions(draft: Draft, placed: Placed, here: Scope, after: Scope) -> None:
+    step, path = placed.step, placed.path
+    bare = (("when", step.when, here), ("until", step.until, after))
+    for key, text, scope in bare:
+        if text is None:
+            continue
+        if "${{" in text:
+            what = f"{key} is an expression already; leave ${{{{ }}}} out"
+            draft.say_at("DR1040", what, (*path, key))
+            continue
+        try:
+            scope.compile(text, wanted=CelType("bool"))
+        except ExpressionError as error:
+            draft.say_faults(error, (*path, key))
+    texts = [((*path, "show", index), text) for index, text in enumerate(step.show)]
+    texts += [((*path, "title"), step.title)] if step.title else []
+    for where, text in texts:
+        try:
+            here.template(text)
+        except ExpressionError as error:
+            draft.say_faults(error, where)

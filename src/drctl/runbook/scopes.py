@@ -1,0 +1,267 @@
+"""What an expression may refer to, at each place of a runbook."""
+
+import enum
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence, Set
+from datetime import datetime, timedelta
+from typing import Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from drctl.actions.registry import Registry
+from drctl.kernel.ids import StepId
+from drctl.kernel.text import did_you_mean
+from drctl.runbook.expressions import Scope
+from drctl.runbook.models import InputSpec, Runbook, Step
+from drctl.runbook.values import CelType
+
+EVERYWHERE: Mapping[str, CelType] = types.MappingProxyType(
+    {
+        "rto.budget": CelType("duration"),
+        "rto.elapsed": CelType("duration"),
+        "rto.remaining": CelType("duration"),
+        "rto.forecast": CelType("duration"),
+        "rpo.budget": CelType("duration"),
+        "rpo.measured": CelType("duration"),
+        "run.id": CelType("string"),
+        "run.mode": CelType("string"),
+        "run.operator": CelType("string"),
+        "run.drill": CelType("bool"),
+        "env.name": CelType("string"),
+    }
+)
+"""Known at every step."""
+AT_THE_END: Mapping[str, CelType] = types.MappingProxyType({"run.succeeded": CelType("bool")})
+"""Known under ``finally`` only."""
+
+_SCALARS: Mapping[type, str] = types.MappingProxyType(
+    {
+        bool: "bool",
+        int: "int",
+        float: "double",
+        str: "string",
+        timedelta: "duration",
+        datetime: "timestamp",
+    }
+)
+
+
+def cel_type(annotation: Any) -> CelType:
+    """The type under which a value of a pydantic field is declared; ``dyn`` when it may be several."""
+    annotation = _unwrapped(annotation)
+    origin, inner = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        kinds = {cel_type(type(value)) for value in inner}
+        return kinds.pop() if len(kinds) == 1 else CelType("dyn")
+    if origin in {Union, types.UnionType}:
+        kinds = {cel_type(one) for one in inner if one is not type(None)}
+        return kinds.pop() if len(kinds) == 1 else CelType("dyn")
+    shape = origin or annotation
+    if not isinstance(shape, type):
+        return CelType("dyn")
+    if issubclass(shape, enum.Enum):
+        return cel_type(type(next(iter(shape)).value))
+    for scalar, name in _SCALARS.items():
+        if issubclass(shape, scalar):
+            return CelType(name)
+    if issubclass(shape, BaseModel):
+        return CelType("map<string,dyn>")
+    if issubclass(shape, Mapping):
+        return CelType(f"map<string,{_inside(annotation)}>")
+    if issubclass(shape, Sequence | Set):
+        return CelType(f"list<{_inside(annotation)}>")
+    return CelType("dyn")
+
+
+def output_types(model: type[BaseModel], prefix: str = "") -> dict[str, CelType]:
+    """Every value of *model* under its dotted name; a model inside gives its fields, not itself."""
+    found: dict[str, CelType] = {}
+    for name, field in model.model_fields.items():
+        inner = one_model(field.annotation)
+        if inner is not None:
+            found |= output_types(inner, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = cel_type(field.annotation)
+    return found
+
+
+class Scopes:
+    """
+    The scope of each step of a runbook, sharing what they have in common.
+
+    Args:
+        steps: All steps in reading order, those of ``finally`` last.
+        ancestors: From `drctl.runbook.graph.ancestors`.
+        final: Ids of the steps under ``finally``: to them every other step is an ancestor.
+    """
+
+    def __init__(
+        self,
+        *,
+        inputs: Mapping[str, InputSpec | None],
+        steps: Sequence[Step],
+        ancestors: Mapping[StepId, Set[StepId]],
+        final: Set[StepId],
+        registry: Registry,
+    ) -> None:
+        self._shared: dict[str, CelType] = dict(EVERYWHERE)
+        for name, spec in inputs.items():
+            self._shared[f"inputs.{name}"] = CelType(spec.type if spec else "dyn")
+        self._outputs = {step.id: _outputs(step, registry) for step in steps}
+        self._fields = {
+            step_id: {
+                "status": CelType("string"),
+                "attempts": CelType("int"),
+                **{f"outputs.{name}": kind for name, kind in outputs.items()},
+            }
+            for step_id, outputs in self._outputs.items()
+        }
+        # Of an action that is not installed nothing is known; its outputs are no second mistake.
+        self._opaque = {step.id for step in steps if step.uses and not registry.get(step.uses)}
+        self._ancestors = ancestors
+        self._final = final
+        self._main = frozenset(self._fields) - final
+
+    def at(self, step_id: StepId) -> Scope:
+        """For ``when``, ``with``, ``show`` and ``undo`` of a step."""
+        return self._scope(step_id, {})
+
+    def after(self, step_id: StepId) -> Scope:
+        """For ``until`` and ``verify`` of a step: its own ``outputs`` are there too."""
+        own = {f"outputs.{name}": kind for name, kind in self._outputs[step_id].items()}
+        if step_id in self._opaque:
+            own["outputs"] = CelType("dyn")
+        return self._scope(step_id, own)
+
+    def _scope(self, step_id: StepId, own: Mapping[str, CelType]) -> Scope:
+        is_final = step_id in self._final
+        visible = self._ancestors[step_id] | (self._main if is_final else frozenset())
+        shared = {**self._shared, **own, **(AT_THE_END if is_final else {})}
+        names = _Names(shared, visible, self._fields, self._opaque)
+        return Scope(names, why_not=lambda name: self._why_not(name, step_id, visible, bool(own)))
+
+    def _why_not(
+        self, name: str, step_id: StepId, visible: Set[StepId], has_own: bool
+    ) -> tuple[str, str] | None:
+        words = name.split(".")
+        if name.startswith("run.succeeded"):
+            return "DR1041", "run.succeeded is known under finally only"
+        if words[0] == "each":
+            return "DR1090", "each belongs to for_each, which is not in this version"
+        if words[0] == "outputs" and not has_own:
+            return (
+                "DR1041",
+                "outputs are the step's own, in until and verify only; elsewhere write steps.<id>.outputs",
+            )
+        if words[0] != "steps" or len(words) < 2:  # noqa: PLR2004 (steps.<id>)
+            return None
+        other, rest = StepId(words[1]), ".".join(words[2:])
+        if other not in self._fields:
+            near = did_you_mean(other, visible)
+            return "DR1041", f'there is no step "{other}"{near}'
+        if other == step_id:
+            return "DR1042", f"{name} is not known before {step_id} has run; in until and verify write outputs"
+        if other not in visible:
+            return (
+                "DR1042",
+                f"{name} is not known here: {step_id} does not wait for {other};"
+                f" add it to needs, here or in a step above",
+            )
+        near = did_you_mean(rest, self._fields[other])
+        return "DR1041", f'step "{other}" has no "{rest or "…"}"{near or self._known(other)}'
+
+    def _known(self, step_id: StepId) -> str:
+        return f"; it has {', '.join(sorted(self._fields[step_id]))}"
+
+
+def scopes_of(runbook: Runbook, registry: Registry) -> Scopes:
+    """The scopes of a checked runbook."""
+    from drctl.runbook.graph import ancestors
+
+    steps = (*runbook.steps, *runbook.finally_)
+    return Scopes(
+        inputs=runbook.inputs,
+        steps=steps,
+        ancestors=ancestors({step.id: step.needs for step in steps}),
+        final={step.id for step in runbook.finally_},
+        registry=registry,
+    )
+
+
+class _Names(Mapping[str, CelType]):
+    """What a step sees, looked up and never built: a thousand steps see each other's outputs."""
+
+    def __init__(
+        self,
+        shared: Mapping[str, CelType],
+        visible: Set[StepId],
+        fields: Mapping[StepId, Mapping[str, CelType]],
+        opaque: Set[StepId],
+    ) -> None:
+        self._shared, self._visible = shared, visible
+        self._fields, self._opaque = fields, opaque
+
+    def __getitem__(self, name: str) -> CelType:
+        if name in self._shared:
+            return self._shared[name]
+        root, _, rest = name.partition(".")
+        step_id, _, field = rest.partition(".")
+        if root != "steps" or StepId(step_id) not in self._visible:
+            raise KeyError(name)
+        if field == "outputs" and step_id in self._opaque:
+            return CelType("dyn")
+        return self._fields[StepId(step_id)][field]
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._shared
+        for step_id in sorted(self._visible):
+            for field in self._fields[step_id]:
+                yield f"steps.{step_id}.{field}"
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _outputs(step: Step, registry: Registry) -> dict[str, CelType]:
+    action = registry.get(step.uses) if step.uses else None
+    return output_types(action.outputs) if action else {}
+
+
+def inner_types(annotation: Any) -> Any:
+    """What the values of a mapping or the items of a list are annotated with; ``None`` when not one type."""
+    annotation = _unwrapped(annotation)
+    if get_origin(annotation) in {Union, types.UnionType}:
+        inner = [one for one in get_args(annotation) if one is not type(None)]
+        return inner_types(inner[0]) if len(inner) == 1 else None
+    shape, inner = get_origin(annotation), [a for a in get_args(annotation) if a is not Ellipsis]
+    if isinstance(shape, type) and issubclass(shape, Mapping):
+        inner = inner[1:]
+    return inner[0] if len(inner) == 1 else None
+
+
+def _inside(annotation: Any) -> CelType:
+    """The type of what is inside a list or mapping; durations and times become text there."""
+    inner = inner_types(annotation)
+    kind = cel_type(inner) if inner is not None else CelType("dyn")
+    return CelType("string") if kind in {"duration", "timestamp"} else kind
+
+
+def _unwrapped(annotation: Any) -> Any:
+    while True:
+        if get_origin(annotation) is typing.Annotated:
+            annotation = get_args(annotation)[0]
+        elif isinstance(annotation, typing.TypeVar):
+            annotation = annotation.__bound__ or Any
+        else:
+            return annotation
+
+
+def one_model(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field is, or is when it is not ``None``; ``None`` when it is no model."""
+    annotation = _unwrapped(annotation)
+    if get_origin(annotation) in {Union, types.UnionType}:
+        inner = [one for one in get_args(annotation) if one is not type(None)]
+        return one_model(inner[0]) if len(inner) == 1 else None
+    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
+    return annotation if is_model else None

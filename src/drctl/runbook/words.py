@@ -1,0 +1,94 @@
+"""Pydantic's errors in the words of the runbook language."""
+
+from datetime import timedelta
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from drctl.kernel.duration import format_duration
+from drctl.kernel.text import did_you_mean, sanitize
+
+_KINDS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "bool_type": "true or false",
+    "bool_parsing": "true or false",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "model_attributes_type": "a mapping",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
+_LIMITS = {
+    "greater_than": ("more than", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("less than", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+
+
+def field_names(model: type[BaseModel]) -> set[str]:
+    """The keys that a file may use for *model*."""
+    return {field.alias or name for name, field in model.model_fields.items()}
+
+
+def in_words(error: Any, model: type[BaseModel]) -> tuple[str, str]:
+    """The code and the words for one of pydantic's errors about *model*."""
+    kind, given, context = error["type"], error["input"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        known = field_names(_model_at(model, error["loc"][:-1]) or model) - {"position"}
+        key = str(error["loc"][-1])
+        return "DR1010", f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, known)}'
+    if kind in {"string_too_short", "too_short"}:
+        return "DR1031", "this must not be empty: empty selects nothing"
+    if kind in _KINDS:
+        return "DR1012", f"this must be {_KINDS[kind]}{_instead(kind, given)}"
+    if kind in _LIMITS:
+        words, key = _LIMITS[kind]
+        limit = context[key]
+        shown = format_duration(limit) if isinstance(limit, timedelta) else limit
+        return "DR1012", f"this must be {words} {shown}"
+    if kind == "literal_error":
+        known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+        near = did_you_mean(str(given), known)
+        return "DR1012", f"this must be one of {', '.join(known)}{near}"
+    if kind == "value_error":
+        words = str(context["error"])
+        return ("DR1013" if "duration" in words else "DR1012"), sanitize(words, limit=300)
+    if kind == "string_pattern_mismatch":
+        return "DR1012", f"this does not look like {context['pattern']}"
+    return "DR1012", sanitize(error["msg"], limit=300)
+
+
+def _instead(kind: str, given: object) -> str:
+    if kind == "string_type" and isinstance(given, bool):
+        return f'; write "{str(given).lower()}" in quotes'
+    if kind == "string_type" and isinstance(given, int | float):
+        return f'; write "{given}" in quotes'
+    names = {dict: "mapping", list: "list", str: "text"}
+    return f", not {'' if isinstance(given, str) else 'a '}{names[type(given)]}" if type(given) in names else ""
+
+
+def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
+    """The model that the value at *loc* is read with."""
+    found: Any = model
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        if not (isinstance(found, type) and issubclass(found, BaseModel)):
+            return None
+        fields = {field.alias or name: field.annotation for name, field in found.model_fields.items()}
+        found = _inner_model(fields.get(part))
+    return found if isinstance(found, type) and issubclass(found, BaseModel) else None
+
+
+def _inner_model(annotation: Any) -> Any:
+    """The model inside ``X | None``, ``tuple[X, ...]`` and the like."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    inner = (_inner_model(one) for one in get_args(annotation))
+    return next((one for one in inner if one is not None), None)
