@@ -39,4 +39,6 @@ def fold_run(folder: Folder) -> tuple[State, Chain]:
         JournalError: The journal or the plan does not verify.
     """
     plan, chain = folder.plan(), folder.read()
-    return reduce(lambda state, record: fold(plan, state, record), chain.records, initial(plan)), chain
+    return reduce(
+        lambda state, record: fold(plan, state, record), chain.records, initial(plan)
+    ), chain

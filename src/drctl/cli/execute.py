@@ -1,6 +1,5 @@
 """Runs a plan for a person or a script: consent, views, gates on the terminal, the exit code."""
 
-import asyncio
 import sys
 import threading
 from dataclasses import dataclass
@@ -93,6 +92,8 @@ def execute(parts: "Parts", plan: "Plan", agreed: "Consent", manner: Manner) -> 
     Raises:
         typer.Exit: Always, unless an error is on its way.
     """
+    import asyncio
+
     from drctl.app.running import preflight, run_plan
 
     preflight(plan, agreed)
@@ -200,7 +201,11 @@ def _tell(plan: "Plan", end: "RunFinished", folder: "Folder", manner: Manner) ->
         return
     rto, rpo = format_duration(end.rto_s), format_duration(end.rpo_s)
     rta = "not measured" if end.rta_s is None else format_duration(end.rta_s)
-    loss = "not measured" if end.loss_bound_s is None else f"at most {format_duration(end.loss_bound_s)}"
+    loss = (
+        "not measured"
+        if end.loss_bound_s is None
+        else f"at most {format_duration(end.loss_bound_s)}"
+    )
     typer.echo("")
     typer.echo(f"run {folder.run_id} {end.result}: {end.why}")
     typer.echo(f"  RTA {rta} (RTO {rto})")

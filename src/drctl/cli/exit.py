@@ -78,7 +78,10 @@ def show_problems(problems: Sequence[object]) -> None:
     for number, problem in enumerate(known, start=1):
         count = f"{number}. " if len(known) > 1 else ""
         head = typer.style(f"{count}error {problem.code}:", fg="red", bold=True, reset=color)
-        typer.echo(f"{head if color else f'{count}error {problem.code}:'} {sanitize(problem.what)}", err=True)
+        typer.echo(
+            f"{head if color else f'{count}error {problem.code}:'} {sanitize(problem.what)}",
+            err=True,
+        )
         parts = (("at", problem.at), ("why", problem.why), ("now", problem.now), ("do", problem.do))
         for word, text in parts:
             if text is not None:

@@ -1,6 +1,5 @@
 """``drctl failover``: the emergency verb. Choose the runbook, plan, show, confirm, run."""
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,7 +42,9 @@ def region(
     inputs: InputOption = None,
     confirm: Annotated[
         str | None,
-        typer.Option("--confirm", metavar="REGION", help="The recovery region's name, typed ahead."),
+        typer.Option(
+            "--confirm", metavar="REGION", help="The recovery region's name, typed ahead."
+        ),
     ] = None,
     accept_data_loss: AcceptOption = None,
     reason: ReasonOption = None,
@@ -62,6 +63,8 @@ def region(
     """
     agreed = consent(accept_data_loss, reason, started_at)
     with errors_shown():
+        import asyncio
+
         from drctl.app.compose import parts
         from drctl.app.planning import plan_loaded
         from drctl.app.runbooks import for_scenario

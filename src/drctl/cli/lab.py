@@ -73,7 +73,9 @@ def status(output: OutputOption = Format.TEXT) -> None:
 
 @app.command()
 def traffic(
-    stop: Annotated[bool, typer.Option("--stop", help="Stop the client; its record stays.")] = False,
+    stop: Annotated[
+        bool, typer.Option("--stop", help="Stop the client; its record stays.")
+    ] = False,
 ) -> None:
     """Starts an independent client that writes through the public name and notes what it is told."""
     with errors_shown():

@@ -1,6 +1,5 @@
 """``drctl plan``."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -23,7 +22,9 @@ def plan(
     runbook: Annotated[str, typer.Argument(help="A file, or a name from `drctl runbook list`.")],
     env: EnvOption,
     inputs: InputOption = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Save the plan for `drctl run`.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Save the plan for `drctl run`.")
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look at nothing; for CI.")] = False,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
@@ -36,6 +37,8 @@ def plan(
     Example: drctl plan region-failover -e lab -i incident=inc-20261122-001 --out plan.json
     """
     with errors_shown():
+        import asyncio
+
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook
         from drctl.view.plan_text import show_plan

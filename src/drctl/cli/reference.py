@@ -23,7 +23,9 @@ def list_runbooks(output: OutputOption = Format.TEXT) -> None:
 
         found = all_runbooks()
         if output is not Format.TEXT:
-            print_json({"version": 1, "runbooks": {name: str(path) for name, path in found.items()}})
+            print_json(
+                {"version": 1, "runbooks": {name: str(path) for name, path in found.items()}}
+            )
             return
         for name, path in found.items():
             typer.echo(f"{name:<28} {path}")
@@ -109,7 +111,8 @@ def list_environments(output: OutputOption = Format.TEXT) -> None:
 
 @env_app.command("show")
 def show_environment(
-    name: Annotated[str, typer.Argument(help="A file or a name.")], output: OutputOption = Format.TEXT
+    name: Annotated[str, typer.Argument(help="A file or a name.")],
+    output: OutputOption = Format.TEXT,
 ) -> None:
     """Checks an environment file and shows its targets; asks nothing outside."""
     with errors_shown():

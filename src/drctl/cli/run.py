@@ -1,6 +1,5 @@
 """``drctl run``."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -41,6 +40,8 @@ def run(
     """
     agreed = consent(accept_data_loss, reason, started_at)
     with errors_shown():
+        import asyncio
+
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook, read_plan, still_holds
 

@@ -39,7 +39,9 @@ def list_runs(output: OutputOption = Format.TEXT, color: ColorOption = Color.AUT
         for name in ("RUN", "STATUS", "RUNBOOK", "ENV", "RTA", "RPA", "BY"):
             table.add_column(name, no_wrap=name != "BY")
         for row in rows:
-            cells = (row[key] for key in ("run", "status", "runbook", "environment", "rta", "rpa", "by"))
+            cells = (
+                row[key] for key in ("run", "status", "runbook", "environment", "rta", "rpa", "by")
+            )
             table.add_row(*(Text(str(cell)) for cell in cells))
         console(color).print(table)
 
@@ -135,4 +137,6 @@ def verify(run: RunArgument, output: OutputOption = Format.TEXT) -> None:
             )  # fmt: skip
             return
         torn = f", a torn last line of {chain.torn_bytes} bytes" if chain.torn_bytes else ""
-        typer.echo(f"{folder.run_id}: {len(chain.records)} events verify, head {chain.head[:16]}{torn}")
+        typer.echo(
+            f"{folder.run_id}: {len(chain.records)} events verify, head {chain.head[:16]}{torn}"
+        )

@@ -335,5 +335,7 @@ def _last_lines(log: Path) -> str:
         return ""
 
 
-def _refused(code: str, what: str, *, why: str | None = None, do: str | None = None) -> RefusedError:
+def _refused(
+    code: str, what: str, *, why: str | None = None, do: str | None = None
+) -> RefusedError:
     return RefusedError((Problem(code=code, what=what, why=why, do=do),))

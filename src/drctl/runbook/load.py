@@ -42,12 +42,20 @@ def load_runbook(
 
 
 def check_runbook(
-    source: Path | str, *, registry: Registry, environment: Mapping[str, Target] | None = None
+    source: Path | str,
+    *,
+    registry: Registry,
+    environment: Mapping[str, Target] | None = None,
+    file: str = TEXT,
 ) -> tuple[Runbook | None, tuple[Problem, ...]]:
     """
     As `load_runbook`, but gives the problems instead of raising them; with a problem there is no runbook.
+
+    Args:
+        file: What positions say for a file when *source* is text.
     """
-    file, text, problem = _text_of(source)
+    name, text, problem = _text_of(source)
+    file = file if isinstance(source, str) else name
     if problem:
         return None, (problem,)
     document = read(text, file=file)
@@ -113,6 +121,7 @@ def _sorted(problems: tuple[Problem, ...] | list[Problem]) -> tuple[Problem, ...
     nowhere = Position("", 0, 0)
     return tuple(
         sorted(
-            problems, key=lambda one: (one.at if isinstance(one.at, Position) else nowhere, one.code)
+            problems,
+            key=lambda one: (one.at if isinstance(one.at, Position) else nowhere, one.code),
         )
     )

@@ -161,7 +161,10 @@ class Scopes:
             near = did_you_mean(other, visible)
             return "DR1041", f'there is no step "{other}"{near}'
         if other == step_id:
-            return "DR1042", f"{name} is not known before {step_id} has run; in until and verify write outputs"
+            return (
+                "DR1042",
+                f"{name} is not known before {step_id} has run; in until and verify write outputs",
+            )
         if other not in visible:
             return (
                 "DR1042",
