@@ -38,7 +38,9 @@ _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17})?(?:[eE][-+]?[
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULL = {"", "~", "null", "Null", "NULL"}
 _DOUBTFUL = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
-_UNREADABLE = re.compile("[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_UNREADABLE = re.compile(
+    "[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
+)
 """Control characters, lone surrogates, and the three odd line breaks that would shift every line number."""
 
 
@@ -251,9 +253,13 @@ class _Composer:
                 if event.tags or event.version:
                     self._report("DR1003", "directives are not accepted", self._at(event))
             case yaml.AliasEvent():
-                what = f"the alias *{sanitize(event.anchor, limit=40)} is not accepted: write it out"
+                what = (
+                    f"the alias *{sanitize(event.anchor, limit=40)} is not accepted: write it out"
+                )
                 self._report("DR1003", what, self._at(event))
-                self._add(ScalarNode(text="", kind="null", position=self._at(event), is_broken=True))
+                self._add(
+                    ScalarNode(text="", kind="null", position=self._at(event), is_broken=True)
+                )
             case yaml.ScalarEvent():
                 self._add(self._scalar(event))
             case yaml.MappingStartEvent():

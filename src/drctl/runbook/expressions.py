@@ -44,7 +44,10 @@ MAX_LENGTH = 4096
 """Longer than any expression a person reads; the library's parser takes 100,000."""
 
 _LITERAL = re.compile(
-    r'"""(?:\\.|[^\\])*?"""' r"|'''(?:\\.|[^\\])*?'''" r'|"(?:\\.|[^"\\\n])*"' r"|'(?:\\.|[^'\\\n])*'"
+    r'"""(?:\\.|[^\\])*?"""'
+    r"|'''(?:\\.|[^\\])*?'''"
+    r'|"(?:\\.|[^"\\\n])*"'
+    r"|'(?:\\.|[^'\\\n])*'"
     r"|//[^\n]*",
     re.DOTALL,
 )
@@ -235,7 +238,9 @@ class Template:
         return "".join(shown)
 
 
-def render(text: str, scope: Scope, values: Mapping[str, Any], *, unknown: str | None = None) -> Any:
+def render(
+    text: str, scope: Scope, values: Mapping[str, Any], *, unknown: str | None = None
+) -> Any:
     """
     Compiles *text* in *scope* and fills it in; see `Template.render`.
 

@@ -18,7 +18,9 @@ def ancestors(needs: Mapping[StepId, Iterable[StepId]]) -> dict[StepId, frozense
     """
     found: dict[StepId, frozenset[StepId]] = {}
     for group in _groups(needs):
-        above = {need for step in group for need in needs[step] if need in needs and need not in group}
+        above = {
+            need for step in group for need in needs[step] if need in needs and need not in group
+        }
         reached = frozenset(above).union(*(found[need] for need in above))
         for step in group:
             found[step] = reached
@@ -133,7 +135,9 @@ def _check_ids(draft: Draft) -> None:
             draft.say_at("DR1014", f'"{shown}" is not an id: use snake_case', path)
         elif step_id in first:
             line = first[step_id].step.position.line
-            draft.say_at("DR1022", f'the id "{shown}" is used twice; the first is at line {line}', path)
+            draft.say_at(
+                "DR1022", f'the id "{shown}" is used twice; the first is at line {line}', path
+            )
         first.setdefault(step_id, placed)
 
 

@@ -151,7 +151,9 @@ def _checked(value: InputValue, spec: InputSpec) -> InputValue:
         choices = [_from_file(choice, spec) for choice in spec.enum]
         if value not in choices:
             known = [_shown(choice) for choice in choices]
-            message = f'must be one of {", ".join(known)}, not "{shown}"{did_you_mean(shown, known)}'
+            message = (
+                f'must be one of {", ".join(known)}, not "{shown}"{did_you_mean(shown, known)}'
+            )
             raise ValueError(message)
     if spec.minimum is not None and value < _from_file(spec.minimum, spec):  # type: ignore[operator]  # both of the spec's type
         message = f"must be at least {spec.minimum}, not {shown}"

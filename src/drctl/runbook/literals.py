@@ -9,7 +9,17 @@ from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import has_expression
 
 _WORDS = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
-_NAMES = {"password", "passwd", "pwd", "passphrase", "secret", "token", "apikey", "credential", "dsn"}
+_NAMES = {
+    "password",
+    "passwd",
+    "pwd",
+    "passphrase",
+    "secret",
+    "token",
+    "apikey",
+    "credential",
+    "dsn",
+}
 _PAIRS = {("api", "key"), ("access", "key"), ("secret", "key"), ("private", "key"), ("auth", "key")}
 _REFERENCE = re.compile(r"(env|file|aws-sm|k8s):\S+")
 
@@ -40,8 +50,11 @@ def check_literals(draft: Draft) -> None:
         if kind is None and _is_noise(node.text):
             kind = "a random key"
         if kind:
-            what = f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
-            draft.say_at("DR1030", what, path)
+            what = (
+                f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
+            )
+            draft.say("DR1030", what, node.position)
+            draft.secrets.add(node.position)
 
 
 def _by_shape(text: str) -> str | None:

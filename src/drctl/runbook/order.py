@@ -44,7 +44,9 @@ def _check_promotion(
     fences = [one for one, action in above if action.effect is Effect.FENCE]
     same = [one for one in fences if _is_for(draft, one, placed, environment)]
     if not same:
-        what = f"{step.id} promotes, and no step before it fences the old primary of the same database"
+        what = (
+            f"{step.id} promotes, and no step before it fences the old primary of the same database"
+        )
         if fences:
             what += f"; {fences[0].step.id} fences something else"
         draft.say_at("DR1060", what, path)

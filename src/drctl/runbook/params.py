@@ -20,7 +20,12 @@ from drctl.runbook.scopes import cel_type, inner_types, one_model
 from drctl.runbook.values import UNKNOWN, CelType, Unknown
 from drctl.runbook.words import in_words
 
-_WORDS_FOR = {"string": "text", "bool": "true or false", "int": "a whole number", "double": "a number"}
+_WORDS_FOR = {
+    "string": "text",
+    "bool": "true or false",
+    "int": "a whole number",
+    "double": "a number",
+}
 
 
 def bind_params(
@@ -123,7 +128,9 @@ def _fits(given: CelType, wanted: CelType) -> bool:
         return given in {"duration", "timestamp"}  # text in JSON, so text here
     if wanted == "double":
         return given == "int"
-    return given.partition("<")[0] == wanted.partition("<")[0] and ("dyn" in given or "dyn" in wanted)
+    return given.partition("<")[0] == wanted.partition("<")[0] and (
+        "dyn" in given or "dyn" in wanted
+    )
 
 
 def _wanted(model: Any, path: Path) -> CelType:

@@ -36,11 +36,17 @@ def read_parts(draft: Draft) -> None:
     """Fills *draft* from its tree and notes every part that does not fit its model."""
     root = draft.root
     if not isinstance(root, MapNode):
-        draft.say("DR1012", "a runbook is a mapping that starts with apiVersion and kind", root.position)
+        draft.say(
+            "DR1012", "a runbook is a mapping that starts with apiVersion and kind", root.position
+        )
         return
     for key, position in root.keys.items():
         if key not in KEYS:
-            draft.say("DR1010", f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, KEYS)}', position)
+            draft.say(
+                "DR1010",
+                f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, KEYS)}',
+                position,
+            )
     for key in REQUIRED:
         if key not in root.keys:
             draft.say("DR1011", f'"{key}" is missing', root.position)
@@ -183,7 +189,9 @@ def _mapping(draft: Draft, key: str) -> dict[str, Node]:
         try:
             _NAME.validate_python(name)
         except ValidationError:
-            draft.say("DR1014", f'"{sanitize(name, limit=80)}" is not a name: use snake_case', position)
+            draft.say(
+                "DR1014", f'"{sanitize(name, limit=80)}" is not a name: use snake_case', position
+            )
     return node.entries
 
 

@@ -53,7 +53,9 @@ def _check_step(
     here, after = scopes.at(step.id), scopes.after(step.id)
     for key in ("for_each", "max_parallel"):
         if draft.has((*path, key)):
-            draft.say_key("DR1090", f"{key} is not in this version; write the steps out", (*path, key))
+            draft.say_key(
+                "DR1090", f"{key} is not in this version; write the steps out", (*path, key)
+            )
     _check_expressions(draft, placed, here, after)
     if draft.has((*path, "gate")):
         _check_gate(draft, placed)
@@ -65,7 +67,9 @@ def _check_step(
         return
     action = _action(draft, step.uses, (*path, "uses"), registry)
     if draft.has((*path, "show")):
-        draft.say_key("DR1015", "show is what an approver sees; it belongs to a gate", (*path, "show"))
+        draft.say_key(
+            "DR1015", "show is what an approver sees; it belongs to a gate", (*path, "show")
+        )
     if action is not None:
         _check_target(draft, action, step.target, path, environment)
         check_params(draft, action, step.with_, path, here)
@@ -152,9 +156,7 @@ def _check_times(draft: Draft, placed: Placed, action: AnyAction) -> None:
 def _check_manners(draft: Draft, placed: Placed, action: AnyAction) -> None:
     step, path = placed.step, placed.path
     if step.on_failure == "continue" and action.effect.changes_something:
-        what = (
-            f"{action.name} changes something; on_failure: continue is for reading and notifying"
-        )
+        what = f"{action.name} changes something; on_failure: continue is for reading and notifying"
         draft.say_at("DR1063", what, (*path, "on_failure"))
     if draft.has((*path, "until")) and action.effect is not Effect.READ:
         what = f"until repeats the step, and {action.name} does not only read"
@@ -174,7 +176,9 @@ def _check_call(draft: Draft, action: AnyAction, path: Path) -> None:
     if path[-1] == "undo" and action.effect.is_irreversible:
         draft.say_at("DR1067", f"{action.name} has no way back; it undoes nothing", (*path, "uses"))
     if path[-1] != "undo" and action.effect not in {Effect.READ, Effect.CHANGE}:
-        what = f"a check looks, and at most writes a mark; {action.name} does more ({action.effect})"
+        what = (
+            f"a check looks, and at most writes a mark; {action.name} does more ({action.effect})"
+        )
         draft.say_at("DR1067", what, (*path, "uses"))
     if path[-1] != "undo" and not draft.has((*path, "timeout")):
         draft.say("DR1062", "a check needs a timeout", draft.place(path))

@@ -161,13 +161,15 @@ class Scopes:
             near = did_you_mean(other, visible)
             return "DR1041", f'there is no step "{other}"{near}'
         if other == step_id:
-            return "DR1042", f"{name} is not known before {step_id} has run; in until, verify and undo write outputs"
-        if other not in visible:
             return (
                 "DR1042",
-                f"{name} is not known here: {step_id} does not wait for {other};"
-                f" add it to needs, here or in a step above",
+                f"{name} is not known before {step_id} has run; in until, verify and undo write outputs",
             )
+        if step_id in self._ancestors.get(other, ()) or (other in self._final):
+            return "DR1042", f"{name} is not known here: {other} runs after {step_id}"
+        if other not in visible:
+            what = f"{name} is not known here: {step_id} does not wait for {other}; add it to needs"
+            return "DR1042", what
         near = did_you_mean(rest, self._fields[other])
         return "DR1041", f'step "{other}" has no "{rest or "…"}"{near or self._known(other)}'
 

@@ -70,7 +70,11 @@ def _instead(kind: str, given: object) -> str:
     if kind == "string_type" and isinstance(given, int | float):
         return f'; write "{given}" in quotes'
     names = {dict: "mapping", list: "list", str: "text"}
-    return f", not {'' if isinstance(given, str) else 'a '}{names[type(given)]}" if type(given) in names else ""
+    return (
+        f", not {'' if isinstance(given, str) else 'a '}{names[type(given)]}"
+        if type(given) in names
+        else ""
+    )
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
@@ -81,7 +85,9 @@ def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseMo
             continue
         if not (isinstance(found, type) and issubclass(found, BaseModel)):
             return None
-        fields = {field.alias or name: field.annotation for name, field in found.model_fields.items()}
+        fields = {
+            field.alias or name: field.annotation for name, field in found.model_fields.items()
+        }
         found = _inner_model(fields.get(part))
     return found if isinstance(found, type) and issubclass(found, BaseModel) else None
 
