@@ -46,6 +46,8 @@ class Draft:
     gates: dict[str, Gate | None] = field(default_factory=dict)
     """``None``: declared, but wrongly."""
     steps: list[Placed] = field(default_factory=list)
+    secrets: set[Position] = field(default_factory=set)
+    """Where a literal secret stands; what else is wrong with it does not matter."""
     needs: dict[StepId, tuple[StepId, ...]] = field(default_factory=dict)
     """Needs as they can be followed: unknown ones replaced by what was probably meant."""
 
@@ -61,9 +63,9 @@ class Draft:
             self.problems.append(problem)
 
     def say_at(self, code: str, what: str, path: Path) -> None:
-        """Notes a problem about the value at *path*, unless a problem about that value is known."""
+        """Notes a problem about the value at *path*, unless what is wrong with that value was told."""
         node = at(self.root, path)
-        if not node.is_broken:
+        if not node.is_broken and node.position not in self.secrets:
             self.say(code, what, node.position)
 
     def say_key(self, code: str, what: str, path: Path) -> None:

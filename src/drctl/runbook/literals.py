@@ -53,7 +53,8 @@ def check_literals(draft: Draft) -> None:
             what = (
                 f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
             )
-            draft.say_at("DR1030", what, path)
+            draft.say("DR1030", what, node.position)
+            draft.secrets.add(node.position)
 
 
 def _by_shape(text: str) -> str | None:

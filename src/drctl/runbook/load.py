@@ -62,6 +62,7 @@ def check_runbook(
     if document.root is None:
         return None, _sorted(document.problems)
     draft = Draft(file=file, root=document.root, problems=list(document.problems))
+    check_literals(draft)
     read_parts(draft)
     check_inputs(draft)
     check_graph(draft)
@@ -76,7 +77,6 @@ def check_runbook(
     check_targets(draft, environment)
     check_steps(draft, registry, scopes, environment)
     check_order(draft, registry, above, environment)
-    check_literals(draft)
     if draft.problems:
         return None, _sorted(draft.problems)
     return _runbook(draft), ()

@@ -56,8 +56,8 @@ def _check_promotion(
             " a fence that may be skipped is none"
         )
         draft.say_at("DR1060", what, path)
-    if not any(action.measures_loss for _, action in above):
-        what = f"{step.id} promotes, and no step before it measures what would be lost"
+    if not any(action.measures_loss and not one.step.when for one, action in above):
+        what = f"{step.id} promotes, and no step before it always measures what would be lost"
         draft.say_at("DR1061", what, path)
 
 

@@ -79,7 +79,7 @@ def _check_step(
         called = _action(draft, call.uses, (*where, "uses"), registry)
         if called is not None:
             _check_target(draft, called, call.target, where, environment)
-            check_params(draft, called, call.with_, where, here if where[-1] == "undo" else after)
+            check_params(draft, called, call.with_, where, after)
             _check_call(draft, called, where)
 
 

@@ -124,11 +124,11 @@ class Scopes:
         self._main = frozenset(self._fields) - final
 
     def at(self, step_id: StepId) -> Scope:
-        """For ``when``, ``with``, ``show`` and ``undo`` of a step."""
+        """For what is read before a step runs: ``when``, ``with``, ``title``, ``show``."""
         return self._scope(step_id, {})
 
     def after(self, step_id: StepId) -> Scope:
-        """For ``until`` and ``verify`` of a step: its own ``outputs`` are there too."""
+        """For ``until``, ``verify`` and ``undo`` of a step: its own ``outputs`` are there too."""
         own = {f"outputs.{name}": kind for name, kind in self._outputs[step_id].items()}
         if step_id in self._opaque:
             own["outputs"] = CelType("dyn")
@@ -152,7 +152,7 @@ class Scopes:
         if words[0] == "outputs" and not has_own:
             return (
                 "DR1041",
-                "outputs are the step's own, in until and verify only; elsewhere write steps.<id>.outputs",
+                "outputs are the step's own, in until, verify and undo; elsewhere write steps.<id>.outputs",
             )
         if words[0] != "steps" or len(words) < 2:  # noqa: PLR2004 (steps.<id>)
             return None
@@ -163,14 +163,13 @@ class Scopes:
         if other == step_id:
             return (
                 "DR1042",
-                f"{name} is not known before {step_id} has run; in until and verify write outputs",
+                f"{name} is not known before {step_id} has run; in until, verify and undo write outputs",
             )
+        if step_id in self._ancestors.get(other, ()) or (other in self._final):
+            return "DR1042", f"{name} is not known here: {other} runs after {step_id}"
         if other not in visible:
-            return (
-                "DR1042",
-                f"{name} is not known here: {step_id} does not wait for {other};"
-                f" add it to needs, here or in a step above",
-            )
+            what = f"{name} is not known here: {step_id} does not wait for {other}; add it to needs"
+            return "DR1042", what
         near = did_you_mean(rest, self._fields[other])
         return "DR1041", f'step "{other}" has no "{rest or "…"}"{near or self._known(other)}'
 

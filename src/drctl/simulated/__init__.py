@@ -1,0 +1,1 @@
+"""The model estate in virtual time: the same contracts, chosen faults."""
