@@ -18,7 +18,8 @@ def values(plan: Plan, state: State, now: Instant, *, text: str = "") -> dict[st
 
     A name that is absent is unknown, not false: a skipped step has a status and no outputs.
     """
-    elapsed_s = state.elapsed(now).seconds
+    # Once service is restored the clock stands.
+    elapsed_s = state.elapsed(now).seconds if state.restored_s is None else state.restored_s
     rto_s = plan.objectives.rto_s
     known: dict[str, Any] = {f"inputs.{name}": value for name, value in plan.inputs.items()}
     known |= {
