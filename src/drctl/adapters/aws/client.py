@@ -116,6 +116,7 @@ class Aws:
         self, service: str, operation: str, arguments: dict[str, Any], *, mutates: bool
     ) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         ctx = self._ctx
         what = f"{service}:{operation} in {self.region}"
@@ -143,7 +144,7 @@ class Aws:
                 late=lambda why: late(f"{what}: {why}"),
                 limit_s=min(CONNECT_S, self._call_s) + self._call_s,
             )
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise translate(error, what, mutates=mutates) from error
 
     def _client(self, service: str) -> Any:
