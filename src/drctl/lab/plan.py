@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final, Literal, get_args
 
 Region = Literal["us-east-1", "us-west-2"]
 
@@ -46,7 +46,7 @@ def as_region(name: str) -> Region:
     """
     if name not in REGIONS:
         raise ValueError(f"the lab has no region {name!r}, only {', '.join(REGIONS)}")
-    return cast("Region", name)
+    return name
 
 
 class AddressPlan:
