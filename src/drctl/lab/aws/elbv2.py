@@ -9,11 +9,13 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import (
     ELBv2Backend,
+    FakeAction,
     FakeHealthStatus,
     FakeListener,
     FakeListenerRule,
@@ -54,7 +56,7 @@ class Elbv2Overlay:
         for owner, name, value in patches:
             original = owner.__dict__[name]
             setattr(owner, name, value)
-            self._restores.append(lambda o=owner, n=name, v=original: setattr(o, n, v))
+            self._restores.append(partial(setattr, owner, name, original))
 
     def uninstall(self) -> None:
         """Gives moto its own behaviour back."""
@@ -77,9 +79,7 @@ def install(*, provisioning_s: float = 0.5) -> Elbv2Overlay:
     def activate(self: FakeLoadBalancer) -> None:
         overlay.is_active(self)
 
-    def health_for(
-        self: FakeTargetGroup, target: dict[str, Any], ec2_backend: Any
-    ) -> FakeHealthStatus:
+    def health_for(self: FakeTargetGroup, target: dict[str, Any], _: Any) -> FakeHealthStatus:
         return _health_for(self, target, overlay.bridge)
 
     overlay.replace(
@@ -93,7 +93,11 @@ def install(*, provisioning_s: float = 0.5) -> Elbv2Overlay:
                 _once_per_name(overlay, ELBv2Backend.create_load_balancer),
             ),
             (ELBv2Backend, "create_listener", _checking_port(ELBv2Backend.create_listener)),
-            (ELBv2Backend, "modify_listener", _checking_actions(ELBv2Backend.modify_listener)),
+            (
+                ELBv2Backend,
+                "_validate_actions",
+                _checking_actions(ELBv2Backend._validate_actions),
+            ),
             (ELBv2Backend, "create_rule", _no_rules),
         ]
     )
@@ -175,53 +179,38 @@ def _settings(balancer: FakeLoadBalancer) -> tuple[Any, ...]:
 
 
 def _checking_port(original: Callable[..., FakeListener]) -> Callable[..., FakeListener]:
-    def create_listener(
-        self: ELBv2Backend,
-        load_balancer_arn: str,
-        protocol: str,
-        port: Any,
-        ssl_policy: str,
-        certificate: str | None,
-        actions: list[dict[str, Any]],
-        **kwargs: Any,
-    ) -> FakeListener:
-        balancer = self.load_balancers.get(load_balancer_arn)
+    def create_listener(self: ELBv2Backend, **call: Any) -> FakeListener:
+        balancer = self.load_balancers.get(call["load_balancer_arn"])
         for other in tuple(balancer.listeners.values()) if balancer is not None else ():
-            if str(other.port) == str(port):
+            if str(other.port) == str(call["port"]):
                 raise ELBClientError(
-                    "DuplicateListener",
-                    "A listener already exists on this port for this load balancer",
+                    "DuplicateListener", "A listener already exists on this port of the balancer"
                 )
-        if protocol != "HTTP":
+        if call["protocol"] != "HTTP":
             raise ELBClientError("UnsupportedProtocol", "The lab's load balancers serve HTTP only")
-        _check_actions(actions)
-        return original(
-            self, load_balancer_arn, protocol, port, ssl_policy, certificate, actions, **kwargs
-        )
+        return original(self, **call)
 
     return create_listener
 
 
-def _checking_actions(original: Callable[..., FakeListener]) -> Callable[..., FakeListener]:
-    def modify_listener(self: ELBv2Backend, **kwargs: Any) -> FakeListener:
-        if kwargs.get("actions"):
-            _check_actions(kwargs["actions"])
-        return original(self, **kwargs)
+def _checking_actions(original: Callable[..., None]) -> Callable[..., None]:
+    def validate(self: ELBv2Backend, actions: list[FakeAction]) -> None:
+        original(self, actions)
+        groups = [
+            group
+            for action in actions
+            for group in action.data.get("ForwardConfig", {}).get("TargetGroups", [action.data])
+        ]
+        is_plain = all(action.type == "forward" for action in actions) and len(groups) == 1
+        if actions and not is_plain:
+            raise ELBClientError(
+                "InvalidLoadBalancerAction", "The lab's listeners forward to one target group"
+            )
 
-    return modify_listener
-
-
-def _check_actions(actions: list[dict[str, Any]]) -> None:
-    groups = [
-        group
-        for action in actions
-        for group in action.get("ForwardConfig", {}).get("TargetGroups", [action])
-    ]
-    if len(groups) != 1 or any(action.get("Type") != "forward" for action in actions):
-        raise ELBClientError(
-            "UnsupportedAction", "The lab's listeners forward to exactly one target group"
-        )
+    return validate
 
 
-def _no_rules(self: ELBv2Backend, *args: Any, **kwargs: Any) -> FakeListenerRule:
-    raise ELBClientError("UnsupportedAction", "The lab's listeners have their default rule only")
+def _no_rules(*_: Any, **__: Any) -> FakeListenerRule:
+    raise ELBClientError(
+        "InvalidLoadBalancerAction", "The lab's listeners have their default rule only"
+    )
