@@ -1,4 +1,4 @@
-"""What a person can do with a lab: bring it up, load it, break it, heal it, judge it, take it down."""
+"""What a person can do with a lab: up, traffic, break, heal, verdict, down."""
 
 import asyncio
 import signal
@@ -335,5 +335,7 @@ def _last_lines(log: Path) -> str:
         return ""
 
 
-def _refused(code: str, what: str, *, why: str | None = None, do: str | None = None) -> RefusedError:
+def _refused(
+    code: str, what: str, *, why: str | None = None, do: str | None = None
+) -> RefusedError:
     return RefusedError((Problem(code=code, what=what, why=why, do=do),))
