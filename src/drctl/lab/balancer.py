@@ -20,6 +20,7 @@ from typing import Any
 
 from drctl.lab.http_wire import HEAD_LIMIT
 from drctl.lab.proxy import Proxy
+from drctl.lab.root import record
 from drctl.lab.targets import BalancerConfig, TargetHealth, Targets
 
 _START_S = 20.0
@@ -76,7 +77,7 @@ class Balancer:
                 start_new_session=True,
                 env=_environment(),
             )
-        self._pid_file.write_text(f"{self._process.pid}\n", encoding="ascii")
+        record(self._pid_file, self._process.pid)
         try:
             async with asyncio.timeout(_START_S):
                 first = await _stream(self._process.stdout).readline()
