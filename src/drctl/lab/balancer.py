@@ -20,6 +20,7 @@ from typing import Any
 
 from drctl.lab.http_wire import HEAD_LIMIT
 from drctl.lab.proxy import Proxy
+from drctl.lab.root import record
 from drctl.lab.targets import BalancerConfig, TargetHealth, Targets
 
 _START_S = 20.0
@@ -77,7 +78,7 @@ class Balancer:
                 env=_environment(),
             )
         self._process = process
-        self._pid_file.write_text(f"{process.pid}\n", encoding="ascii")
+        record(self._pid_file, process.pid)
         try:
             async with asyncio.timeout(_START_S):
                 first = await _stream(process.stdout).readline()

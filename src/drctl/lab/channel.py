@@ -48,7 +48,7 @@ async def serve(path: Path, handle: Handler) -> asyncio.Server:
             if not line:
                 return
             try:
-                answer = {"result": await handle(json.loads(line))}
+                answer: dict[str, Any] = {"result": await handle(json.loads(line))}
             except Exception as error:  # noqa: BLE001 (whoever asked must hear of it, whatever it is)
                 answer = {"error": f"{type(error).__name__}: {error}"}
             writer.write(json.dumps(answer).encode() + b"\n")

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drctl.lab.root import record as record_process
+
 _NOBODY = 65534
 _GONE_WITHIN_S = 5.0
 
@@ -85,7 +87,7 @@ async def spawn(
             start_new_session=True,
             **({} if run_as is None else identity(run_as)),
         )
-    record.write_text(f"{process.pid}\n")
+    record_process(record, process.pid)
     return process
 
 
@@ -157,8 +159,8 @@ def kill_recorded(root: Path, name: str) -> None:
     """
     record = pid_file(root, name)
     try:
-        pid = int(record.read_text())
-    except (OSError, ValueError):
+        pid = int(record.read_text().split()[0])
+    except (OSError, ValueError, IndexError):
         return
     kill_tree(pid)
     deadline = time.monotonic() + _GONE_WITHIN_S

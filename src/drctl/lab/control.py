@@ -1,4 +1,4 @@
-"""What a person can do with a lab: bring it up, load it, break it, heal it, judge it, take it down."""
+"""What a person can do with a lab: up, traffic, break, heal, verdict, down."""
 
 import asyncio
 import signal

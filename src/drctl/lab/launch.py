@@ -1,27 +1,31 @@
 """How a lab comes up: the supervisor first, then the estate through its APIs, then the witness."""
 
+import asyncio
 import contextlib
+import os
+import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from drctl.lab import estate
 from drctl.lab import root as processes
 from drctl.lab.access import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Secrets
 from drctl.lab.channel import ask
+from drctl.lab.estate.database import OPERATOR_USER
 from drctl.lab.estate.environment import (
     DATABASE,
     WEST,
     WITNESS_BUCKET,
     WITNESS_KEY,
-    Estate,
 )
-from drctl.lab.plan import POSTGRES_PORT, AddressPlan
+from drctl.lab.plan import BALANCER_PORT, POSTGRES_PORT, PUBLIC_NAME, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
+from drctl.lab.traffic import Names, Settings, attempt
 
 _START_S = 30.0
 _ANSWER_S = 10.0
-WITNESS = "witness"
 
 
 def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None:
@@ -42,39 +46,37 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None
     secrets.write("aws_secret_access_key", SECRET_ACCESS_KEY)
     secrets.write("slack_webhook", f"{plan.recorder_url}/services/T00LAB/B00LAB/lab")
     supervisor = processes.spawn(
-        root, SUPERVISOR, [processes.python(), "-m", "drctl.lab.supervisor", "--net", str(plan.net)]
+        root, SUPERVISOR, [sys.executable, "-m", "drctl.lab.supervisor", "--net", str(plan.net)]
     )
     told = _wait_for(supervisor, root)
     say("control planes, name server, recorder")
     built = estate.build(plan, secrets, told["authorities"], say)
-    start_witness(plan, root, secrets, built)
+    _start_witness(plan, root, secrets, built)
     say("witness")
     _write(root, plan, secrets, built)
+    asyncio.run(_wait_for_service(plan))
 
 
-def start_witness(plan: AddressPlan, root: LabRoot, secrets: Secrets, built: Estate) -> Process:
-    """Starts the observer of the primary, and waits until it has seen it."""
+def _start_witness(
+    plan: AddressPlan, root: LabRoot, secrets: Secrets, built: estate.Estate
+) -> None:
     host, port = plan.dns
-    witness = processes.spawn(
-        root,
-        WITNESS,
-        [processes.python(), "-m", "drctl.lab.witness"],
-        {
-            "RESOLVER": f"{host}:{port}",
-            "DATABASE_HOST": built.east.database_host,
-            "DATABASE_PORT": str(POSTGRES_PORT),
-            "DATABASE_NAME": DATABASE,
-            "DATABASE_USER": "drctl",
-            "DATABASE_PASSWORD": secrets.read("database_drctl"),
-            "REGION": WEST,
-            "S3_ENDPOINT": plan.aws_url(WEST),
-            "WITNESS_BUCKET": WITNESS_BUCKET,
-            "WITNESS_KEY": WITNESS_KEY,
-            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-        },
-    )
-    return witness
+    environment = {
+        "RESOLVER": f"{host}:{port}",
+        "DATABASE_HOST": built.east.database_host,
+        "DATABASE_PORT": str(POSTGRES_PORT),
+        "DATABASE_NAME": DATABASE,
+        "DATABASE_USER": OPERATOR_USER,
+        "DATABASE_PASSWORD": secrets.read(f"database_{OPERATOR_USER}"),
+        "REGION": WEST,
+        "S3_ENDPOINT": plan.aws_url(WEST),
+        "WITNESS_BUCKET": WITNESS_BUCKET,
+        "WITNESS_KEY": WITNESS_KEY,
+        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+    }
+    request = {"do": "start_witness", "environment": environment}
+    ask(root.control, request, timeout_s=_ANSWER_S)
 
 
 def _wait_for(supervisor: Process, root: LabRoot) -> dict[str, Any]:
@@ -88,10 +90,25 @@ def _wait_for(supervisor: Process, root: LabRoot) -> dict[str, Any]:
     raise TimeoutError(f"the supervisor did not answer within {_START_S:.0f} s")
 
 
-def _write(root: LabRoot, plan: AddressPlan, secrets: Secrets, built: Estate) -> None:
+def _write(root: LabRoot, plan: AddressPlan, secrets: Secrets, built: estate.Estate) -> None:
     files = {root.environment: estate.environment_file(built, plan, secrets)}
     for region, side in (("us-east-1", built.east), ("us-west-2", built.west)):
         files[root.kubeconfig(region)] = estate.kubeconfig(region, side.cluster, secrets)
     for place, text in files.items():
         place.touch(mode=0o600)
         place.write_text(text, encoding="utf-8")
+
+
+async def _wait_for_service(plan: AddressPlan) -> None:
+    """Uses the service once, as a customer would."""
+    settings = Settings(
+        name=PUBLIC_NAME, port=BALANCER_PORT, resolver=plan.dns, log=Path(os.devnull)
+    )
+    deadline = time.monotonic() + _START_S
+    while True:
+        told = await attempt(settings, Names(plan.dns))
+        if told["kind"] == "acknowledged":
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the service does not answer: {told['error']}")
+        await asyncio.sleep(0.1)

@@ -121,7 +121,7 @@ class Running:
             client.rest_client.pool_manager.clear()
 
     def pids(self) -> list[int]:
-        return [int(path.read_text()) for path in (self.root / "pids").iterdir()]
+        return [int(path.read_text().split()[0]) for path in (self.root / "pids").iterdir()]
 
     def until_seen(self, name: str = "web") -> k8s.V1Deployment:
         apps = self.apps

@@ -7,8 +7,8 @@ from drctl.lab.access import Secrets
 from drctl.lab.estate.aws import wait_until
 from drctl.lab.estate.database import APPLICATION_USER
 from drctl.lab.estate.environment import APPLICATION, DATABASE, cluster_token
-from drctl.lab.root import python_path
 from drctl.lab.plan import POD_PORT, POSTGRES_PORT, AddressPlan
+from drctl.lab.root import python_path
 
 _TIMEOUT_S = 10.0
 _SECRET = "healing-guard-db"

@@ -57,7 +57,8 @@ async def _schema(host: str, resolver: tuple[str, int], secrets: Secrets) -> str
 _SCHEMA = """
 GRANT healing_guard, drctl TO postgres;
 -- The operator may fence: see and end sessions, and close the database to new ones.
-GRANT pg_monitor, pg_signal_backend, postgres TO drctl;
+GRANT pg_monitor, pg_signal_backend TO drctl;
+ALTER DATABASE healing_guard OWNER TO drctl;
 
 CREATE SCHEMA healing_guard AUTHORIZATION healing_guard;
 CREATE TABLE healing_guard.pipelines (

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from drctl.lab.root import record
+
 
 @dataclass(slots=True)
 class Process:
@@ -65,7 +67,7 @@ class Process:
                 group=group,
                 extra_groups=[] if run_as else None,
             )
-        pid_file.write_text(f"{child.pid}\n")
+        record(pid_file, child.pid)
         return cls(child, pid_file)
 
     @property
