@@ -1,23 +1,25 @@
 """
-Reads a strict subset of YAML into a tree in which everything knows its line and column.
+Reads a strict subset of YAML.
 
-Accepted is what means the same to every reader: mappings with text keys, lists and scalars, one document.
-Refused, each with its place: anchors, aliases, tags, merge keys and duplicate keys, because they make the
-text say something else than what is read; and the words ``yes``, ``no``, ``on``, ``off``, because YAML 1.1
-readers and editors take them for booleans while YAML 1.2 takes them for text. One problem does not hide the
-next: the reader drops the doubtful part, marks it as broken, and goes on.
+Accepted is what means the same to every reader: mappings with text keys, lists and scalars, one
+document. Refused, each with its place: anchors, aliases, tags, merge keys and duplicate keys,
+because they make the text say something else than what is read; and the words ``yes``, ``no``,
+``on``, ``off``, because YAML 1.1 readers and editors take them for booleans while YAML 1.2 takes
+them for text. One problem does not hide the next: the reader drops the doubtful part, marks it as
+broken, and goes on.
 
-The input may be hostile. Only the parser's *events* are used: its composer recurses in C and ends the
-process at 200,000 open brackets. Size is checked before the first event, depth and count at each one.
+The input may be hostile. Only the parser's *events* are used: its composer recurses in C and ends
+the process at 200,000 open brackets. Size is checked before the first event, depth and count at
+each one.
 """
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from drctl.kernel.errors import Position, Problem
 from drctl.kernel.text import sanitize
+from drctl.kernel.yaml_tree import TRUTH, Kind, ListNode, MapNode, Node, ScalarNode
 
 if TYPE_CHECKING:
     import yaml
@@ -28,70 +30,18 @@ MAX_DEPTH = 32
 """The deepest place of a real runbook, ``steps.verify.with.data.host.x``, is 8."""
 MAX_NODES = 20_000
 MAX_DIGITS = 18
-"""Every integer of 18 digits fits into 64 bits, so nothing is rounded on the way to an expression."""
-
-Kind: TypeAlias = Literal["str", "int", "float", "bool", "null"]
-Path: TypeAlias = tuple[str | int, ...]
+"""Every integer of 18 digits fits into 64 bits, so nothing is rounded on the way to an
+expression."""
 
 _INT = re.compile(rf"[-+]?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17})?(?:[eE][-+]?[0-9]{1,2})?")
-_BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _NULL = {"", "~", "null", "Null", "NULL"}
 _DOUBTFUL = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
 _UNREADABLE = re.compile(
     "[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
 )
-"""Control characters, lone surrogates, and the three odd line breaks that would shift every line number."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScalarNode:
-    """A scalar as text, and what YAML 1.2 core says it is."""
-
-    text: str
-    kind: Kind
-    position: Position
-    raw: str = ""
-    """As it stands in the file, quotes included."""
-    is_broken: bool = False
-    """A problem about it has been told; what follows from it is noise."""
-
-    def place(self, offset: int, fragment: str = "") -> Position:
-        """
-        Finds where the character *offset* of the text stands in the file.
-
-        Exact when the text stands there unchanged; else where *fragment* does; else the scalar's start.
-        """
-        start = self.raw.find(self.text)
-        at = start + offset if start >= 0 else self.raw.find(fragment) if fragment else -1
-        if at < 0:
-            return self.position
-        before = self.raw[:at]
-        lines = before.count("\n")
-        column = len(before) - before.rfind("\n") if lines else self.position.column + at
-        return Position(self.position.file, self.position.line + lines, column)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapNode:
-    """A mapping; ``keys`` has the place of each key."""
-
-    entries: dict[str, "Node"] = field(default_factory=dict)
-    keys: dict[str, Position] = field(default_factory=dict)
-    position: Position
-    is_broken: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListNode:
-    """A list."""
-
-    items: list["Node"] = field(default_factory=list)
-    position: Position
-    is_broken: bool = False
-
-
-Node: TypeAlias = ScalarNode | MapNode | ListNode
+"""Control characters, lone surrogates, and the three odd line breaks that would shift every line
+number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,52 +51,6 @@ class Document:
     root: Node | None
     """``None`` when the text is no YAML at all; *problems* then says why."""
     problems: tuple[Problem, ...]
-
-
-def plain(node: Node) -> Any:
-    """Converts a tree to dicts, lists and scalars."""
-    match node:
-        case MapNode():
-            return {key: plain(value) for key, value in node.entries.items()}
-        case ListNode():
-            return [plain(item) for item in node.items]
-        case ScalarNode():
-            return _value(node)
-
-
-def at(node: Node, path: Path) -> Node:
-    """The node at *path*, or the last one on the way to it."""
-    for part in path:
-        child: Node | None = None
-        if isinstance(node, MapNode) and isinstance(part, str):
-            child = node.entries.get(part)
-        elif isinstance(node, ListNode) and isinstance(part, int) and 0 <= part < len(node.items):
-            child = node.items[part]
-        if child is None:
-            return node
-        node = child
-    return node
-
-
-def key_position(node: Node, path: Path) -> Position:
-    """Where the last key of *path* is written; for the item of a list, where the item starts."""
-    parent = at(node, path[:-1])
-    if path and isinstance(parent, MapNode) and path[-1] in parent.keys:
-        return parent.keys[str(path[-1])]
-    return at(node, path).position
-
-
-def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, ScalarNode]]:
-    """All scalars below *node* with their paths, in the order of the file."""
-    match node:
-        case MapNode():
-            for key, value in node.entries.items():
-                yield from scalars(value, (*path, key))
-        case ListNode():
-            for index, item in enumerate(node.items):
-                yield from scalars(item, (*path, index))
-        case ScalarNode():
-            yield path, node
 
 
 def read(text: str, *, file: str) -> Document:
@@ -165,24 +69,10 @@ def read(text: str, *, file: str) -> Document:
     return _Composer(text, file).compose()
 
 
-def _value(node: ScalarNode) -> str | int | float | bool | None:
-    match node.kind:
-        case "int":
-            return int(node.text)
-        case "float":
-            return float(node.text)
-        case "bool":
-            return _BOOL[node.text]
-        case "null":
-            return None
-        case "str":
-            return node.text
-
-
 def _kind(text: str) -> Kind:
     if text in _NULL:
         return "null"
-    if text in _BOOL:
+    if text in TRUTH:
         return "bool"
     if _INT.fullmatch(text):
         return "int"
@@ -253,13 +143,9 @@ class _Composer:
                 if event.tags or event.version:
                     self._report("DR1003", "directives are not accepted", self._at(event))
             case yaml.AliasEvent():
-                what = (
-                    f"the alias *{sanitize(event.anchor, limit=40)} is not accepted: write it out"
-                )
-                self._report("DR1003", what, self._at(event))
-                self._add(
-                    ScalarNode(text="", kind="null", position=self._at(event), is_broken=True)
-                )
+                place, name = self._at(event), sanitize(event.anchor or "", limit=40)
+                self._report("DR1003", f"the alias *{name} is not accepted: write it out", place)
+                self._add(ScalarNode(text="", kind="null", position=place, is_broken=True))
             case yaml.ScalarEvent():
                 self._add(self._scalar(event))
             case yaml.MappingStartEvent():
@@ -278,16 +164,23 @@ class _Composer:
         is_value = not self._wants_key()
         if is_plain and is_value and _DOUBTFUL.fullmatch(text):
             truth = "true" if text.lower() in {"yes", "on"} else "false"
-            what = f'{text} is text to some readers of YAML and a boolean to others; write "{text}" or {truth}'
+            what = (
+                f"{text} is text to some readers of YAML and a boolean to others;"
+                f' write "{text}" or {truth}'
+            )
             self._report("DR1005", what, position)
             is_broken = True
         return ScalarNode(
             text=text,
             kind=_kind(text) if is_plain else "str",
             position=position,
-            raw=self._text[event.start_mark.index : event.end_mark.index],
+            raw=self._raw(event),
             is_broken=is_broken,
         )
+
+    def _raw(self, event: "yaml.Event") -> str:
+        start, end = event.start_mark, event.end_mark
+        return self._text[start.index : end.index] if start and end else ""
 
     def _push(self, event: "yaml.NodeEvent", node: MapNode | ListNode) -> None:
         if self._wants_key():

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from drctl.kernel.errors import Position, Problem
 from drctl.kernel.ids import StepId
-from drctl.kernel.yaml_text import MapNode, Node, Path, ScalarNode, at, key_position
+from drctl.kernel.yaml_tree import MapNode, Node, Path, ScalarNode, at, key_position
 from drctl.runbook.expressions import ExpressionError
 from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step
 
@@ -30,8 +30,8 @@ class Placed:
 @dataclass(slots=True, kw_only=True)
 class Draft:
     """
-    A runbook in the making. Each part is there as far as it could be read; checks go on with what is there,
-    so that one mistake does not hide another.
+    A runbook in the making. Each part is there as far as it could be read; checks go on with what
+    is there, so that one mistake does not hide another.
     """
 
     file: str
@@ -63,7 +63,7 @@ class Draft:
             self.problems.append(problem)
 
     def say_at(self, code: str, what: str, path: Path) -> None:
-        """Notes a problem about the value at *path*, unless what is wrong with that value was told."""
+        """Notes a problem about the value at *path*, unless it was told what is wrong there."""
         node = at(self.root, path)
         if not node.is_broken and node.position not in self.secrets:
             self.say(code, what, node.position)

@@ -1,30 +1,35 @@
 """
 Expressions: CEL, checked when a runbook is read, pure when it runs.
 
-Problem. A runbook computes: conditions, texts, values handed from one step to a later one. A mistake in such
-a computation must be found at validation, not at minute nine of an outage; and a value that is *not known*
-(its step was skipped, did not run, could not say) must never pass for false, for zero or for empty.
+Problem. A runbook computes: conditions, texts, values handed from one step to a later one. A
+mistake in such a computation must be found at validation, not at minute nine of an outage; and a
+value that is *not known* (its step was skipped, did not run, could not say) must never pass for
+false, for zero or for empty.
 
-Invariant. `Scope.compile` either gives an `Expression` that refers only to names of the scope and has a known
-type, or raises `ExpressionError` with the place of every fault. `evaluate` gives a value of that type, or
-`UNKNOWN`, or raises `ExpressionError`; nothing else ever escapes, whatever text or values came in.
+Invariant. `Scope.compile` either gives an `Expression` that refers only to names of the scope and
+has a known type, or raises `ExpressionError` with the place of every fault. `evaluate` gives a
+value of that type, or `UNKNOWN`, or raises `ExpressionError`; nothing else ever escapes, whatever
+text or values came in.
 
-How. The library (Google's CEL in C++) is asked to check types, but it is told of each value under its whole
-dotted name, ``steps.promote.outputs.endpoint``, and only of the names that the scope has; a reference to
-anything else cannot compile. We look at the dotted words of the text ourselves first, for two reasons: to
-say *why* a name is not there (misspelt, or the output of a step that is no ancestor), and to declare to the
-library only the few names that the text mentions, so that a thousand steps do not mean a million
-declarations. Should that look miss a name, the library refuses it: the error is then less helpful, not absent.
+How. The library (Google's CEL in C++) is asked to check types, but it is told of each value under
+its whole dotted name, ``steps.promote.outputs.endpoint``, and only of the names that the scope
+has; a reference to anything else cannot compile. We look at the dotted words of the text ourselves
+first, for two reasons: to say *why* a name is not there (misspelt, or the output of a step that is
+no ancestor), and to declare to the library only the few names that the text mentions, so that a
+thousand steps do not mean a million declarations. Should that look miss a name, the library
+refuses it: the error is then less helpful, not absent.
 
-Unknown. A value that is missing or ``None`` is not handed to the library at all. It then answers with an error
-of the kind UNKNOWN unless the result does not depend on that value: ``false && x`` is false whatever x is.
-This is Kleene's three-valued logic, and we take it as it is: an error of that kind becomes `UNKNOWN`, any other
-becomes `ExpressionError`. `UNKNOWN` has no truth value; ``if`` over it raises.
+Unknown. A value that is missing or ``None`` is not handed to the library at all. It then answers
+with an error of the kind UNKNOWN unless the result does not depend on that value: ``false && x``
+is false whatever x is. This is Kleene's three-valued logic, and we take it as it is: an error of
+that kind becomes `UNKNOWN`, any other becomes `ExpressionError`. `UNKNOWN` has no truth value;
+``if`` over it raises.
 
-Traps of cel-expr-python 0.1.3, each with a test: errors of evaluation come back as *values* of type ERROR;
-``has()`` on a dotted name gives the value, so ``has`` is refused; a string is cut at a NUL and a lone surrogate
-raises from C++, so neither is let in; tuples and nested durations are refused, so values are converted first;
-numbers do not mix (``lag_s < 5`` against a double), so the message says how to write it.
+Traps of cel-expr-python 0.1.3, each with a test: errors of evaluation come back as *values* of
+type ERROR; ``has()`` on a dotted name gives the value, so ``has`` is refused; a string is cut at a
+NUL and a lone surrogate raises from C++, so neither is let in; tuples and nested durations are
+refused, so values are converted first; numbers do not mix (``lag_s < 5`` against a double), so the
+message says how to write it.
 
 Not promised: speed of a regular expression or of a comprehension beyond the library's own budgets.
 """
@@ -99,8 +104,8 @@ class Scope:
 
     Args:
         names: Whole dotted names to types. Looked into, never copied: it may be large or computed.
-        why_not: Says why a dotted name that is not in the scope is not, when there is more to say than
-            "did you mean": gets the name, gives a fault's code and words.
+        why_not: Says why a dotted name that is not in the scope is not, when there is more to say
+            than "did you mean": gets the name, gives a fault's code and words.
     """
 
     def __init__(
@@ -117,10 +122,13 @@ class Scope:
         Checks *text* and makes it ready.
 
         Args:
-            wanted: The type that the result must have; ``dyn`` results pass and are checked when evaluated.
+            text: The expression, without ``${{ }}``.
+            wanted: The type that the result must have; ``dyn`` results pass and are checked when
+                evaluated.
 
         Raises:
-            ExpressionError: It is not CEL, refers to a name outside the scope, or has the wrong type.
+            ExpressionError: It is not CEL, refers to a name outside the scope, or has the wrong
+                type.
         """
         if len(text) > MAX_LENGTH:
             what = f"an expression of {len(text)} characters; {MAX_LENGTH} are allowed"
@@ -143,7 +151,8 @@ class Scope:
         Reads text in which ``${{ }}`` marks expressions.
 
         Raises:
-            ExpressionError: As `compile`, for all of them at once; offsets count from the start of *text*.
+            ExpressionError: As `compile`, for all of them at once; offsets count from the start of
+                *text*.
         """
         parts: list[str | Expression] = []
         faults: list[Fault] = []
@@ -216,11 +225,13 @@ class Template:
 
     def render(self, values: Mapping[str, Any], *, unknown: str | None = None) -> Any:
         """
-        Fills in the expressions: the typed value when the text is exactly one of them, text otherwise.
+        Fills in the expressions: the typed value when the text is exactly one of them, text
+        otherwise.
 
         Args:
             values: As for `evaluate`.
-            unknown: What to write where a value is not known; ``None``: the result is then `UNKNOWN`.
+            unknown: What to write where a value is not known; ``None``: the result is then
+                `UNKNOWN`.
 
         Raises:
             ExpressionError: An expression has no value.
@@ -255,11 +266,13 @@ def evaluate(expression: Expression, values: Mapping[str, Any]) -> Any:
     Computes the value.
 
     Args:
-        values: By whole dotted name, or nested (``{"steps": {"promote": {"outputs": …}}}``), or both.
-            Durations and timestamps may be text as in JSON. Missing or ``None``: not known.
+        expression: Compiled.
+        values: By whole dotted name, or nested (``{"steps": {"promote": {"outputs": …}}}``), or
+            both. Durations and timestamps may be text as in JSON. Missing or ``None``: not known.
 
     Returns:
-        ``str``, ``int``, ``float``, ``bool``, `timedelta`, aware `datetime`, ``list``, ``dict``; or `UNKNOWN`.
+        ``str``, ``int``, ``float``, ``bool``, `timedelta`, aware `datetime`, ``list``, ``dict``;
+        or `UNKNOWN`.
 
     Raises:
         ExpressionError: Division by zero, no such key, a value of the wrong type, and the like.

@@ -1,10 +1,10 @@
-"""Finds secrets that somebody wrote down: by the name they stand under, by their shape, by their noise."""
+"""Finds secrets that somebody wrote down: by their name, by their shape, by their noise."""
 
 import math
 import re
 from collections import Counter
 
-from drctl.kernel.yaml_text import Path, scalars
+from drctl.kernel.yaml_tree import Path, scalars
 from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import has_expression
 
@@ -36,13 +36,12 @@ _SHAPES = (
 )
 _NOISE = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _NOISE_BITS = 3.8
-"""Bits per character: words and ids in camelCase stay below 3.7, random base64 of 20 characters lies above 3.9."""
+"""Bits per character: words and ids in camelCase stay below 3.7, random base64 of 20 characters
+lies above 3.9."""
 
 
 def check_literals(draft: Draft) -> None:
-    """
-    Notes every scalar that looks like a secret. The text itself is never repeated.
-    """
+    """Notes every scalar that looks like a secret. The text itself is never repeated."""
     for path, node in scalars(draft.root):
         if not node.text or node.is_broken:
             continue

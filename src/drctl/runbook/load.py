@@ -49,7 +49,8 @@ def check_runbook(
     file: str = TEXT,
 ) -> tuple[Runbook | None, tuple[Problem, ...]]:
     """
-    As `load_runbook`, but gives the problems instead of raising them; with a problem there is no runbook.
+    As `load_runbook`, but gives the problems instead of raising them; with a problem there is no
+    runbook.
 
     Args:
         file: What positions say for a file when *source* is text.
@@ -70,7 +71,7 @@ def check_runbook(
     scopes = Scopes(
         inputs=draft.inputs,
         steps=[placed.step for placed in draft.steps],
-        ancestors=above,
+        above=above,
         final={placed.step.id for placed in draft.steps if placed.is_final},
         registry=registry,
     )
@@ -89,16 +90,21 @@ def _text_of(source: Path | str) -> tuple[str, str, Problem | None]:
     try:
         with source.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        return str(source), content.decode("utf-8"), None
     except OSError as error:
         what = f"the file cannot be read: {error.strerror or error}"
         return str(source), "", Problem(code="DR1000", what=what, at=start)
+    if len(content) > MAX_BYTES:
+        return (
+            str(source),
+            " " * len(content),
+            None,
+        )  # `read` says so; the cut may be in a character
+    try:
+        return str(source), content.decode("utf-8"), None
     except UnicodeDecodeError as error:
-        if len(content) > MAX_BYTES:
-            return str(source), " " * len(content), None  # too large, which is what is said
         line = content.count(b"\n", 0, error.start) + 1
-        what = "the file is not UTF-8"
-        return str(source), "", Problem(code="DR1000", what=what, at=Position(str(source), line, 1))
+        at = Position(str(source), line, 1)
+        return str(source), "", Problem(code="DR1000", what="the file is not UTF-8", at=at)
 
 
 def _runbook(draft: Draft) -> Runbook:

@@ -1,7 +1,8 @@
-"""What must come before what: the fence and the measurement before a promotion, no message before a change."""
+"""What must come before what: a fence and a measurement before a promotion, no message."""
 
 from collections import deque
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from drctl.actions.contract import Effect
 from drctl.actions.registry import AnyAction, Registry
@@ -14,7 +15,7 @@ from drctl.runbook.rules import target_of
 def check_order(
     draft: Draft,
     registry: Registry,
-    ancestors: Mapping[StepId, Set[StepId]],
+    ancestors: Mapping[StepId, AbstractSet[StepId]],
     environment: Mapping[str, Target] | None,
 ) -> None:
     """Notes promotions without a fence or a measurement, and changes that wait for a message."""
@@ -65,8 +66,8 @@ def _is_for(
     draft: Draft, fence: Placed, promotion: Placed, environment: Mapping[str, Target] | None
 ) -> bool:
     """
-    Whether the fence is about the other side of the database that is promoted: the same family, another
-    target, and where the environment pins both, the same cluster.
+    Whether the fence is about the other side of the database that is promoted: the same family,
+    another target, and where the environment pins both, the same cluster.
     """
     family, old = target_of(draft, fence.step.target, environment)
     wanted, new = target_of(draft, promotion.step.target, environment)
@@ -106,7 +107,7 @@ def _check_messages(
 def _way_to_a_change(
     start: StepId, waiting: Mapping[StepId, list[StepId]], actions: Mapping[StepId, AnyAction]
 ) -> list[StepId]:
-    """The shortest chain of steps that wait for each other, from *start* to one that changes something."""
+    """The shortest chain of waiting steps from *start* to one that changes something."""
     came_from: dict[StepId, StepId] = {}
     queue = deque([start])
     while queue:

@@ -12,11 +12,11 @@ from drctl.actions.contract import Params
 from drctl.actions.registry import AnyAction
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import InvalidError, Position, Problem
-from drctl.kernel.yaml_text import Path
+from drctl.kernel.yaml_tree import Path
 from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import ExpressionError, Scope, Template, has_expression
 from drctl.runbook.models import write_duration
-from drctl.runbook.scopes import cel_type, inner_types, one_model
+from drctl.runbook.signatures import cel_type, inner_types, one_model
 from drctl.runbook.values import UNKNOWN, CelType, Unknown
 from drctl.runbook.words import in_words
 
@@ -40,6 +40,9 @@ def bind_params(
     Fills in the expressions of a call and gives the action's params.
 
     Args:
+        action: What is called.
+        with_: Its ``with``, as written.
+        scope: What its expressions may refer to: `Scopes.at` the step, or `Scopes.after` it.
         values: As for `drctl.runbook.expressions.evaluate`.
         at: Where the call is written; problems carry it.
 
@@ -47,17 +50,17 @@ def bind_params(
         `UNKNOWN` when a value that is needed is not known.
 
     Raises:
-        InvalidError: An expression has no value, a value does not fit, or one that a change would act on
-            turned out empty.
+        InvalidError: An expression has no value, a value does not fit, or one that a change would
+            act on turned out empty.
     """
     try:
         filled = _filled(with_, scope, values)
-    except ExpressionError as error:
+    except ExpressionError as faulty:
         raise InvalidError(
-            tuple(Problem(code=fault.code, what=fault.what, at=at) for fault in error.faults)
-        ) from error
-    if filled is UNKNOWN:
-        return UNKNOWN
+            tuple(Problem(code=fault.code, what=fault.what, at=at) for fault in faulty.faults)
+        ) from faulty
+    if isinstance(filled, Unknown):
+        return filled
     problems = [
         Problem(code="DR1031", what=f"{_shown(path)} is empty: empty selects nothing", at=at)
         for path in _empty(filled)
@@ -86,8 +89,8 @@ def check_params(
         computed.append(where)
         try:
             template = scope.template(text)
-        except ExpressionError as error:
-            draft.say_faults(error, (*root, *where))
+        except ExpressionError as faulty:
+            draft.say_faults(faulty, (*root, *where))
         else:
             _check_type(draft, model, template, where, root)
     if action.effect.changes_something:
@@ -152,9 +155,11 @@ def _wanted(model: Any, path: Path) -> CelType:
 
 def _validated(model: type[Params], value: dict[str, Any]) -> tuple[Params | None, list[Any]]:
     """
-    Validates as JSON, strictly: text is no number and ``"no"`` is no boolean, but a list is a tuple.
+    Validates as JSON, strictly: text is no number and ``"no"`` is no boolean, but a list is a
+    tuple.
 
-    Durations are text with units here and ISO 8601 in pydantic's JSON; those that it refuses are turned.
+    Durations are text with units here and ISO 8601 in pydantic's JSON; those that it refuses are
+    turned.
     """
     value = to_jsonable_python(value, fallback=str)
     turned: set[Path] = set()
@@ -173,7 +178,7 @@ def _validated(model: type[Params], value: dict[str, Any]) -> tuple[Params | Non
 
 
 def _turned_to_iso(value: Any, error: Any) -> bool:
-    """Replaces a duration in place; a text that is none stays, and the error says in our words why."""
+    """Replaces a duration in place; a text that is none stays, and the error then says why."""
     try:
         seconds = parse_duration(str(error["input"])).total_seconds()
     except ValueError as reason:

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drctl.kernel.text import did_you_mean, sanitize
-from drctl.kernel.yaml_text import ListNode, MapNode, Node, Path, ScalarNode, at, plain
+from drctl.kernel.yaml_tree import ListNode, MapNode, Node, Path, ScalarNode, at, plain
 from drctl.runbook.draft import Draft, Placed
 from drctl.runbook.models import EnvName, Gate, InputSpec, Metadata, Name, Objectives, Step
 from drctl.runbook.words import field_names, in_words
@@ -144,12 +144,10 @@ def _existing(value: Any, loc: tuple[int | str, ...]) -> Path:
     """The part of *loc* that leads through *value*: pydantic adds words of its own."""
     path: Path = ()
     for part in loc:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
+        is_item = isinstance(value, list) and isinstance(part, int) and part < len(value)
+        if not is_item and not (isinstance(value, dict) and part in value):
             break
+        value = value[part]
         path = (*path, part)
     return path
 
@@ -206,7 +204,7 @@ def _targets(draft: Draft) -> None:
             draft.targets[alias] = _ENV_NAME.validate_python(name)
         except ValidationError:
             if not (isinstance(node, ScalarNode) and node.kind == "null"):
-                what = "a target is the name of a thing in the environment, family first, as in db.primary"
+                what = "a target is a name in the environment, family first, as in db.primary"
                 draft.say_at("DR1012", what, ("targets", alias))
             draft.targets[alias] = ""
 

@@ -7,7 +7,7 @@ from drctl.actions.errors import WORDS
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.kernel.text import did_you_mean, sanitize
-from drctl.kernel.yaml_text import Path
+from drctl.kernel.yaml_tree import Path
 from drctl.runbook.draft import Draft, Placed
 from drctl.runbook.expressions import ExpressionError, Scope
 from drctl.runbook.params import check_params
@@ -29,7 +29,7 @@ def check_steps(
 def target_of(
     draft: Draft, alias: str | None, environment: Mapping[str, Target] | None
 ) -> tuple[str, Target | None]:
-    """The family of the target behind an alias, empty when not known, and the target itself if it is known."""
+    """The family of the target behind an alias, empty when not known; the target, if known."""
     name = draft.targets.get(alias or "", "")
     return name.partition(".")[0], (environment or {}).get(name)
 
@@ -138,7 +138,8 @@ def _check_target(
         what = f"{action.name} acts on {kinds}, and {draft.targets[alias]} is {target.kind}"
         draft.say_at("DR1052", what, (*path, "target"))
     elif target is None and family and family not in families:
-        what = f"{action.name} acts on {' or '.join(families)}.*, and {alias} is {draft.targets[alias]}"
+        wanted = " or ".join(families)
+        what = f"{action.name} acts on {wanted}.*, and {alias} is {draft.targets[alias]}"
         draft.say_at("DR1052", what, (*path, "target"))
 
 

@@ -1,19 +1,16 @@
 """What an expression may refer to, at each place of a runbook."""
 
-import enum
 import types
-import typing
-from collections.abc import Iterator, Mapping, Sequence, Set
-from datetime import datetime, timedelta
-from typing import Any, Literal, Union, get_args, get_origin
-
-from pydantic import BaseModel
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from drctl.actions.registry import Registry
 from drctl.kernel.ids import StepId
 from drctl.kernel.text import did_you_mean
 from drctl.runbook.expressions import Scope
+from drctl.runbook.graph import ancestors
 from drctl.runbook.models import InputSpec, Runbook, Step
+from drctl.runbook.signatures import output_types
 from drctl.runbook.values import CelType
 
 EVERYWHERE: Mapping[str, CelType] = types.MappingProxyType(
@@ -35,56 +32,6 @@ EVERYWHERE: Mapping[str, CelType] = types.MappingProxyType(
 AT_THE_END: Mapping[str, CelType] = types.MappingProxyType({"run.succeeded": CelType("bool")})
 """Known under ``finally`` only."""
 
-_SCALARS: Mapping[type, str] = types.MappingProxyType(
-    {
-        bool: "bool",
-        int: "int",
-        float: "double",
-        str: "string",
-        timedelta: "duration",
-        datetime: "timestamp",
-    }
-)
-
-
-def cel_type(annotation: Any) -> CelType:
-    """The type under which a value of a pydantic field is declared; ``dyn`` when it may be several."""
-    annotation = _unwrapped(annotation)
-    origin, inner = get_origin(annotation), get_args(annotation)
-    if origin is Literal:
-        kinds = {cel_type(type(value)) for value in inner}
-        return kinds.pop() if len(kinds) == 1 else CelType("dyn")
-    if origin in {Union, types.UnionType}:
-        kinds = {cel_type(one) for one in inner if one is not type(None)}
-        return kinds.pop() if len(kinds) == 1 else CelType("dyn")
-    shape = origin or annotation
-    if not isinstance(shape, type):
-        return CelType("dyn")
-    if issubclass(shape, enum.Enum):
-        return cel_type(type(next(iter(shape)).value))
-    for scalar, name in _SCALARS.items():
-        if issubclass(shape, scalar):
-            return CelType(name)
-    if issubclass(shape, BaseModel):
-        return CelType("map<string,dyn>")
-    if issubclass(shape, Mapping):
-        return CelType(f"map<string,{_inside(annotation)}>")
-    if issubclass(shape, Sequence | Set):
-        return CelType(f"list<{_inside(annotation)}>")
-    return CelType("dyn")
-
-
-def output_types(model: type[BaseModel], prefix: str = "") -> dict[str, CelType]:
-    """Every value of *model* under its dotted name; a model inside gives its fields, not itself."""
-    found: dict[str, CelType] = {}
-    for name, field in model.model_fields.items():
-        inner = one_model(field.annotation)
-        if inner is not None:
-            found |= output_types(inner, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = cel_type(field.annotation)
-    return found
-
 
 class Scopes:
     """
@@ -92,7 +39,7 @@ class Scopes:
 
     Args:
         steps: All steps in reading order, those of ``finally`` last.
-        ancestors: From `drctl.runbook.graph.ancestors`.
+        above: From `drctl.runbook.graph.ancestors`.
         final: Ids of the steps under ``finally``: to them every other step is an ancestor.
     """
 
@@ -101,8 +48,8 @@ class Scopes:
         *,
         inputs: Mapping[str, InputSpec | None],
         steps: Sequence[Step],
-        ancestors: Mapping[StepId, Set[StepId]],
-        final: Set[StepId],
+        above: Mapping[StepId, AbstractSet[StepId]],
+        final: AbstractSet[StepId],
         registry: Registry,
     ) -> None:
         self._shared: dict[str, CelType] = dict(EVERYWHERE)
@@ -119,7 +66,7 @@ class Scopes:
         }
         # Of an action that is not installed nothing is known; its outputs are no second mistake.
         self._opaque = {step.id for step in steps if step.uses and not registry.get(step.uses)}
-        self._ancestors = ancestors
+        self._ancestors = above
         self._final = final
         self._main = frozenset(self._fields) - final
 
@@ -141,8 +88,8 @@ class Scopes:
         names = _Names(shared, visible, self._fields, self._opaque)
         return Scope(names, why_not=lambda name: self._why_not(name, step_id, visible, bool(own)))
 
-    def _why_not(
-        self, name: str, step_id: StepId, visible: Set[StepId], has_own: bool
+    def _why_not(  # noqa: PLR0911 (one for each reason)
+        self, name: str, step_id: StepId, visible: AbstractSet[StepId], has_own: bool
     ) -> tuple[str, str] | None:
         words = name.split(".")
         if name.startswith("run.succeeded"):
@@ -150,10 +97,8 @@ class Scopes:
         if words[0] == "each":
             return "DR1090", "each belongs to for_each, which is not in this version"
         if words[0] == "outputs" and not has_own:
-            return (
-                "DR1041",
-                "outputs are the step's own, in until, verify and undo; elsewhere write steps.<id>.outputs",
-            )
+            what = "outputs are the step's own, in until, verify and undo; write steps.<id>.outputs"
+            return "DR1041", what
         if words[0] != "steps" or len(words) < 2:  # noqa: PLR2004 (steps.<id>)
             return None
         other, rest = StepId(words[1]), ".".join(words[2:])
@@ -161,10 +106,8 @@ class Scopes:
             near = did_you_mean(other, visible)
             return "DR1041", f'there is no step "{other}"{near}'
         if other == step_id:
-            return (
-                "DR1042",
-                f"{name} is not known before {step_id} has run; in until, verify and undo write outputs",
-            )
+            what = f"{name} is not known before {step_id} has run; in until and undo write outputs"
+            return "DR1042", what
         if step_id in self._ancestors.get(other, ()) or (other in self._final):
             return "DR1042", f"{name} is not known here: {other} runs after {step_id}"
         if other not in visible:
@@ -179,13 +122,11 @@ class Scopes:
 
 def scopes_of(runbook: Runbook, registry: Registry) -> Scopes:
     """The scopes of a checked runbook."""
-    from drctl.runbook.graph import ancestors
-
     steps = (*runbook.steps, *runbook.finally_)
     return Scopes(
         inputs=runbook.inputs,
         steps=steps,
-        ancestors=ancestors({step.id: step.needs for step in steps}),
+        above=ancestors({step.id: step.needs for step in steps}),
         final={step.id for step in runbook.finally_},
         registry=registry,
     )
@@ -197,9 +138,9 @@ class _Names(Mapping[str, CelType]):
     def __init__(
         self,
         shared: Mapping[str, CelType],
-        visible: Set[StepId],
+        visible: AbstractSet[StepId],
         fields: Mapping[StepId, Mapping[str, CelType]],
-        opaque: Set[StepId],
+        opaque: AbstractSet[StepId],
     ) -> None:
         self._shared, self._visible = shared, visible
         self._fields, self._opaque = fields, opaque
@@ -228,42 +169,3 @@ class _Names(Mapping[str, CelType]):
 def _outputs(step: Step, registry: Registry) -> dict[str, CelType]:
     action = registry.get(step.uses) if step.uses else None
     return output_types(action.outputs) if action else {}
-
-
-def inner_types(annotation: Any) -> Any:
-    """What the values of a mapping or the items of a list are annotated with; ``None`` when not one type."""
-    annotation = _unwrapped(annotation)
-    if get_origin(annotation) in {Union, types.UnionType}:
-        inner = [one for one in get_args(annotation) if one is not type(None)]
-        return inner_types(inner[0]) if len(inner) == 1 else None
-    shape, inner = get_origin(annotation), [a for a in get_args(annotation) if a is not Ellipsis]
-    if isinstance(shape, type) and issubclass(shape, Mapping):
-        inner = inner[1:]
-    return inner[0] if len(inner) == 1 else None
-
-
-def _inside(annotation: Any) -> CelType:
-    """The type of what is inside a list or mapping; durations and times become text there."""
-    inner = inner_types(annotation)
-    kind = cel_type(inner) if inner is not None else CelType("dyn")
-    return CelType("string") if kind in {"duration", "timestamp"} else kind
-
-
-def _unwrapped(annotation: Any) -> Any:
-    while True:
-        if get_origin(annotation) is typing.Annotated:
-            annotation = get_args(annotation)[0]
-        elif isinstance(annotation, typing.TypeVar):
-            annotation = annotation.__bound__ or Any
-        else:
-            return annotation
-
-
-def one_model(annotation: Any) -> type[BaseModel] | None:
-    """The model that a field is, or is when it is not ``None``; ``None`` when it is no model."""
-    annotation = _unwrapped(annotation)
-    if get_origin(annotation) in {Union, types.UnionType}:
-        inner = [one for one in get_args(annotation) if one is not type(None)]
-        return one_model(inner[0]) if len(inner) == 1 else None
-    is_model = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-    return annotation if is_model else None

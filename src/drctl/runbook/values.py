@@ -110,7 +110,7 @@ def _moment(value: Any) -> datetime:
     return moment
 
 
-def _json(value: Any) -> Any:
+def _json(value: Any) -> Any:  # noqa: PLR0911 (one for each kind of value)
     match value:
         case Enum():
             return _json(value.value)

@@ -20,6 +20,7 @@ _KINDS = {
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "model_attributes_type": "a mapping",
+    "dataclass_type": "a mapping",
     "tuple_type": "a list",
     "list_type": "a list",
 }
@@ -38,30 +39,37 @@ def field_names(model: type[BaseModel]) -> set[str]:
 
 def in_words(error: Any, model: type[BaseModel]) -> tuple[str, str]:
     """The code and the words for one of pydantic's errors about *model*."""
+    match error["type"]:
+        case "extra_forbidden":
+            known = field_names(_model_at(model, error["loc"][:-1]) or model) - {"position"}
+            key = str(error["loc"][-1])
+            return "DR1010", f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, known)}'
+        case "missing":
+            return "DR1011", f'"{error["loc"][-1]}" is missing'
+        case "string_too_short" | "too_short":
+            return "DR1031", "this must not be empty: empty selects nothing"
+        case "value_error":
+            words = sanitize(str(error["ctx"]["error"]), limit=300)
+            return ("DR1013" if "duration" in words else "DR1012"), words
+    return "DR1012", _must(error)
+
+
+def _must(error: Any) -> str:
     kind, given, context = error["type"], error["input"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        known = field_names(_model_at(model, error["loc"][:-1]) or model) - {"position"}
-        key = str(error["loc"][-1])
-        return "DR1010", f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, known)}'
-    if kind in {"string_too_short", "too_short"}:
-        return "DR1031", "this must not be empty: empty selects nothing"
     if kind in _KINDS:
-        return "DR1012", f"this must be {_KINDS[kind]}{_instead(kind, given)}"
+        return f"this must be {_KINDS[kind]}{_instead(kind, given)}"
     if kind in _LIMITS:
         words, key = _LIMITS[kind]
         limit = context[key]
         shown = format_duration(limit) if isinstance(limit, timedelta) else limit
-        return "DR1012", f"this must be {words} {shown}"
+        return f"this must be {words} {shown}"
     if kind == "literal_error":
-        known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
-        near = did_you_mean(str(given), known)
-        return "DR1012", f"this must be one of {', '.join(known)}{near}"
-    if kind == "value_error":
-        words = str(context["error"])
-        return ("DR1013" if "duration" in words else "DR1012"), sanitize(words, limit=300)
+        expected = context["expected"].replace(" or ", ", ").split(", ")
+        choices = [word.strip("'") for word in expected]
+        return f"this must be one of {', '.join(choices)}{did_you_mean(str(given), choices)}"
     if kind == "string_pattern_mismatch":
-        return "DR1012", f"this does not look like {context['pattern']}"
-    return "DR1012", sanitize(error["msg"], limit=300)
+        return f"this does not look like {context['pattern']}"
+    return sanitize(error["msg"], limit=300)
 
 
 def _instead(kind: str, given: object) -> str:
@@ -69,12 +77,14 @@ def _instead(kind: str, given: object) -> str:
         return f'; write "{str(given).lower()}" in quotes'
     if kind == "string_type" and isinstance(given, int | float):
         return f'; write "{given}" in quotes'
-    names = {dict: "mapping", list: "list", str: "text"}
-    return (
-        f", not {'' if isinstance(given, str) else 'a '}{names[type(given)]}"
-        if type(given) in names
-        else ""
-    )
+    match given:
+        case dict():
+            return ", not a mapping"
+        case list():
+            return ", not a list"
+        case str():
+            return ", not text"
+    return ""
 
 
 def _model_at(model: type[BaseModel], loc: tuple[int | str, ...]) -> type[BaseModel] | None:
