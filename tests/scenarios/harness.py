@@ -15,7 +15,7 @@ from drctl.engine.driver import Driver
 from drctl.engine.events import RunFinished, RunStarted
 from drctl.engine.ports import Answer
 from drctl.engine.state import Record, State, initial
-from drctl.kernel import yaml_text
+from drctl.kernel import yaml_text, yaml_tree
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import RefusedError
 from drctl.plan.make import Planner
@@ -47,7 +47,7 @@ class Told:
 def read_world(path: Path) -> World:
     document = yaml_text.read(path.read_text(), file=str(path))
     assert not document.problems
-    return World.model_validate(yaml_text.plain(document.root))
+    return World.model_validate(yaml_tree.plain(document.root))
 
 
 class _Inbox:

@@ -17,7 +17,7 @@ from drctl.actions.targets import (
     Text,
 )
 from drctl.config.places import environment_folders, lab_root
-from drctl.kernel import yaml_text
+from drctl.kernel import yaml_text, yaml_tree
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import InvalidError, Position, Problem
 from drctl.kernel.text import did_you_mean, sanitize
@@ -120,9 +120,9 @@ def load_environment(path: Path) -> Environment:
     document = yaml_text.read(text, file=str(path))
     problems = list(document.problems)
     root = document.root
-    if not isinstance(root, yaml_text.MapNode):
+    if not isinstance(root, yaml_tree.MapNode):
         raise InvalidError(tuple(problems) or (_problem("an environment is a mapping", None),))
-    plain = yaml_text.plain(root)
+    plain = yaml_tree.plain(root)
     connections = _connections(plain.pop("connections", {}), root, problems)
     targets = _targets(plain.pop("targets", {}), connections, root, problems)
     shape = None
@@ -136,7 +136,7 @@ def load_environment(path: Path) -> Environment:
         problems += _complaints(error, (), root)
         limits = {}
     except ValueError as error:
-        problems.append(_problem(str(error), yaml_text.key_position(root, ("objectives",))))
+        problems.append(_problem(str(error), yaml_tree.key_position(root, ("objectives",))))
         limits = {}
     if problems or shape is None:
         raise InvalidError(tuple(problems))
@@ -156,7 +156,7 @@ def load_environment(path: Path) -> Environment:
 
 
 def _connections(
-    raw: Any, root: yaml_text.Node, problems: list[Problem]
+    raw: Any, root: yaml_tree.Node, problems: list[Problem]
 ) -> dict[str, tuple[str, Part]]:
     made: dict[str, tuple[str, Part]] = {}
     for name, value in (raw if isinstance(raw, dict) else {}).items():
@@ -166,7 +166,7 @@ def _connections(
             known = " or ".join(_CONNECTIONS)
             problems.append(
                 _problem(
-                    f"connection {name} needs a type: {known}", yaml_text.key_position(root, path)
+                    f"connection {name} needs a type: {known}", yaml_tree.key_position(root, path)
                 )
             )
             continue
@@ -180,7 +180,7 @@ def _connections(
 def _targets(
     raw: Any,
     connections: Mapping[str, tuple[str, Part]],
-    root: yaml_text.Node,
+    root: yaml_tree.Node,
     problems: list[Problem],
 ) -> dict[str, Target]:
     made: dict[str, Target] = {}
@@ -198,7 +198,7 @@ def _targets(
         family = name.split(".", 1)[0]
         if family != target.family:
             what = f'a {target.kind} is named "{target.family}.…", not "{name}"'
-            problems.append(_problem(what, yaml_text.key_position(root, path)))
+            problems.append(_problem(what, yaml_tree.key_position(root, path)))
         made[name] = target
     return made
 
@@ -207,7 +207,7 @@ def _resolve(
     value: Any,
     connections: Mapping[str, tuple[str, Part]],
     path: tuple[str, ...],
-    root: yaml_text.Node,
+    root: yaml_tree.Node,
     problems: list[Problem],
 ) -> Any:
     """Puts the connection where its name stands."""
@@ -223,19 +223,19 @@ def _resolve(
         if kind != wanted:
             near = did_you_mean(item, [n for n, (k, _) in connections.items() if k == wanted])
             what = f'"{item}" is no {wanted} connection of this file{near}'
-            problems.append(_problem(what, yaml_text.at(root, (*path, key)).position))
+            problems.append(_problem(what, yaml_tree.at(root, (*path, key)).position))
         resolved[key] = connection
     return resolved
 
 
 def _complaints(
-    error: ValidationError, path: tuple[str, ...], root: yaml_text.Node
+    error: ValidationError, path: tuple[str, ...], root: yaml_tree.Node
 ) -> list[Problem]:
     found = []
     for complaint in error.errors(include_url=False, include_input=False):
         # The tag of a union is a step of pydantic's path, and none of the file's.
         place = (*path, *(part for part in complaint["loc"] if "." not in str(part)))
-        at = yaml_text.key_position(root, place)
+        at = yaml_tree.key_position(root, place)
         found.append(_problem(f"{'.'.join(str(p) for p in place)}: {complaint['msg']}", at))
     return found
 

@@ -47,7 +47,7 @@ from drctl.runbook.expressions import ExpressionError
 from drctl.runbook.scopes import AT_THE_END, EVERYWHERE, output_types
 from drctl.runbook.values import UNKNOWN, CelType
 
-LOOK_TIMEOUT = timedelta(seconds=8)
+LOOK_TIMEOUT = timedelta(seconds=4)
 """How long a plan waits for one observation. A dead region must cost seconds, not its budget."""
 DEFAULT_TIMEOUT_S = 60.0
 _SYMBOLS: dict[Effect, Symbol] = {
