@@ -9,9 +9,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.config import Config
-from moto.server import ThreadedMotoServer
 
-from drctl.lab.aws import elbv2, route53
+from drctl.lab.aws.delays import VendorDelays
+from drctl.lab.aws.elbv2 import Elbv2Overlay
+from drctl.lab.aws.plane import AwsControlPlane
+from drctl.lab.aws.route53 import Route53Overlay, health_checks
 from drctl.lab.checks import HealthCheckers
 from drctl.lab.names import NameServer
 from drctl.lab.plan import AddressPlan
@@ -48,43 +50,27 @@ async def until(holds: Callable[[], bool], *, seconds: float = 10.0) -> float:
     return time.monotonic() - start
 
 
-@pytest.fixture(scope="session")
-def _servers() -> Iterator[None]:
-    servers = [
-        ThreadedMotoServer(*PLAN.aws_address(region), verbose=False) for region in PLAN.REGIONS
-    ]
-    for server in servers:
-        server.start()
-    yield
-    for server in servers:
-        server.stop()
+@pytest.fixture
+def dns_control() -> Route53Overlay:
+    return Route53Overlay(VendorDelays(insync_s=0.4))
 
 
 @pytest.fixture
-def aws(_servers: None) -> Aws:
-    from moto.moto_api._internal.models import moto_api_backend
-
-    moto_api_backend.reset()
-    return Aws()
+def balancing() -> Elbv2Overlay:
+    return Elbv2Overlay(provisioning_s=0.2)
 
 
 @pytest.fixture
-def dns_control(aws: Aws) -> Iterator[route53.Route53Overlay]:
-    overlay = route53.install(insync_s=0.4)
-    yield overlay
-    overlay.uninstall()
+def aws(dns_control: Route53Overlay, balancing: Elbv2Overlay) -> Iterator[Aws]:
+    plane = AwsControlPlane(PLAN, overlays=[dns_control.install, balancing.install])
+    plane.start()
+    yield Aws()
+    plane.stop()
 
 
 @pytest.fixture
-def balancing(aws: Aws) -> Iterator[elbv2.Elbv2Overlay]:
-    overlay = elbv2.install(provisioning_s=0.2)
-    yield overlay
-    overlay.uninstall()
-
-
-@pytest.fixture
-async def checkers(dns_control: route53.Route53Overlay) -> AsyncIterator[HealthCheckers]:
-    checkers = HealthCheckers(route53.health_checks)
+async def checkers(aws: Aws, dns_control: Route53Overlay) -> AsyncIterator[HealthCheckers]:
+    checkers = HealthCheckers(health_checks)
     dns_control.watch(checkers)
     await checkers.start()
     yield checkers
@@ -93,7 +79,7 @@ async def checkers(dns_control: route53.Route53Overlay) -> AsyncIterator[HealthC
 
 @pytest.fixture
 async def names(
-    dns_control: route53.Route53Overlay, checkers: HealthCheckers
+    dns_control: Route53Overlay, checkers: HealthCheckers
 ) -> AsyncIterator[dict[str, str]]:
     """A running name server; the dict is the register of AWS-owned names."""
     register: dict[str, str] = {}

@@ -8,8 +8,7 @@ emulate is refused rather than accepted for nothing.
 import ipaddress
 import threading
 import time
-from collections.abc import Callable, Iterable
-from functools import partial
+from collections.abc import Callable
 from typing import Any
 
 from moto.elbv2.exceptions import ELBClientError
@@ -29,14 +28,17 @@ _Patch = tuple[type, str, Callable[..., Any]]
 
 
 class Elbv2Overlay:
-    """What was replaced in moto, and how old each load balancer is."""
+    """What moto does not keep: how old each load balancer is, and who knows its targets."""
 
-    def __init__(self, provisioning_s: float) -> None:
-        self.provisioning_s = provisioning_s
+    def __init__(self, *, provisioning_s: float = 0.5) -> None:
+        """
+        Args:
+            provisioning_s: How long a new load balancer is ``provisioning``.
+        """
+        self._provisioning_s = provisioning_s
         self.bridge: BalancerBridge | None = None
         self._born: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._restores: list[Callable[[], None]] = []
 
     def watch(self, bridge: BalancerBridge) -> None:
         """Lets ``DescribeTargetHealth`` answer with what the bridge's balancers see."""
@@ -46,62 +48,44 @@ class Elbv2Overlay:
         """Tells whether a load balancer has been provisioned; for `BalancerBridge`."""
         with self._lock:
             born = self._born.setdefault(balancer.arn, time.monotonic())
-        if time.monotonic() - born < self.provisioning_s:
+        if time.monotonic() - born < self._provisioning_s:
             return False
         balancer.state = "active"
         return True
 
-    def replace(self, patches: Iterable[_Patch]) -> None:
-        """Puts functions in the places of moto's methods until `uninstall`."""
-        for owner, name, value in patches:
-            original = owner.__dict__[name]
-            setattr(owner, name, value)
-            self._restores.append(partial(setattr, owner, name, original))
+    def install(self) -> Callable[[], None]:
+        """
+        Makes moto's elbv2 strict in this process; an overlay of `AwsControlPlane`.
 
-    def uninstall(self) -> None:
-        """Gives moto its own behaviour back."""
-        while self._restores:
-            self._restores.pop()()
+        Returns:
+            What gives moto its own behaviour back.
+        """
 
+        def activate(balancer: FakeLoadBalancer) -> None:
+            self.is_active(balancer)
 
-def install(*, provisioning_s: float = 0.5) -> Elbv2Overlay:
-    """
-    Makes moto's elbv2 strict in this process, for every server in it.
+        def health_for(group: FakeTargetGroup, target: dict[str, Any], _: Any) -> FakeHealthStatus:
+            return _health_for(group, target, self.bridge)
 
-    Args:
-        provisioning_s: How long a new load balancer is ``provisioning``.
-
-    Returns:
-        The overlay: give its `is_active` to the bridge and the bridge to its `watch`.
-    """
-    overlay = Elbv2Overlay(provisioning_s)
-
-    def activate(self: FakeLoadBalancer) -> None:
-        overlay.is_active(self)
-
-    def health_for(self: FakeTargetGroup, target: dict[str, Any], _: Any) -> FakeHealthStatus:
-        return _health_for(self, target, overlay.bridge)
-
-    overlay.replace(
-        [
+        backend = ELBv2Backend
+        patches: list[_Patch] = [
             (FakeLoadBalancer, "activate", activate),
             (FakeTargetGroup, "health_for", health_for),
             (FakeTargetGroup, "register", _checking_targets(FakeTargetGroup.register)),
-            (
-                ELBv2Backend,
-                "create_load_balancer",
-                _once_per_name(overlay, ELBv2Backend.create_load_balancer),
-            ),
-            (ELBv2Backend, "create_listener", _checking_port(ELBv2Backend.create_listener)),
-            (
-                ELBv2Backend,
-                "_validate_actions",
-                _checking_actions(ELBv2Backend._validate_actions),
-            ),
-            (ELBv2Backend, "create_rule", _no_rules),
+            (backend, "create_load_balancer", _once_per_name(self, backend.create_load_balancer)),
+            (backend, "create_listener", _checking_port(backend.create_listener)),
+            (backend, "_validate_actions", _checking_actions(backend._validate_actions)),
+            (backend, "create_rule", _no_rules),
         ]
-    )
-    return overlay
+        originals = [(owner, name, owner.__dict__[name]) for owner, name, _ in patches]
+        for owner, name, value in patches:
+            setattr(owner, name, value)
+
+        def undo() -> None:
+            for owner, name, original in originals:
+                setattr(owner, name, original)
+
+        return undo
 
 
 def _health_for(
