@@ -73,7 +73,7 @@ def test_a_replica_says_whether_it_really_replicates(estate: Estate) -> None:
         assert broken["Status"] == "error"
         estate.run(link.start())
         until(lambda: info(spare)["Normal"])
-    assert "StatusInfos" not in estate.described(EAST, PROD)
+    assert not estate.described(EAST, PROD).get("StatusInfos")
 
 
 def test_a_promoted_replica_takes_writes_and_has_no_source(estate: Estate) -> None:
@@ -88,7 +88,7 @@ def test_a_promoted_replica_takes_writes_and_has_no_source(estate: Estate) -> No
         assert time.monotonic() - before >= 0.6
         assert promoted["BackupRetentionPeriod"] == 3
         assert "ReadReplicaSourceDBInstanceIdentifier" not in promoted
-        assert "StatusInfos" not in promoted
+        assert not promoted.get("StatusInfos")
         assert arn not in estate.described(EAST, PROD)["ReadReplicaDBInstanceIdentifiers"]
         estate.sql(spare, "CREATE TABLE written_here (n int)")
         slots = estate.run(
