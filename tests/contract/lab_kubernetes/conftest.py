@@ -123,15 +123,26 @@ class Running:
     def pids(self) -> list[int]:
         return [int(path.read_text().split()[0]) for path in (self.root / "pids").iterdir()]
 
+    def until_seen(self, name: str = "web") -> k8s.V1Deployment:
+        apps = self.apps
+
+        def seen() -> k8s.V1Deployment | None:
+            found = apps.read_namespaced_deployment(name, NAMESPACE)
+            is_seen = found.status.observed_generation == found.metadata.generation
+            return found if is_seen else None
+
+        return eventually(seen)
+
     def until_available(self, name: str = "web", replicas: int = 1) -> k8s.V1Deployment:
         apps = self.apps
 
         def done() -> k8s.V1Deployment | None:
             found = apps.read_namespaced_deployment(name, NAMESPACE)
             status = found.status
-            is_done = status.observed_generation == found.metadata.generation and (
-                status.updated_replicas == status.available_replicas == status.replicas == replicas
-            )
+            counts = (status.updated_replicas, status.available_replicas, status.replicas)
+            is_seen = status.observed_generation == found.metadata.generation
+            # A count of zero is left out, as by a real API server.
+            is_done = is_seen and all((count or 0) == replicas for count in counts)
             return found if is_done else None
 
         return eventually(done)

@@ -119,13 +119,14 @@ def test_scale_can_be_read_and_replaced_and_refuses_old_versions(running: Runnin
     scale = apps.read_namespaced_deployment_scale("web", NAMESPACE)
     scale.spec.replicas = 1
     apps.replace_namespaced_deployment_scale("web", NAMESPACE, scale)
-    assert refused(
-        apps.replace_namespaced_deployment_scale, "web", NAMESPACE, scale
-    ).status == 409
+    assert refused(apps.replace_namespaced_deployment_scale, "web", NAMESPACE, scale).status == 409
     negative = {"spec": {"replicas": -1}}
-    assert refused(
-        apps.patch_namespaced_deployment_scale, "web", NAMESPACE, negative, _content_type=MERGE
-    ).status == 422
+    assert (
+        refused(
+            apps.patch_namespaced_deployment_scale, "web", NAMESPACE, negative, _content_type=MERGE
+        ).status
+        == 422
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,9 +145,7 @@ def test_a_broken_deployment_is_refused(
 ) -> None:
     apps = running.apps
     apps.create_namespaced_deployment(NAMESPACE, deployment(replicas=0))
-    error = refused(
-        apps.patch_namespaced_deployment, "web", NAMESPACE, change, _content_type=MERGE
-    )
+    error = refused(apps.patch_namespaced_deployment, "web", NAMESPACE, change, _content_type=MERGE)
     assert (error.status, words in error.body) == (status, True), error.body
 
 

@@ -74,6 +74,26 @@ def test_scale_is_done_when_status_says_so(running: Running, kubectl: Kubectl) -
     running.until_available(replicas=0)
 
 
+def test_a_paused_deployment_waits_and_says_so(running: Running, kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=json.dumps(deployment()))
+    running.until_available()
+    kubectl("rollout", "pause", "deployment/web")
+    kubectl("set", "image", "deployment/web", "app=example/app:2")
+    found = running.until_seen()
+    reasons = {condition.type: condition.reason for condition in found.status.conditions}
+    assert reasons["Progressing"] == "DeploymentPaused"
+    assert not found.status.updated_replicas
+    kubectl("rollout", "resume", "deployment/web")
+    kubectl("rollout", "status", "deployment/web", "--timeout=20s")
+    assert revisions(kubectl) == [1, 2]
+
+
+def test_get_watches_until_it_is_stopped(running: Running, kubectl: Kubectl) -> None:
+    running.core.create_namespaced_secret(NAMESPACE, {"metadata": {"name": "db"}})
+    shown = kubectl.run("get", "secrets", "-w", "--request-timeout=1s").stdout
+    assert re.search(r"NAME\s+TYPE\s+DATA\s+AGE\ndb\s+Opaque\s+0\s", shown)
+
+
 def test_restart_replaces_every_pod(running: Running, kubectl: Kubectl) -> None:
     kubectl("apply", "-f", "-", stdin=json.dumps(deployment()))
     running.until_available()

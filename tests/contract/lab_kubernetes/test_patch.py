@@ -29,13 +29,9 @@ def test_a_strategic_patch_merges_lists_by_their_key() -> None:
 
 
 def test_a_strategic_patch_deletes_replaces_and_orders_on_request() -> None:
-    gone = apply_patch(
-        STRATEGIC_PATCH, POD, {"containers": [{"name": "a", "$patch": "delete"}]}
-    )
+    gone = apply_patch(STRATEGIC_PATCH, POD, {"containers": [{"name": "a", "$patch": "delete"}]})
     assert [item["name"] for item in gone["containers"]] == ["b"]
-    only = apply_patch(
-        STRATEGIC_PATCH, POD, {"containers": [{"name": "c"}, {"$patch": "replace"}]}
-    )
+    only = apply_patch(STRATEGIC_PATCH, POD, {"containers": [{"name": "c"}, {"$patch": "replace"}]})
     assert only["containers"] == [{"name": "c"}]
     ordered = apply_patch(
         STRATEGIC_PATCH,
@@ -51,7 +47,9 @@ def test_a_strategic_patch_deletes_replaces_and_orders_on_request() -> None:
 
 
 def test_a_merge_patch_replaces_lists_and_null_removes() -> None:
-    patched = apply_patch(MERGE_PATCH, {"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": None}, "d": []})
+    patched = apply_patch(
+        MERGE_PATCH, {"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": None}, "d": []}
+    )
     assert patched == {"a": {"c": 2}, "d": []}
 
 

@@ -156,15 +156,45 @@ def test_a_deleted_pod_gets_time_and_is_then_killed(running: Running) -> None:
     assert not is_process(pid)
 
 
+def test_a_forced_delete_leaves_no_process(running: Running) -> None:
+    start(running, STUBBORN)
+    running.until_available()
+    (pid,) = running.pids()
+    name = pods(running)[0].metadata.name
+    running.apps.delete_namespaced_deployment("web", NAMESPACE, propagation_policy="Orphan")
+    running.core.delete_namespaced_pod(name, NAMESPACE, grace_period_seconds=0)
+    assert name not in [pod.metadata.name for pod in pods(running)]
+    eventually(lambda: not is_process(pid))
+
+
+def test_a_pod_that_cannot_be_described_does_not_stop_the_others(running: Running) -> None:
+    """Bytes that are no text cannot become a variable; every other pod goes on."""
+    running.core.create_namespaced_secret(
+        NAMESPACE, {"metadata": {"name": "db"}, "data": {"host": "/w=="}}
+    )
+    start(running)
+    body = deployment("other", selector={"matchLabels": {"app": "other"}})
+    body["spec"]["template"]["metadata"]["labels"] = {"app": "other"}
+    body["spec"]["template"]["spec"]["containers"][0]["envFrom"] = [{"secretRef": {"name": "db"}}]
+    running.apps.create_namespaced_deployment(NAMESPACE, body)
+    running.until_available()
+    reasons = [
+        waiting_reason(pod) for pod in pods(running) if pod.metadata.labels["app"] == "other"
+    ]
+    assert reasons == ["CreateContainerConfigError"]
+
+
 def test_a_pod_without_an_address_waits_for_one(running: Running) -> None:
     start(running, "import time;time.sleep(600)", replicas=11)
     eventually(lambda: len(running.pids()) == 10)
     eventually(
-        lambda: [
-            condition.reason
-            for pod in pods(running)
-            for condition in pod.status.conditions or []
-            if condition.type == "PodScheduled" and condition.status == "False"
-        ]
-        == ["Unschedulable"]
+        lambda: (
+            [
+                condition.reason
+                for pod in pods(running)
+                for condition in pod.status.conditions or []
+                if condition.type == "PodScheduled" and condition.status == "False"
+            ]
+            == ["Unschedulable"]
+        )
     )

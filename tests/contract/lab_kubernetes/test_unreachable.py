@@ -1,6 +1,5 @@
 """A cluster of a dead region says nothing at all, and wakes up where it stood."""
 
-import os
 import socket
 import threading
 import time
@@ -95,4 +94,3 @@ def test_stopping_leaves_no_process_and_no_port(running: Running) -> None:
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         again.bind((API, running.port))
-    assert os.listdir(running.root / "pids") == []

@@ -88,7 +88,7 @@ class Process:
                 self.signal(signal.SIGKILL)
                 returned = self._child.wait()
                 self._exit_code = returned if returned >= 0 else 128 - returned
-                self._pid_file.unlink(missing_ok=True)
+                self._forget()
         return self._exit_code
 
     def signal(self, number: signal.Signals) -> None:
@@ -96,3 +96,9 @@ class Process:
         if self._exit_code is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+
+    def _forget(self) -> None:
+        # A pod of the same name may have recorded its own process there meanwhile.
+        with suppress(FileNotFoundError):
+            if self._pid_file.read_text().strip() == str(self.pid):
+                self._pid_file.unlink()
