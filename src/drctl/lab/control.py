@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sys
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -138,13 +139,13 @@ def start_traffic(
     net: int = DEFAULT_NET, *, writers: int = DEFAULT_WRITERS, rate: float = DEFAULT_RATE
 ) -> int:
     """
-    Starts the independent client in the background; its record begins anew.
+    Starts the independent client in the background; its record has begun anew when this returns.
 
     Returns:
         Its pid.
 
     Raises:
-        RefusedError: No lab is up, or the client runs already.
+        RefusedError: No lab is up, the client runs already, or it did not start.
 
     Changes:
         Starts a process that writes to the estate.
@@ -156,8 +157,17 @@ def start_traffic(
     command = [sys.executable, "-m", "drctl.lab.traffic", "--name", PUBLIC_NAME]
     command += ["--port", str(BALANCER_PORT), "--resolver", f"{host}:{port}"]
     command += ["--log", str(root.traffic_log), "--writers", str(writers), "--rate", str(rate)]
+    root.traffic_log.unlink(missing_ok=True)
     # Told nothing of the lab but these: what it measures must not depend on who measures.
-    return processes.spawn(root, _TRAFFIC, command).pid
+    client = processes.spawn(root, _TRAFFIC, command)
+    deadline = time.monotonic() + _SLOW_S
+    while not root.traffic_log.exists():
+        if not client.is_alive or time.monotonic() > deadline:
+            raise _refused(
+                "DR5308", "the traffic did not start", why=_last_lines(root.path / "traffic.log")
+            )
+        time.sleep(0.02)
+    return client.pid
 
 
 def stop_traffic(net: int = DEFAULT_NET) -> None:
