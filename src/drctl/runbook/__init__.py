@@ -2,12 +2,12 @@
 
 from drctl.runbook.expressions import (
     Expression,
-    ExpressionError,
     Scope,
     Template,
     evaluate,
     render,
 )
+from drctl.runbook.faults import ExpressionError, Fault
 from drctl.runbook.graph import ancestors, in_order
 from drctl.runbook.inputs import InputValue, resolve_inputs
 from drctl.runbook.load import check_runbook, load_runbook
@@ -32,6 +32,7 @@ __all__ = [
     "ClockSpec",
     "Expression",
     "ExpressionError",
+    "Fault",
     "Gate",
     "InputSpec",
     "InputValue",

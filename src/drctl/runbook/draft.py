@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from drctl.kernel.errors import Position, Problem
 from drctl.kernel.ids import StepId
 from drctl.kernel.yaml_tree import MapNode, Node, Path, ScalarNode, at, key_position
-from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.faults import ExpressionError
 from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step
 
 

@@ -41,6 +41,7 @@ from functools import lru_cache
 from typing import Any
 
 from drctl.kernel.text import did_you_mean, sanitize
+from drctl.runbook.faults import ExpressionError, Fault, faults_in
 from drctl.runbook.values import UNKNOWN, CelType, find, for_people, handed_in, handed_out
 
 ROOTS = frozenset({"inputs", "steps", "outputs", "rto", "rpo", "run", "env", "each"})
@@ -58,30 +59,9 @@ _LITERAL = re.compile(
 )
 _CHAIN = re.compile(r"[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*", re.ASCII)
 _HAS = re.compile(r"\bhas\s*\(")
-_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): (.*)")
-_OVERLOAD = re.compile(r"found no matching overload for '(.+)' applied to '(.*)'")
-_UNDECLARED = re.compile(r"undeclared reference to '(.+?)'")
 _COMPUTED = set(")]}\"'")
 """What may end an operand; a dot after anything else starts an absolute name."""
 _RESULTS = re.compile(r"(string|int|double|bool|duration|timestamp|dyn)|list<.*>|map<.*>")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One thing wrong with an expression; *offset* and *fragment* say where in its text."""
-
-    code: str
-    what: str
-    offset: int = 0
-    fragment: str = ""
-
-
-class ExpressionError(Exception):
-    """An expression does not compile, or has no value. At least one fault."""
-
-    def __init__(self, *faults: Fault) -> None:
-        super().__init__("; ".join(fault.what for fault in faults))
-        self.faults = faults
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -357,41 +337,8 @@ def _compiled(text: str, names: frozenset[tuple[str, CelType]]) -> tuple[Any, Ce
         program = environment.compile(text)
         kind = str(program.return_type()).lower().replace(" ", "")
     except Exception as error:
-        raise ExpressionError(*_faults(str(error), text)) from error
+        raise ExpressionError(*faults_in(str(error), text)) from error
     return program, CelType(kind)
-
-
-def _faults(message: str, text: str) -> list[Fault]:
-    """The library's messages in words for people, each with the place it named."""
-    faults = []
-    lines = text.split("\n")
-    for line, column, words in _ERROR.findall(message):
-        before = lines[: max(0, int(line) - 1)]
-        offset = sum(len(one) + 1 for one in before) + max(0, int(column) - 1)
-        faults.append(Fault(code="DR1040", what=_in_words(words), offset=min(offset, len(text))))
-        if "Syntax error" in words:
-            break  # what follows a syntax error is a guess
-    if not faults:
-        short = sanitize(message.split("\n", 1)[0].partition("Invoked with")[0], limit=200)
-        faults.append(Fault(code="DR1040", what=f"this is not an expression: {short}"))
-    return faults
-
-
-def _in_words(words: str) -> str:
-    if found := _OVERLOAD.search(words):
-        operator, types = found[1].replace("_", ""), found[2].strip("()")
-        hint = ""
-        if "double" in types and "int" in types:
-            hint = "; numbers do not mix: write 5.0, or double(x)"
-        elif "Duration" in types:
-            hint = "; write a duration as duration('90s')"
-        types = types.replace("google.protobuf.", "").lower()
-        return f'"{operator}" does not take {types}{hint}'
-    if found := _UNDECLARED.search(words):
-        return f'nothing here is called "{sanitize(found[1], limit=80)}"'
-    if "<EOF>" in words:
-        return "the expression ends too early"
-    return sanitize(words.partition(" expecting ")[0], limit=200)
 
 
 def _no_value(expression: Expression, why: str) -> ExpressionError:

@@ -14,7 +14,8 @@ from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import InvalidError, Position, Problem
 from drctl.kernel.yaml_tree import Path
 from drctl.runbook.draft import Draft
-from drctl.runbook.expressions import ExpressionError, Scope, Template, has_expression
+from drctl.runbook.expressions import Scope, Template, has_expression
+from drctl.runbook.faults import ExpressionError
 from drctl.runbook.models import write_duration
 from drctl.runbook.signatures import cel_type, inner_types, one_model
 from drctl.runbook.values import UNKNOWN, CelType, Unknown

@@ -9,7 +9,8 @@ from drctl.actions.targets import Target
 from drctl.kernel.text import did_you_mean, sanitize
 from drctl.kernel.yaml_tree import Path
 from drctl.runbook.draft import Draft, Placed
-from drctl.runbook.expressions import ExpressionError, Scope
+from drctl.runbook.expressions import Scope
+from drctl.runbook.faults import ExpressionError
 from drctl.runbook.params import check_params
 from drctl.runbook.scopes import Scopes
 from drctl.runbook.values import CelType
