@@ -1,0 +1,68 @@
+# Every target does its own set-up: a machine with Python 3.11 and make is enough. No root, no Docker.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
+
+setup: $(READY) ## Make .venv with exactly the locked versions
+
+$(READY): requirements.lock pyproject.toml
+	@echo "setting up $(VENV) from requirements.lock (about a minute)"
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] <= (3, 13) else "drctl needs Python 3.11 to 3.13: make PYTHON=python3.11")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --require-hashes -r requirements.lock
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $(READY)
+
+demo: $(READY) ## Lose a region and fail over, for real, on this machine
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh plain
+
+demo-loss: $(READY) ## The same with replication broken before: the RPO gate refuses, then is overruled
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh loss
+
+demo-alive: $(READY) ## The same with the old primary alive and in use
+	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh alive
+
+test: $(READY) ## All tests: unit, scenarios, properties, contracts, end to end
+	@$(BIN)/python -m pytest
+
+e2e: $(READY) ## Only the end-to-end failovers
+	@$(BIN)/python -m pytest tests/e2e
+
+check: $(READY) ## Format, lint, types, import contracts, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python tests/generated.py --check
+
+fix: $(READY) ## Format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+schema: $(READY) ## Regenerate the editor schema
+	@$(BIN)/python tests/generated.py schema
+
+readme: $(READY) ## Regenerate the help text in README.md
+	@$(BIN)/python tests/generated.py readme
+
+golden: $(READY) ## Rewrite what the scenarios expect; the diff is the review
+	@DRCTL_GOLDEN=1 $(BIN)/python -m pytest -q tests/scenarios
+
+lock: $(READY) ## Lock every version anew, none younger than a week
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-header --quiet --exclude-newer "7 days" -o requirements.lock
+
+bench: $(READY) ## Ratios to peers and floors, taken in one run
+	@$(BIN)/python tests/bench/bench.py
+
+clean: ## Remove what was built here
+	@test ! -x $(BIN)/drctl || $(BIN)/drctl lab down >/dev/null
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
