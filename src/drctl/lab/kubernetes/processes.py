@@ -65,7 +65,10 @@ class Process:
                 group=group,
                 extra_groups=[] if run_as else None,
             )
-        pid_file.write_text(f"{child.pid}\n")
+        # Whoever cleans up after a killed lab must find the whole number or no file.
+        unfinished = pid_file.with_suffix(".new")
+        unfinished.write_text(f"{child.pid}\n")
+        unfinished.replace(pid_file)
         return cls(child, pid_file)
 
     @property
