@@ -22,7 +22,12 @@ class Rds:
     def __init__(self, *states):
         self.states = itertools.chain(states, itertools.repeat(states[-1]))
         self.after = None
-        self.promotion = (200, b"<PromoteReadReplicaResponse/>")
+        self.promotion = (
+            200,
+            (
+                b"<PromoteReadReplicaResponse><PromoteReadReplicaResult/></PromoteReadReplicaResponse>"
+            ),
+        )
 
     def __call__(self, request):
         if request.form["Action"] == "PromoteReadReplica":
