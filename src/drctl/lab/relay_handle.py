@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import drctl
 from drctl.lab.children import kill_tree, log_file, pid_file, spawn
 from drctl.lab.plan import Address
 from drctl.lab.relay import Mode
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
 
 _ANSWERS_WITHIN_S: Final = 10.0
+# The child runs the drctl that we are, wherever it starts and whatever is installed.
+_SOURCES: Final = Path(drctl.__file__).resolve().parents[1]
 
 
 class RelayGoneError(Exception):
@@ -64,12 +68,13 @@ class Relay:
             return
         self._process = await spawn(
             [
-                *(sys.executable, "-m", "drctl.lab.relay", "--name", self.name),
+                *(sys.executable, "-P", "-m", "drctl.lab.relay", "--name", self.name),
                 *("--listen", "{}:{}".format(*self.listen)),
                 *("--upstream", "{}:{}".format(*self.upstream), "--mode", mode),
             ],
             root=self.root,
             name=self.name,
+            env=os.environ | {"PYTHONPATH": str(_SOURCES)},
             piped=True,
         )
         async with self._turn:

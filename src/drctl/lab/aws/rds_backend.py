@@ -112,7 +112,7 @@ class StrictRdsBackend(RDSBackend):
                     " shorter than 8 characters, or MasterUsername is missing."
                 )
             self._refuse_unknown_groups(given)
-            instance = LabInstance(self, **given | {"engine_version": self._real.engine_version})
+            instance = self._new(given | {"engine_version": self._real.engine_version})
             self._add(instance)
             self._real.create(instance, password)
         return instance
@@ -134,7 +134,7 @@ class StrictRdsBackend(RDSBackend):
                     " to a non-zero value."
                 )
             inherited = {key: getattr(source, key) for key in _INHERITED}
-            instance = LabInstance(self, **inherited | {"backup_retention_period": 0} | given)
+            instance = self._new(inherited | {"backup_retention_period": 0} | given)
             instance.set_as_replica()
             self._add(instance)
             source.add_replica(instance)
@@ -268,6 +268,9 @@ class StrictRdsBackend(RDSBackend):
     def create_blue_green_deployment(self, *_: Any, **__: Any) -> NoReturn:
         """Refuses."""
         raise NotImplementedError("blue/green deployments")
+
+    def _new(self, given: Mapping[str, Any]) -> LabInstance:
+        return LabInstance(self, **given)  # type: ignore[abstract]  # as the emulator's own are
 
     def _add(self, instance: LabInstance) -> None:
         self.databases[instance.db_instance_identifier] = instance

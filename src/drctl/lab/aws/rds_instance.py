@@ -42,7 +42,7 @@ class LabInstance(DBInstance):
         return f"{self.db_instance_identifier}.{RDS_ACCOUNT_LABEL}.{self.region}.rds.amazonaws.com"
 
     @property
-    def endpoint(self) -> dict[str, Any] | None:
+    def endpoint(self) -> dict[str, Any] | None:  # type: ignore[override]  # AWS leaves it out
         """Where clients connect; None until the instance was available once."""
         if self.status in {"creating", "failed"}:
             return None

@@ -136,7 +136,7 @@ class RdsWork:
         # source has noticed that the link is gone; a source that is ill itself keeps it.
         with contextlib.suppress(TimeoutError, OSError, asyncpg.PostgresError):
             async with asyncio.timeout(_SLOT_FREE_WITHIN_S):
-                while not await _dropped(origin, instance.server.slot):
+                while not await _dropped(origin, instance.server.slot):  # noqa: ASYNC110  a server
                     await asyncio.sleep(_POLL_S)
 
 
