@@ -1,8 +1,10 @@
 """An emulated Kubernetes cluster: API server, controllers and kubelet in one event loop."""
 
 import asyncio
+import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -19,7 +21,9 @@ from drctl.lab.kubernetes.routes import Routes
 from drctl.lab.kubernetes.store import Store, timestamp
 from drctl.lab.kubernetes.tls import Certificate
 
+_LOG = logging.getLogger(__name__)
 _ROUND_S = 0.05
+_AFTER_FAILURE_S = 0.5
 _NAMESPACES = ("default", "kube-node-lease", "kube-public", "kube-system")
 
 
@@ -70,8 +74,12 @@ class KubernetesCluster:
             run_as=run_as,
             on_ready_pods=on_ready_pods,
         )
-        self._deployments = Deployments(self._store)
-        self._replica_sets = ReplicaSets(self._store, self._delete_pod)
+        self._parts: tuple[Callable[[], None], ...] = (
+            Deployments(self._store).sync,
+            ReplicaSets(self._store, self._delete_pod).sync,
+            partial(collect, self._store, self._delete_pod),
+            self._kubelet.sync,
+        )
         self._reachable = asyncio.Event()
         self._reachable.set()
         self._rounds: asyncio.Task[None] | None = None
@@ -181,10 +189,14 @@ class KubernetesCluster:
         while True:
             await asyncio.sleep(_ROUND_S)
             await self._reachable.wait()
-            self._deployments.sync()
-            self._replica_sets.sync()
-            collect(self._store, self._delete_pod)
-            self._kubelet.sync()
+            for part in self._parts:
+                try:
+                    part()
+                except Exception:  # noqa: BLE001 - what a controller may meet has no end
+                    # Like real controllers: one object that cannot be handled, or a listener that
+                    # fails, is told about and must not stop the others.
+                    _LOG.exception("a controller of %s failed; it tries again", self._node)
+                    await asyncio.sleep(_AFTER_FAILURE_S)
 
     def _delete_pod(self, pod: Object) -> None:
         metadata, spec = pod["metadata"], pod["spec"]

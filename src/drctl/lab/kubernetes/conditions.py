@@ -21,7 +21,7 @@ def with_condition(
     conditions: Sequence[Object],
     name: str,
     *,
-    holds: bool,
+    holds: bool | None,
     reason: str = "",
     message: str = "",
     stamped: bool = False,
@@ -34,13 +34,13 @@ def with_condition(
     Args:
         conditions: The present ones.
         name: Type of the condition.
-        holds: Its answer.
+        holds: Its answer; nothing when it cannot be said.
         reason: One word for machines.
         message: A sentence for people.
         stamped: Whether it carries ``lastUpdateTime``, which moves with every reason.
     """
     before = find_condition(conditions, name)
-    status = "True" if holds else "False"
+    status = "Unknown" if holds is None else str(holds)
     condition: Object = {"type": name, "status": status}
     if reason:
         condition["reason"] = reason

@@ -104,7 +104,7 @@ class Container:
 
     def thaw(self) -> None:
         """Begins to ask again."""
-        if self._process is not None:
+        if self._process is not None and not self.is_ended:
             self._start_probes()
 
     def status(self) -> Object:

@@ -11,11 +11,17 @@ so.
 """
 
 import copy
-from datetime import UTC, datetime
 
+from drctl.lab.kubernetes import revisions
 from drctl.lab.kubernetes.conditions import find_condition, with_condition
 from drctl.lab.kubernetes.errors import Object
 from drctl.lab.kubernetes.kinds import DEPLOYMENT, REPLICA_SET
+from drctl.lab.kubernetes.progress import (
+    count,
+    is_complete,
+    judge_availability,
+    judge_progress,
+)
 from drctl.lab.kubernetes.records import Recorder
 from drctl.lab.kubernetes.replicasets import owned_by, owner_reference
 from drctl.lab.kubernetes.rollout import (
@@ -30,18 +36,6 @@ from drctl.lab.kubernetes.rollout import (
     template_hash,
 )
 from drctl.lab.kubernetes.store import Store
-
-REVISION = "deployment.kubernetes.io/revision"
-_HISTORY = "deployment.kubernetes.io/revision-history"
-_DESIRED = "deployment.kubernetes.io/desired-replicas"
-_MOST = "deployment.kubernetes.io/max-replicas"
-_NOT_COPIED = {
-    REVISION,
-    _HISTORY,
-    _DESIRED,
-    _MOST,
-    "kubectl.kubernetes.io/last-applied-configuration",
-}
 
 
 class Deployments:
@@ -58,20 +52,18 @@ class Deployments:
                 self._sync(deployment)
 
     def _sync(self, deployment: Object) -> None:
+        self._note_pause(deployment)
         sets = owned_by(self._store, REPLICA_SET, deployment)
         spec = deployment["spec"]
-        template = bare_template(spec["template"])
-        new = next(
-            (one for one in sets if bare_template(one["spec"]["template"]) == template), None
-        )
+        new = _of_template(sets, deployment)
         old = [one for one in sets if one is not new]
         allowed = limits(spec)
-        if spec.get("paused") or _was_scaled(sets, allowed):
+        if spec.get("paused") or revisions.was_scaled(sets, allowed):
             self._scale(deployment, allowed, new, old)
             self._report(deployment, allowed, judged=False)
             return
         recreates = spec["strategy"]["type"] == "Recreate"
-        if recreates and any(_wanted(one) or _running(one) for one in old):
+        if recreates and any(revisions.wanted(one) or revisions.running(one) for one in old):
             for one in old:
                 self._resize(deployment, allowed, one, 0)
             self._report(deployment, allowed)
@@ -80,10 +72,12 @@ class Deployments:
             new = self._create(deployment, allowed, old)
         else:
             new = self._number(deployment, new, old)
-            everyone = [_size(one) for one in (*old, new)]
-            new = self._resize(deployment, allowed, new, grow_new(allowed, _size(new), everyone))
+            everyone = [revisions.size(one) for one in (*old, new)]
+            new = self._resize(
+                deployment, allowed, new, grow_new(allowed, revisions.size(new), everyone)
+            )
         if not recreates:
-            smaller = shrink_old(allowed, _size(new), [_size(one) for one in old])
+            smaller = shrink_old(allowed, revisions.size(new), [revisions.size(one) for one in old])
             for one, wanted in zip(old, smaller, strict=True):
                 self._resize(deployment, allowed, one, wanted)
         if self._report(deployment, allowed):
@@ -97,19 +91,19 @@ class Deployments:
         labels[HASH_LABEL] = name_hash
         selector = copy.deepcopy(spec["selector"])
         selector.setdefault("matchLabels", {})[HASH_LABEL] = name_hash
-        sizes = [_size(one) for one in old]
+        sizes = [revisions.size(one) for one in old]
         wanted = grow_new(allowed, Size(0, 0), sizes)
-        revision = str(_highest(old) + 1)
+        revision = str(revisions.highest(old) + 1)
         replica_set: Object = {
             "metadata": {
                 "name": f"{metadata['name']}-{name_hash}",
                 "namespace": metadata["namespace"],
                 "labels": dict(labels),
                 "annotations": {
-                    **_copied(metadata),
-                    REVISION: revision,
-                    _DESIRED: str(allowed.replicas),
-                    _MOST: str(allowed.most),
+                    **revisions.copied(metadata),
+                    revisions.REVISION: revision,
+                    revisions.DESIRED: str(allowed.replicas),
+                    revisions.MOST: str(allowed.most),
                 },
                 "ownerReferences": [owner_reference(DEPLOYMENT, deployment)],
             },
@@ -133,13 +127,13 @@ class Deployments:
     def _number(self, deployment: Object, new: Object, old: list[Object]) -> Object:
         """Gives the ReplicaSet in use the highest revision (``SetNewReplicaSetAnnotations``)."""
         before = new["metadata"].get("annotations", {})
-        annotations = {**before, **_copied(deployment["metadata"])}
-        present, highest = int(before.get(REVISION, 0)), _highest(old) + 1
+        annotations = {**before, **revisions.copied(deployment["metadata"])}
+        present, highest = int(before.get(revisions.REVISION, 0)), revisions.highest(old) + 1
         if present < highest:
-            annotations[REVISION] = str(highest)
+            annotations[revisions.REVISION] = str(highest)
             if present:
-                history = before.get(_HISTORY)
-                annotations[_HISTORY] = f"{history},{present}" if history else str(present)
+                history = before.get(revisions.HISTORY)
+                annotations[revisions.HISTORY] = f"{history},{present}" if history else str(present)
         changed = copy.deepcopy(new)
         changed["metadata"]["annotations"] = annotations
         min_ready_s = deployment["spec"].get("minReadySeconds")
@@ -147,12 +141,12 @@ class Deployments:
             changed["spec"]["minReadySeconds"] = min_ready_s
         else:
             changed["spec"].pop("minReadySeconds", None)
-        self._annotate(deployment, annotations[REVISION])
+        self._annotate(deployment, annotations[revisions.REVISION])
         return self._store.replace(REPLICA_SET, changed)
 
     def _annotate(self, deployment: Object, revision: str) -> None:
         present = self._latest(deployment)
-        annotations = {**present["metadata"].get("annotations", {}), REVISION: revision}
+        annotations = {**present["metadata"].get("annotations", {}), revisions.REVISION: revision}
         metadata = {**present["metadata"], "annotations": annotations}
         self._store.replace(DEPLOYMENT, {**present, "metadata": metadata})
 
@@ -160,32 +154,32 @@ class Deployments:
         self, deployment: Object, allowed: Limits, new: Object | None, old: list[Object]
     ) -> None:
         everyone = [*old, new] if new is not None else old
-        active = [one for one in everyone if _wanted(one)]
+        active = [one for one in everyone if revisions.wanted(one)]
         if len(active) <= 1:
             fallback = new if new is not None else (old[-1] if old else None)
             only = active[0] if active else fallback
             if only is not None:
                 self._resize(deployment, allowed, only, allowed.replicas)
             return
-        if new is not None and _is_saturated(new, allowed):
+        if new is not None and revisions.is_saturated(new, allowed):
             for one in old:
                 self._resize(deployment, allowed, one, 0)
             return
         if deployment["spec"]["strategy"]["type"] == "RollingUpdate":
-            wanted = spread(allowed, [_size(one) for one in active])
+            wanted = spread(allowed, [revisions.size(one) for one in active])
             for one, size in zip(active, wanted, strict=True):
                 self._resize(deployment, allowed, one, size)
 
     def _resize(
         self, deployment: Object, allowed: Limits, replica_set: Object, wanted: int
     ) -> Object:
-        before = _wanted(replica_set)
+        before = revisions.wanted(replica_set)
         changed = copy.deepcopy(replica_set)
         changed["spec"]["replicas"] = wanted
         if wanted or before:
             annotations = changed["metadata"].setdefault("annotations", {})
-            annotations[_DESIRED] = str(allowed.replicas)
-            annotations[_MOST] = str(allowed.most)
+            annotations[revisions.DESIRED] = str(allowed.replicas)
+            annotations[revisions.MOST] = str(allowed.most)
         stored = self._store.replace(REPLICA_SET, changed)
         if wanted != before:
             self._tell_scaled(deployment, stored["metadata"]["name"], before, wanted)
@@ -202,9 +196,9 @@ class Deployments:
 
     def _forget(self, limit: int, old: list[Object]) -> None:
         """Deletes the oldest unused revisions (``cleanupDeployment``)."""
-        by_revision = sorted(old, key=_revision)
+        by_revision = sorted(old, key=revisions.revision)
         for one in by_revision[: max(0, len(old) - limit)]:
-            if not _wanted(one) and not _running(one):
+            if not revisions.wanted(one) and not revisions.running(one):
                 metadata = one["metadata"]
                 self._store.delete(REPLICA_SET, metadata["namespace"], metadata["name"])
 
@@ -213,7 +207,7 @@ class Deployments:
         return self._store.get(DEPLOYMENT, metadata["namespace"], metadata["name"])
 
     def _set_progressing(
-        self, deployment: Object, *, holds: bool, reason: str, message: str
+        self, deployment: Object, *, holds: bool | None, reason: str, message: str
     ) -> None:
         present = self._latest(deployment)
         status = present.get("status", {})
@@ -227,157 +221,40 @@ class Deployments:
         )
         self._store.replace(DEPLOYMENT, {**present, "status": {**status, "conditions": conditions}})
 
+    def _note_pause(self, deployment: Object) -> None:
+        """Says in the status that nothing is expected to move, or that it is again."""
+        progressing = find_condition(
+            deployment.get("status", {}).get("conditions", []), "Progressing"
+        )
+        reason = progressing["reason"] if progressing is not None else ""
+        is_paused = bool(deployment["spec"].get("paused"))
+        if reason == "ProgressDeadlineExceeded" or is_paused == (reason == "DeploymentPaused"):
+            return
+        word = "paused" if is_paused else "resumed"
+        self._set_progressing(
+            deployment,
+            holds=None,
+            reason=f"Deployment{word.title()}",
+            message=f"Deployment is {word}",
+        )
+
     def _report(self, deployment: Object, allowed: Limits, *, judged: bool = True) -> bool:
         """Writes the status; says whether the rollout is complete."""
         present = self._latest(deployment)
         sets = owned_by(self._store, REPLICA_SET, present)
-        template = bare_template(present["spec"]["template"])
-        new = next(
-            (one for one in sets if bare_template(one["spec"]["template"]) == template), None
-        )
-        before = present.get("status", {})
-        counts = {
-            "replicas": sum(map(_running, sets)),
-            "updatedReplicas": _running(new) if new is not None else 0,
-            "readyReplicas": sum(map(_ready, sets)),
-            "availableReplicas": sum(map(_available, sets)),
-        }
-        counts["unavailableReplicas"] = max(
-            0, sum(map(_wanted, sets)) - counts["availableReplicas"]
-        )
-        enough = counts["availableReplicas"] >= allowed.least
-        word, having = ("Available", "has") if enough else ("Unavailable", "does not have")
-        conditions = with_condition(
-            before.get("conditions", []),
-            "Available",
-            holds=enough,
-            reason=f"MinimumReplicas{word}",
-            message=f"Deployment {having} minimum availability.",
-            stamped=True,
-        )
-        complete = all(
-            counts[name] == allowed.replicas
-            for name in ("updatedReplicas", "replicas", "availableReplicas")
-        )
+        new = _of_template(sets, present)
+        counts = count(sets, new)
+        conditions = judge_availability(present, counts, allowed)
         if judged:
-            conditions = _judge(present, new, counts, conditions, complete=complete)
-        status: Object = {name: count for name, count in counts.items() if count}
+            conditions = judge_progress(present, new, counts, conditions)
+        status: Object = {name: number for name, number in counts.items() if number}
         status["observedGeneration"] = deployment["metadata"]["generation"]
         status["conditions"] = conditions
         self._store.replace(DEPLOYMENT, {**present, "status": status})
-        return complete
+        return is_complete(counts, allowed.replicas)
 
 
-def _judge(
-    deployment: Object,
-    new: Object | None,
-    counts: dict[str, int],
-    conditions: list[Object],
-    *,
-    complete: bool,
-) -> list[Object]:
-    """Decides the ``Progressing`` condition (``syncRolloutStatus``)."""
-    before = deployment.get("status", {})
-    present = find_condition(conditions, "Progressing")
-    settled = present is not None and present["reason"] == "NewReplicaSetAvailable"
-    if settled and counts["replicas"] == counts["updatedReplicas"]:
-        return conditions
-    subject = f'ReplicaSet "{new["metadata"]["name"]}"' if new is not None else "Deployment"
-    if complete:
-        message = f"{subject} has successfully progressed."
-        return with_condition(
-            conditions,
-            "Progressing",
-            holds=True,
-            reason="NewReplicaSetAvailable",
-            message=message,
-            stamped=True,
-        )
-    if _moved(before, counts):
-        others = [one for one in conditions if one["type"] != "Progressing"]
-        changed = with_condition(
-            others,
-            "Progressing",
-            holds=True,
-            reason="ReplicaSetUpdated",
-            message=f"{subject} is progressing.",
-            stamped=True,
-        )
-        if present is not None and present["status"] == "True":
-            changed[-1]["lastTransitionTime"] = present["lastTransitionTime"]
-        return changed
-    if present is None or settled or present["reason"] == "ProgressDeadlineExceeded":
-        return conditions
-    since = datetime.fromisoformat(present["lastUpdateTime"])
-    deadline_s = deployment["spec"]["progressDeadlineSeconds"]
-    if (datetime.now(UTC) - since).total_seconds() <= deadline_s:
-        return conditions
-    return with_condition(
-        conditions,
-        "Progressing",
-        holds=False,
-        reason="ProgressDeadlineExceeded",
-        message=f"{subject} has timed out progressing.",
-        stamped=True,
-    )
-
-
-def _moved(before: Object, counts: dict[str, int]) -> bool:
-    left = counts["replicas"] - counts["updatedReplicas"]
-    left_before = before.get("replicas", 0) - before.get("updatedReplicas", 0)
-    return left < left_before or any(
-        counts[name] > before.get(name, 0)
-        for name in ("updatedReplicas", "readyReplicas", "availableReplicas")
-    )
-
-
-def _was_scaled(sets: list[Object], allowed: Limits) -> bool:
-    return any(
-        int(_annotations(one).get(_DESIRED, allowed.replicas)) != allowed.replicas
-        for one in sets
-        if _wanted(one)
-    )
-
-
-def _is_saturated(new: Object, allowed: Limits) -> bool:
-    desired = _annotations(new).get(_DESIRED)
-    return desired == str(allowed.replicas) and _wanted(new) == _available(new) == allowed.replicas
-
-
-def _annotations(replica_set: Object) -> dict[str, str]:
-    annotations: dict[str, str] = replica_set["metadata"].get("annotations", {})
-    return annotations
-
-
-def _copied(metadata: Object) -> dict[str, str]:
-    annotations = metadata.get("annotations", {})
-    return {name: value for name, value in annotations.items() if name not in _NOT_COPIED}
-
-
-def _revision(replica_set: Object) -> int:
-    return int(_annotations(replica_set).get(REVISION, 0))
-
-
-def _highest(sets: list[Object]) -> int:
-    return max(map(_revision, sets), default=0)
-
-
-def _wanted(replica_set: Object) -> int:
-    return int(replica_set["spec"]["replicas"])
-
-
-def _running(replica_set: Object) -> int:
-    return int(replica_set.get("status", {}).get("replicas", 0))
-
-
-def _ready(replica_set: Object) -> int:
-    return int(replica_set.get("status", {}).get("readyReplicas", 0))
-
-
-def _available(replica_set: Object) -> int:
-    return int(replica_set.get("status", {}).get("availableReplicas", 0))
-
-
-def _size(replica_set: Object) -> Size:
-    most = _annotations(replica_set).get(_MOST, 0)
-    return Size(_wanted(replica_set), _available(replica_set), int(most))
+def _of_template(sets: list[Object], deployment: Object) -> Object | None:
+    """Finds the ReplicaSet of the present template (``FindNewReplicaSet``)."""
+    template = bare_template(deployment["spec"]["template"])
+    return next((one for one in sets if bare_template(one["spec"]["template"]) == template), None)

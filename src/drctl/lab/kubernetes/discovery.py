@@ -30,26 +30,27 @@ def document(path: str, address: str) -> Object | None:
     if path.startswith("openapi/"):
         return _openapi_document(path)
     parts = path.split("/")
+    found: Object | None = None
     match parts:
         case ["version"]:
-            return _VERSION
+            found = _VERSION
         case ["api"]:
             endpoints = [{"clientCIDR": "0.0.0.0/0", "serverAddress": address}]
-            return {
+            found = {
                 "kind": "APIVersions",
                 "versions": ["v1"],
                 "serverAddressByClientCIDRs": endpoints,
             }
         case ["apis"]:
             groups = [_group(name) for name in _group_names()]
-            return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+            found = {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
         case ["apis", name] if name in _group_names():
-            return {"kind": "APIGroup", "apiVersion": "v1", **_group(name)}
+            found = {"kind": "APIGroup", "apiVersion": "v1", **_group(name)}
         case ["api", version] | ["apis", _, version]:
             group = parts[1] if parts[0] == "apis" else ""
             kinds = [kind for kind in KINDS if (kind.group, kind.version) == (group, version)]
-            return _resources(kinds) if kinds else None
-    return None
+            found = _resources(kinds) if kinds else None
+    return found
 
 
 def _openapi_document(path: str) -> Object | None:

@@ -118,7 +118,12 @@ def _read(store: Store, kind: Kind, pod: Object, reference: Object) -> dict[str,
     data: dict[str, str] = found.get("data", {})
     if kind is not SECRET:
         return data
-    return {name: base64.b64decode(value).decode() for name, value in data.items()}
+    try:
+        return {name: base64.b64decode(value).decode() for name, value in data.items()}
+    except UnicodeDecodeError as error:
+        raise NotStartable(
+            "CreateContainerConfigError", f'secret "{reference["name"]}" holds bytes, not text'
+        ) from error
 
 
 def _field(pod: Object, path: str) -> str:

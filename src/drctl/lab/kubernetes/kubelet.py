@@ -159,7 +159,7 @@ class Kubelet:
         return sandbox
 
     def _assign(self, pod: Object, sandbox: _Sandbox) -> Object:
-        if pod["spec"].get("nodeName"):
+        if pod.get("status", {}).get("podIP"):
             return pod
         status = {
             **pod.get("status", {}),
@@ -253,8 +253,8 @@ class Kubelet:
         for key, addresses in ready.items():
             now = tuple(sorted(addresses))
             if self._told.get(key, ()) != now:
-                self._told[key] = now
                 self._on_ready_pods(*key, now)
+                self._told[key] = now
 
 
 def _all_settled(containers: Iterable[Container]) -> bool:

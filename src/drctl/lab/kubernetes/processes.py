@@ -65,7 +65,10 @@ class Process:
                 group=group,
                 extra_groups=[] if run_as else None,
             )
-        pid_file.write_text(f"{child.pid}\n")
+        # Whoever cleans up after a killed lab must find the whole number or no file.
+        unfinished = pid_file.with_suffix(".new")
+        unfinished.write_text(f"{child.pid}\n")
+        unfinished.replace(pid_file)
         return cls(child, pid_file)
 
     @property
@@ -86,7 +89,7 @@ class Process:
                 self.signal(signal.SIGKILL)
                 returned = self._child.wait()
                 self._exit_code = returned if returned >= 0 else 128 - returned
-                self._pid_file.unlink(missing_ok=True)
+                self._forget()
         return self._exit_code
 
     def signal(self, number: signal.Signals) -> None:
@@ -94,3 +97,9 @@ class Process:
         if self._exit_code is None:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
+
+    def _forget(self) -> None:
+        # A pod of the same name may have recorded its own process there meanwhile.
+        with suppress(FileNotFoundError):
+            if self._pid_file.read_text().strip() == str(self.pid):
+                self._pid_file.unlink()

@@ -26,6 +26,7 @@ from drctl.lab.kubernetes.tables import table
 from drctl.lab.kubernetes.watch import Question, answer, page
 
 _LARGEST_BODY = 3 * 1024 * 1024  # as etcd's limit makes it for a real API server
+_JSON = ("application/json",)
 _PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
 _HEALTH = frozenset({"healthz", "livez", "readyz"})
 
@@ -125,7 +126,7 @@ class Routes:
         if target.kind.namespaced and target.namespace is None:
             raise method_not_allowed()
         options = _options(request)
-        body = await _body(request, ("application/json",))
+        body = await _body(request, _JSON)
         return _reply(target, self._objects.create(target, body, options), options, 201)
 
     async def _write(self, request: web.Request, target: Target) -> web.StreamResponse:
@@ -134,7 +135,7 @@ class Routes:
             raise method_not_allowed()
         if request.method == "PUT":
             _allow(target, "update")
-            body = await _body(request, ("application/json",))
+            body = await _body(request, _JSON)
             return _reply(target, self._objects.replace(target, body, options), options)
         _allow(target, "patch")
         patch = await _body(request, _PATCHES)
@@ -224,7 +225,9 @@ def _options(request: web.Request) -> Options:
 
 
 async def _body(request: web.Request, accepted: tuple[str, ...]) -> Any:
-    if request.content_type not in accepted:
+    # Like the real one, a body of no declared type is taken for JSON; a patch must say its type.
+    undeclared = "Content-Type" not in request.headers and accepted == _JSON
+    if request.content_type not in accepted and not undeclared:
         raise unsupported_media_type(list(accepted))
     try:
         return json.loads(await request.read())
@@ -235,7 +238,7 @@ async def _body(request: web.Request, accepted: tuple[str, ...]) -> Any:
 async def _delete_options(request: web.Request) -> Object:
     asked: Object = {}
     if request.can_read_body:
-        body = await _body(request, ("application/json",))
+        body = await _body(request, _JSON)
         if not isinstance(body, dict):
             raise bad_request("DeleteOptions must be an object")
         asked = body

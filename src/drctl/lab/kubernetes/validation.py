@@ -8,6 +8,7 @@ from typing import Any
 
 from drctl.lab.kubernetes.errors import ApiError, Cause, Object, bad_request, invalid
 from drctl.lab.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, POD, REPLICA_SET, SECRET, Kind
+from drctl.lab.kubernetes.pod_rules import check_pod_change, check_pod_spec
 from drctl.lab.kubernetes.rollout import share
 from drctl.lab.kubernetes.selectors import selects
 
@@ -49,9 +50,9 @@ def check(kind: Kind, obj: Object, before: Object | None) -> None:
         if before is not None and obj["spec"].get("selector") != before["spec"].get("selector"):
             causes.append(Cause("spec.selector", f"Invalid value: {_IMMUTABLE}"))
     elif kind is POD:
-        causes += _pod_spec("spec", obj["spec"])
+        causes += check_pod_spec("spec", obj["spec"])
         if before is not None:
-            causes += _pod_change(obj["spec"], before["spec"])
+            causes += check_pod_change(obj["spec"], before["spec"])
     elif kind in {SECRET, CONFIG_MAP}:
         causes += _keyed_data(obj, before)
     if causes:
@@ -116,7 +117,7 @@ def _workload(kind: Kind, spec: Object) -> Iterator[Cause]:
             'supported values: "Always"',
             "FieldValueNotSupported",
         )
-    yield from _pod_spec("spec.template.spec", spec["template"]["spec"])
+    yield from check_pod_spec("spec.template.spec", spec["template"]["spec"])
 
 
 def _strategy(spec: Object) -> Iterator[Cause]:
@@ -156,53 +157,6 @@ def _strategy(spec: Object) -> Iterator[Cause]:
             "spec.progressDeadlineSeconds",
             f"Invalid value: {deadline}: must be greater than minReadySeconds",
         )
-
-
-def _pod_spec(path: str, spec: Object) -> Iterator[Cause]:
-    containers = spec.get("containers", [])
-    if not containers:
-        yield Cause(f"{path}.containers", "Required value", "FieldValueRequired")
-    seen: set[str] = set()
-    for at, container in enumerate(containers):
-        here = f"{path}.containers[{at}]"
-        name = container.get("name", "")
-        if not name:
-            yield Cause(f"{here}.name", "Required value", "FieldValueRequired")
-        elif name in seen:
-            yield Cause(f"{here}.name", f'Duplicate value: "{name}"', "FieldValueDuplicate")
-        seen.add(name)
-        if not container.get("image"):
-            yield Cause(f"{here}.image", "Required value", "FieldValueRequired")
-        for index, env in enumerate(container.get("env", [])):
-            if not env.get("name"):
-                yield Cause(f"{here}.env[{index}].name", "Required value", "FieldValueRequired")
-            if env.get("value") and env.get("valueFrom"):
-                yield Cause(
-                    f"{here}.env[{index}].valueFrom",
-                    "Invalid value: may not be specified when `value` is not empty",
-                )
-
-
-def _pod_change(spec: Object, before: Object) -> Iterator[Cause]:
-    if _fixed(spec) != _fixed(before):
-        yield Cause(
-            "spec",
-            "Forbidden: pod updates may not change fields other than "
-            "`spec.containers[*].image`,`spec.initContainers[*].image`,"
-            "`spec.activeDeadlineSeconds`,`spec.tolerations`,"
-            "`spec.terminationGracePeriodSeconds`",
-            "FieldValueForbidden",
-        )
-
-
-def _fixed(spec: Object) -> Object:
-    free = {"activeDeadlineSeconds", "tolerations", "terminationGracePeriodSeconds"}
-    fixed: Object = {name: value for name, value in spec.items() if name not in free}
-    fixed["containers"] = [
-        {name: value for name, value in container.items() if name != "image"}
-        for container in spec.get("containers", [])
-    ]
-    return fixed
 
 
 def _keyed_data(obj: Object, before: Object | None) -> Iterator[Cause]:
