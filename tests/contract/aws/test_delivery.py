@@ -38,6 +38,7 @@ PROMOTE = {"DBInstanceIdentifier": "healing-guard-dr"}
         (error("ServiceUnavailable", 503), OutcomeUnknown),
         ((502, b"<html>bad gateway</html>"), OutcomeUnknown),
         ((200, b"<this is not xml"), OutcomeUnknown),
+        ((200, b"<PromoteReadReplicaResponse/>"), OutcomeUnknown),
         (error("Throttling", 400), Throttled),
         (error("InvalidDBInstanceState", 400), Conflict),
         (error("AccessDenied", 403), AuthRejected),
