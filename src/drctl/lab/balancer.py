@@ -68,7 +68,7 @@ class Balancer:
         self._health = {}
         host, port = self.listen
         with self._log_file.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
+            process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "drctl.lab.balancer"),
                 *("--listen", f"{host}:{port}", "--name", self.name),
                 stdin=asyncio.subprocess.PIPE,
@@ -77,10 +77,11 @@ class Balancer:
                 start_new_session=True,
                 env=_environment(),
             )
-        record(self._pid_file, self._process.pid)
+        self._process = process
+        record(self._pid_file, process.pid)
         try:
             async with asyncio.timeout(_START_S):
-                first = await _stream(self._process.stdout).readline()
+                first = await _stream(process.stdout).readline()
         except TimeoutError:
             first = b""
         except asyncio.CancelledError:
@@ -90,7 +91,7 @@ class Balancer:
             await self.kill()
             said = self._log_file.read_text(encoding="utf-8", errors="replace").strip()
             raise RuntimeError(f"load balancer {self.name} did not start: {said[-500:]}")
-        self._reader = asyncio.create_task(self._follow(_stream(self._process.stdout)))
+        self._reader = asyncio.create_task(self._follow(_stream(process.stdout)))
         self.configure(self._config)
 
     def configure(self, config: BalancerConfig) -> None:

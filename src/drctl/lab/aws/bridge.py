@@ -1,13 +1,12 @@
 """
 From emulated load balancers to real ones: a process for each that has a listener.
 
-The bridge looks at moto's elbv2 state of every region ten times a second, and starts, configures and
-kills `Balancer` processes so that they are what the API says. A region that is killed stays dead, and
-its names go on resolving, as at AWS.
+The bridge looks at moto's elbv2 state of every region ten times a second, and starts, configures
+and kills `Balancer` processes so that they are what the API says. A region that is killed stays
+dead, and its names go on resolving, as at AWS.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -59,7 +58,7 @@ class BalancerBridge:
         self._root = root
         self._compression = compression
         self._is_active = is_active
-        self._regions = {name: _Region(name) for name in plan.REGIONS}
+        self._regions: dict[str, _Region] = {name: _Region(name) for name in plan.REGIONS}
         self._keeper: asyncio.Task[None] | None = None
         self._turn = asyncio.Lock()
 
@@ -125,8 +124,10 @@ class BalancerBridge:
             return None
         for listener, group in tuple(region.groups.items()):
             process = region.processes.get(listener)
-            if group == group_arn and process is not None and target in process.health():
-                return process.health()[target]
+            if group != group_arn or process is None:
+                continue
+            if (seen := process.health().get(target)) is not None:
+                return seen
         return TargetHealth(
             state="initial",
             reason="Elb.RegistrationInProgress",
@@ -144,7 +145,13 @@ class BalancerBridge:
 
     async def _reconcile(self) -> None:
         async with self._turn:
-            await asyncio.gather(*map(self._reconcile_region, self._regions.values()))
+            # All to their end: a region that fails must not leave another one half reconciled.
+            ends = await asyncio.gather(
+                *map(self._reconcile_region, self._regions.values()), return_exceptions=True
+            )
+        for end in ends:
+            if end is not None:
+                raise end
 
     async def _reconcile_region(self, region: _Region) -> None:
         if not region.is_alive:
@@ -172,12 +179,17 @@ class BalancerBridge:
             if not process.is_running:
                 await process.kill()
                 await process.start()
-                if not region.is_alive:  # killed while it was being started
+                if self._was_killed(region):
                     await process.kill()
                     return
             config = self._config(group)
             if config != process.config:
                 process.configure(config)
+
+    @staticmethod
+    def _was_killed(region: _Region) -> bool:
+        """Asked anew after every await: `kill_region` does not wait for a start to end."""
+        return not region.is_alive
 
     def _address(self, region: _Region, balancer: FakeLoadBalancer) -> str:
         k = region.numbers.setdefault(balancer.arn, len(region.numbers) + 1)
@@ -227,5 +239,4 @@ def _balancers(region: str) -> tuple[FakeLoadBalancer, ...]:
 
 
 async def _end(processes: Iterable[Balancer]) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        await asyncio.gather(*(process.kill() for process in tuple(processes)))
+    await asyncio.gather(*(process.kill() for process in tuple(processes)))

@@ -8,12 +8,13 @@ emulate is refused rather than accepted for nothing.
 import ipaddress
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from moto.elbv2.exceptions import ELBClientError
 from moto.elbv2.models import (
     ELBv2Backend,
+    FakeAction,
     FakeHealthStatus,
     FakeListener,
     FakeListenerRule,
@@ -27,14 +28,17 @@ _Patch = tuple[type, str, Callable[..., Any]]
 
 
 class Elbv2Overlay:
-    """What was replaced in moto, and how old each load balancer is."""
+    """What moto does not keep: how old each load balancer is, and who knows its targets."""
 
-    def __init__(self, provisioning_s: float) -> None:
-        self.provisioning_s = provisioning_s
+    def __init__(self, *, provisioning_s: float = 0.5) -> None:
+        """
+        Args:
+            provisioning_s: How long a new load balancer is ``provisioning``.
+        """
+        self._provisioning_s = provisioning_s
         self.bridge: BalancerBridge | None = None
         self._born: dict[str, float] = {}
         self._lock = threading.Lock()
-        self._restores: list[Callable[[], None]] = []
 
     def watch(self, bridge: BalancerBridge) -> None:
         """Lets ``DescribeTargetHealth`` answer with what the bridge's balancers see."""
@@ -44,60 +48,44 @@ class Elbv2Overlay:
         """Tells whether a load balancer has been provisioned; for `BalancerBridge`."""
         with self._lock:
             born = self._born.setdefault(balancer.arn, time.monotonic())
-        if time.monotonic() - born < self.provisioning_s:
+        if time.monotonic() - born < self._provisioning_s:
             return False
         balancer.state = "active"
         return True
 
-    def replace(self, patches: Iterable[_Patch]) -> None:
-        """Puts functions in the places of moto's methods until `uninstall`."""
-        for owner, name, value in patches:
-            original = owner.__dict__[name]
-            setattr(owner, name, value)
-            self._restores.append(lambda o=owner, n=name, v=original: setattr(o, n, v))
+    def install(self) -> Callable[[], None]:
+        """
+        Makes moto's elbv2 strict in this process; an overlay of `AwsControlPlane`.
 
-    def uninstall(self) -> None:
-        """Gives moto its own behaviour back."""
-        while self._restores:
-            self._restores.pop()()
+        Returns:
+            What gives moto its own behaviour back.
+        """
 
+        def activate(balancer: FakeLoadBalancer) -> None:
+            self.is_active(balancer)
 
-def install(*, provisioning_s: float = 0.5) -> Elbv2Overlay:
-    """
-    Makes moto's elbv2 strict in this process, for every server in it.
+        def health_for(group: FakeTargetGroup, target: dict[str, Any], _: Any) -> FakeHealthStatus:
+            return _health_for(group, target, self.bridge)
 
-    Args:
-        provisioning_s: How long a new load balancer is ``provisioning``.
-
-    Returns:
-        The overlay: give its `is_active` to the bridge and the bridge to its `watch`.
-    """
-    overlay = Elbv2Overlay(provisioning_s)
-
-    def activate(self: FakeLoadBalancer) -> None:
-        overlay.is_active(self)
-
-    def health_for(
-        self: FakeTargetGroup, target: dict[str, Any], ec2_backend: Any
-    ) -> FakeHealthStatus:
-        return _health_for(self, target, overlay.bridge)
-
-    overlay.replace(
-        [
+        backend = ELBv2Backend
+        patches: list[_Patch] = [
             (FakeLoadBalancer, "activate", activate),
             (FakeTargetGroup, "health_for", health_for),
             (FakeTargetGroup, "register", _checking_targets(FakeTargetGroup.register)),
-            (
-                ELBv2Backend,
-                "create_load_balancer",
-                _once_per_name(overlay, ELBv2Backend.create_load_balancer),
-            ),
-            (ELBv2Backend, "create_listener", _checking_port(ELBv2Backend.create_listener)),
-            (ELBv2Backend, "modify_listener", _checking_actions(ELBv2Backend.modify_listener)),
-            (ELBv2Backend, "create_rule", _no_rules),
+            (backend, "create_load_balancer", _once_per_name(self, backend.create_load_balancer)),
+            (backend, "create_listener", _checking_port(backend.create_listener)),
+            (backend, "_validate_actions", _checking_actions(backend._validate_actions)),
+            (backend, "create_rule", _no_rules),
         ]
-    )
-    return overlay
+        originals = [(owner, name, owner.__dict__[name]) for owner, name, _ in patches]
+        for owner, name, value in patches:
+            setattr(owner, name, value)
+
+        def undo() -> None:
+            for owner, name, original in originals:
+                setattr(owner, name, original)
+
+        return undo
 
 
 def _health_for(
@@ -175,53 +163,38 @@ def _settings(balancer: FakeLoadBalancer) -> tuple[Any, ...]:
 
 
 def _checking_port(original: Callable[..., FakeListener]) -> Callable[..., FakeListener]:
-    def create_listener(
-        self: ELBv2Backend,
-        load_balancer_arn: str,
-        protocol: str,
-        port: Any,
-        ssl_policy: str,
-        certificate: str | None,
-        actions: list[dict[str, Any]],
-        **kwargs: Any,
-    ) -> FakeListener:
-        balancer = self.load_balancers.get(load_balancer_arn)
+    def create_listener(self: ELBv2Backend, **call: Any) -> FakeListener:
+        balancer = self.load_balancers.get(call["load_balancer_arn"])
         for other in tuple(balancer.listeners.values()) if balancer is not None else ():
-            if str(other.port) == str(port):
+            if str(other.port) == str(call["port"]):
                 raise ELBClientError(
-                    "DuplicateListener",
-                    "A listener already exists on this port for this load balancer",
+                    "DuplicateListener", "A listener already exists on this port of the balancer"
                 )
-        if protocol != "HTTP":
+        if call["protocol"] != "HTTP":
             raise ELBClientError("UnsupportedProtocol", "The lab's load balancers serve HTTP only")
-        _check_actions(actions)
-        return original(
-            self, load_balancer_arn, protocol, port, ssl_policy, certificate, actions, **kwargs
-        )
+        return original(self, **call)
 
     return create_listener
 
 
-def _checking_actions(original: Callable[..., FakeListener]) -> Callable[..., FakeListener]:
-    def modify_listener(self: ELBv2Backend, **kwargs: Any) -> FakeListener:
-        if kwargs.get("actions"):
-            _check_actions(kwargs["actions"])
-        return original(self, **kwargs)
+def _checking_actions(original: Callable[..., None]) -> Callable[..., None]:
+    def validate(self: ELBv2Backend, actions: list[FakeAction]) -> None:
+        original(self, actions)
+        groups = [
+            group
+            for action in actions
+            for group in action.data.get("ForwardConfig", {}).get("TargetGroups", [action.data])
+        ]
+        is_plain = all(action.type == "forward" for action in actions) and len(groups) == 1
+        if actions and not is_plain:
+            raise ELBClientError(
+                "InvalidLoadBalancerAction", "The lab's listeners forward to one target group"
+            )
 
-    return modify_listener
-
-
-def _check_actions(actions: list[dict[str, Any]]) -> None:
-    groups = [
-        group
-        for action in actions
-        for group in action.get("ForwardConfig", {}).get("TargetGroups", [action])
-    ]
-    if len(groups) != 1 or any(action.get("Type") != "forward" for action in actions):
-        raise ELBClientError(
-            "UnsupportedAction", "The lab's listeners forward to exactly one target group"
-        )
+    return validate
 
 
-def _no_rules(self: ELBv2Backend, *args: Any, **kwargs: Any) -> FakeListenerRule:
-    raise ELBClientError("UnsupportedAction", "The lab's listeners have their default rule only")
+def _no_rules(*_: Any, **__: Any) -> FakeListenerRule:
+    raise ELBClientError(
+        "InvalidLoadBalancerAction", "The lab's listeners have their default rule only"
+    )

@@ -21,6 +21,7 @@ from moto.route53.responses import Route53
 
 from drctl.lab import zones
 from drctl.lab.aws.change_batch import Scope, changed, values_of
+from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.checks import HealthCheckers, Observation
 from drctl.lab.plan import ACCOUNT_ID
 
@@ -47,13 +48,12 @@ def health_checks() -> Iterable[HealthCheck]:
 class Route53Overlay:
     """The state that moto does not keep: changes under way, and what is served meanwhile."""
 
-    def __init__(self, insync_s: float) -> None:
-        self.insync_s = insync_s
+    def __init__(self, delays: VendorDelays) -> None:
+        self._insync_s = delays.insync_s
         self.observe: Callable[[str], Observation | None] = lambda _: None
         self._lock = threading.RLock()
         self._changes: dict[str, _Change] = {}
         self._served: dict[str, list[tuple[float, tuple[RecordSet, ...]]]] = {}
-        self._restores: list[Callable[[], None]] = []
 
     def watch(self, checkers: HealthCheckers) -> None:
         """Lets ``GetHealthCheckStatus`` answer with what the checkers saw."""
@@ -71,10 +71,32 @@ class Route53Overlay:
                 if not zone.private_zone
             )
 
-    def uninstall(self) -> None:
-        """Gives moto its own behaviour back."""
-        while self._restores:
-            self._restores.pop()()
+    def install(self) -> Callable[[], None]:
+        """
+        Makes moto's Route 53 strict in this process; an overlay of `AwsControlPlane`.
+
+        Returns:
+            What gives moto its own behaviour back.
+        """
+        api = _Api(self)
+        patches: dict[str, _Handler] = {
+            "change_resource_record_sets": api.change_resource_record_sets,
+            "get_change": api.get_change,
+            "create_hosted_zone": api.tracked(Route53.create_hosted_zone),
+            "delete_hosted_zone": api.tracked(Route53.delete_hosted_zone),
+            "create_health_check": api.create_health_check,
+            "delete_health_check": api.delete_health_check,
+            "get_health_check_status": api.get_health_check_status,
+        }
+        originals = {name: Route53.__dict__[name] for name in patches}
+        for name, handler in patches.items():
+            setattr(Route53, name, _as_method(handler))
+
+        def undo() -> None:
+            for name, original in originals.items():
+                setattr(Route53, name, original)
+
+        return undo
 
     def submit(
         self, zone: FakeZone, changes: Iterable[Mapping[str, Any]], comment: str | None
@@ -98,7 +120,7 @@ class Route53Overlay:
     def note_change(self, comment: str | None = None) -> str:
         """Starts a change that is PENDING for the delay; returns its id."""
         id_ = "C" + "".join(random.choices(string.ascii_uppercase + string.digits, k=20))
-        insync_at = time.monotonic() + self.insync_s
+        insync_at = time.monotonic() + self._insync_s
         with self._lock:
             self._changes[id_] = _Change(
                 submitted_at=datetime.now(UTC), insync_at=insync_at, comment=comment
@@ -130,12 +152,6 @@ class Route53Overlay:
         while len(history) > 1 and history[1][0] <= now:
             history.pop(0)
         return history[0][1]
-
-    def replace(self, owner: type, name: str, value: Callable[..., Any]) -> None:
-        """Puts *value* in the place of a method of moto's until `uninstall`."""
-        original = owner.__dict__[name]
-        setattr(owner, name, value)
-        self._restores.append(lambda: setattr(owner, name, original))
 
 
 class _Api:
@@ -208,31 +224,6 @@ class _Api:
             if seen is not None
         ]
         return ActionResult({"HealthCheckObservations": observations})
-
-
-def install(*, insync_s: float = 1.0) -> Route53Overlay:
-    """
-    Makes moto's Route 53 strict in this process, for every server in it.
-
-    Args:
-        insync_s: How long a change is PENDING.
-
-    Returns:
-        The overlay: source of `Route53Overlay.zones` for DNS, undone by `uninstall`.
-    """
-    overlay = Route53Overlay(insync_s)
-    api = _Api(overlay)
-    for name, handler in {
-        "change_resource_record_sets": api.change_resource_record_sets,
-        "get_change": api.get_change,
-        "create_hosted_zone": api.tracked(Route53.create_hosted_zone),
-        "delete_hosted_zone": api.tracked(Route53.delete_hosted_zone),
-        "create_health_check": api.create_health_check,
-        "delete_health_check": api.delete_health_check,
-        "get_health_check_status": api.get_health_check_status,
-    }.items():
-        overlay.replace(Route53, name, _as_method(handler))
-    return overlay
 
 
 def _as_method(handler: _Handler) -> _Handler:

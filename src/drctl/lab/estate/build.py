@@ -15,7 +15,12 @@ EAST_REPLICAS, WEST_REPLICAS = 3, 1  # the standby is warm: one pod runs, the re
 
 
 def build(
-    plan: AddressPlan, secrets: Secrets, authorities: dict[str, str], say: Callable[[str], None]
+    plan: AddressPlan,
+    secrets: Secrets,
+    authorities: dict[str, str],
+    *,
+    observe: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> Estate:
     """
     Builds everything in an empty account and two empty clusters, and waits until it works.
@@ -24,6 +29,7 @@ def build(
         plan: Where the lab listens.
         secrets: Passwords and tokens, all there already.
         authorities: Region to the file of its cluster's certificate authority.
+        observe: Given the primary's name once it has its schema; starts the witness.
         say: Told each part when it is there.
 
     Raises:
@@ -45,6 +51,7 @@ def build(
             pool.submit(clusters.deploy, EAST, replicas=EAST_REPLICAS, database_host=primary),
             pool.submit(clusters.deploy, WEST, replicas=WEST_REPLICAS, database_host=primary),
         ]
+        observe(primary)
         open_west, fence_west = parts.security_groups(aws, WEST)
         replica = parts.replica(aws, open_west)
         say(f"replica {replica}")
@@ -69,6 +76,8 @@ def build(
         for ready in [pool.submit(clusters.wait_ready, region) for region in (EAST, WEST)]:
             ready.result()
         say("pods")
+    parts.wait_until(lambda: parts.is_witnessed(aws), "the witness has seen the primary")
+    say("witness")
 
     def side(region: str, host: str, name: str, fence: str) -> Side:
         cluster = Cluster(
