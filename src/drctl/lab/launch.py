@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drctl.lab import estate
 from drctl.lab import root as processes
 from drctl.lab.access import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Secrets
 from drctl.lab.channel import ask
@@ -20,6 +19,9 @@ from drctl.lab.estate.environment import (
     WEST,
     WITNESS_BUCKET,
     WITNESS_KEY,
+    Estate,
+    environment_file,
+    kubeconfig,
 )
 from drctl.lab.plan import BALANCER_PORT, POSTGRES_PORT, PUBLIC_NAME, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
@@ -49,6 +51,10 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None
     supervisor = processes.spawn(
         root, SUPERVISOR, [sys.executable, "-m", "drctl.lab.supervisor", "--net", str(plan.net)]
     )
+    # The client libraries take a second or two to load: meanwhile the supervisor starts.
+    from drctl.lab.estate.build import Doors, build
+
+    doors = Doors(plan, secrets)
     told = _wait_for(supervisor, root)
     say("control planes, name server, recorder")
 
@@ -56,7 +62,7 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None
         request = {"do": "start_witness", "environment": _witness(plan, secrets, primary)}
         ask(root.control, request, timeout_s=_ANSWER_S)
 
-    built = estate.build(plan, secrets, told["authorities"], observe=observe, say=say)
+    built = build(doors, told["authorities"], observe=observe, say=say)
     _write(root, plan, secrets, built)
     asyncio.run(_wait_for_service(plan))
     say("service")
@@ -91,10 +97,10 @@ def _wait_for(supervisor: Process, root: LabRoot) -> dict[str, Any]:
     raise TimeoutError(f"the supervisor did not answer within {_START_S:.0f} s")
 
 
-def _write(root: LabRoot, plan: AddressPlan, secrets: Secrets, built: estate.Estate) -> None:
-    files = {root.environment: estate.environment_file(built, plan, secrets)}
+def _write(root: LabRoot, plan: AddressPlan, secrets: Secrets, built: Estate) -> None:
+    files = {root.environment: environment_file(built, plan, secrets)}
     for region, side in (("us-east-1", built.east), ("us-west-2", built.west)):
-        files[root.kubeconfig(region)] = estate.kubeconfig(region, side.cluster, secrets)
+        files[root.kubeconfig(region)] = kubeconfig(region, side.cluster, secrets)
     for place, text in files.items():
         place.touch(mode=0o600)
         place.write_text(text, encoding="utf-8")
