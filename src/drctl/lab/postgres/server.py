@@ -59,9 +59,8 @@ class PostgresServer:
     """
     A PostgreSQL with its own folder and address.
 
-    Superuser statements go through the Unix socket in its folder, with a random
-    password that only this process knows; over TCP the superuser is rejected.
-    Use an instance from one event loop only.
+    Superuser statements go through the Unix socket in its folder, with a random password that only
+    this process knows; over TCP the superuser is rejected. Use it from one event loop only.
     """
 
     def __init__(
@@ -87,8 +86,7 @@ class PostgresServer:
             raise ValueError(f"{self._socket} is too long for a Unix socket; set a shorter TMPDIR")
 
     def __repr__(self) -> str:
-        host, port = self.address
-        return f"PostgresServer({self.name!r}, {host}:{port})"
+        return f"PostgresServer({self.name!r}, {self.address})"
 
     @property
     def pid(self) -> int | None:
