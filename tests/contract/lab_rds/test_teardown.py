@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from drctl.lab.children import descendants, is_alive, kill_recorded, pid_file
 from drctl.lab.postgres import release_shared_memory
 
