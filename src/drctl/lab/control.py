@@ -90,7 +90,8 @@ def up(net: int = DEFAULT_NET, *, say: Callable[[str], None] = lambda _line: Non
 
     began = SystemClock().now()
     root, plan = LabRoot.of(net), AddressPlan(net)
-    if _is_answering(root):
+    # One that does not answer may be on its way up: only a dead one is cleaned away.
+    if _find(root, SUPERVISOR) is not None:
         raise _refused("DR5301", "a lab is already up", do="drctl lab down")
     if root.path.exists():
         say("removing what an earlier lab left behind")
