@@ -11,6 +11,7 @@ from typing import Any
 
 from drctl.lab import root as processes
 from drctl.lab.access import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Secrets
+from drctl.lab.blocking import run_apart
 from drctl.lab.channel import ask
 from drctl.lab.estate.database import OPERATOR_USER
 from drctl.lab.estate.environment import (
@@ -64,7 +65,7 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None
 
     built = build(doors, told["authorities"], observe=observe, say=say)
     _write(root, plan, secrets, built)
-    asyncio.run(_wait_for_service(plan))
+    run_apart(_wait_for_service(plan))
     say("service")
 
 

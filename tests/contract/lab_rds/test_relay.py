@@ -166,7 +166,7 @@ async def test_cut_resets_the_established(tmp_path: Path) -> None:
 
 async def test_a_killed_relay_leaves_nothing_and_says_so(tmp_path: Path) -> None:
     async with relay(tmp_path) as network:
-        pid = int(pid_file(tmp_path, network.name).read_text())
+        pid = int(pid_file(tmp_path, network.name).read_text().split()[0])
         assert is_alive(pid)
         await network.kill()
         assert not is_alive(pid)
