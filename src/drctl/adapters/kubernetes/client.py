@@ -82,7 +82,7 @@ class Cluster:
                 method,
                 self._connection.server.rstrip("/") + path,
                 header_params=self._headers(method),
-                body=None if body is None else json.dumps(body),
+                body=body,
                 _request_timeout=limits_s,
             )
             return answer.status, dict(answer.headers), answer.read() or b""
