@@ -22,7 +22,11 @@ from drctl.kernel.secret import Secret
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
+from drctl.lab.aws.route53 import Route53Overlay, health_checks
+from drctl.lab.checks import HealthCheckers
+from drctl.lab.names import NameServer
 from drctl.lab.plan import AddressPlan
+from drctl.lab.zones import Resolution
 
 ACCOUNT = "123456789012"
 _PORTS = itertools.count(18000)
@@ -46,7 +50,7 @@ class Endpoint:
     """
     An HTTP server on a raw socket, so that it can fail as networks do.
 
-    ``answer`` gets each request and returns ``(status, body)``, or one of ``hang``, ``reset``, ``close``.
+    ``answer`` gets each request and returns ``(status, body)``, or ``hang``, ``reset``, ``close``.
     """
 
     host: str
@@ -201,15 +205,27 @@ class Estate:
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever)
         self.thread.start()
-        self.bridge = RdsBridge(self.plan, delays=VendorDelays(promote_s=0.5))
-        self.plane = AwsControlPlane(
-            self.plan, access_keys={KEY_ID}, overlays=[self.bridge.install]
+        delays = VendorDelays(promote_s=0.5, insync_s=0.5)
+        self.bridge = RdsBridge(self.plan, delays=delays)
+        self.dns = Route53Overlay(delays)
+        overlays = [self.bridge.install, self.dns.install]
+        self.plane = AwsControlPlane(self.plan, access_keys={KEY_ID}, overlays=overlays)
+        self.checkers = HealthCheckers(health_checks)
+        self.names = {}
+        """Address by name of what AWS itself serves: balancers."""
+        self.server = NameServer(
+            Resolution(zones=self.dns.zones, is_healthy=self.checkers.healthy, extra=self.names.get)
         )
         self.run(self.bridge.start())
         self.plane.start()
+        self.run(self.checkers.start())
+        self.run(self.server.start(*self.plan.dns))
+        self.resolver = "{}:{}".format(*self.plan.dns)
         self.groups = {region: self._groups(region) for region in (EAST, WEST)}
 
     def stop(self):
+        self.run(self.server.stop())
+        self.run(self.checkers.stop())
         self.plane.stop()
         self.run(self.bridge.stop())
         self.loop.call_soon_threadsafe(self.loop.stop)
@@ -260,7 +276,7 @@ class Estate:
             MasterUserPassword=PASSWORD,
             VpcSecurityGroupIds=[self.groups[EAST]["healing-guard-db"]],
         )
-        self.await_available(EAST, PROD)
+        self.await_available(PROD)
 
     def create_replica(self, name=STANDBY):
         source = self.client("rds", EAST).describe_db_instances(DBInstanceIdentifier=PROD)
@@ -270,15 +286,14 @@ class Estate:
             SourceRegion=EAST,
             VpcSecurityGroupIds=[self.groups[WEST]["healing-guard-db"]],
         )
-        self.await_available(WEST, name)
+        self.await_available(name)
 
-    def await_available(self, region, name):
+    def await_available(self, name):
         async def wait():
             async with asyncio.timeout(30):
-                while self.bridge.instances[name].described.status != "available":
+                while self.bridge.instances[name].described.status != "available":  # noqa: ASYNC110 (a poll)
                     await asyncio.sleep(0.02)
 
-        del region
         self.run(wait())
 
     def endpoint(self, name):
@@ -293,16 +308,18 @@ class Estate:
             timeout=5,
         )
 
-    def target(self, name, region, **more):
-        """The target that an environment file would give for an instance."""
+    def connection(self, region):
         urls = dict.fromkeys(("rds", "ec2", "s3", "sts"), self.plan.aws_url(region))
-        connection = {
+        return {
             "region": region,
             "account": ACCOUNT,
             "access_key_id": f"env:{KEY_ID}",
             "secret_access_key": "env:x",
-            "endpoints": urls,
+            "endpoints": urls | {"route53": self.plan.aws_url(EAST)},
         }
+
+    def target(self, name, region, **more):
+        """The target that an environment file would give for an instance."""
         sql = {
             "host": self.endpoint(name),
             "database": DATABASE,
@@ -310,7 +327,9 @@ class Estate:
             "password": f"env:{PASSWORD}",
             "tls": "off",
         }
-        return RdsInstance.model_validate({"aws": connection, "instance": name, "sql": sql} | more)
+        return RdsInstance.model_validate(
+            {"aws": self.connection(region), "instance": name, "sql": sql} | more
+        )
 
 
 @pytest.fixture(scope="package")

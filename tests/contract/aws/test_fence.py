@@ -1,4 +1,4 @@
-"""After the fence no write is acknowledged by the old primary, and what could not be proven is refused."""
+"""After the fence the old primary acknowledges nothing, and what was not proven is refused."""
 
 import asyncio
 
@@ -95,15 +95,15 @@ async def test_no_write_is_acknowledged_after_the_fence_and_none_before_it_is_be
     estate, primary, app, context
 ):
     """The one promise: standing sessions too, which a security group does not cut."""
-    while len(app.acknowledged) < 5 and not app.writing.done():
+    while len(app.acknowledged) < 5 and not app.writing.done():  # noqa: ASYNC110 (a poll)
         await asyncio.sleep(0.01)
     fence = await FENCE.perform(context(30), primary, GO)
     fenced_at = asyncio.get_running_loop().time()
     await app.is_cut_off()
-    assert [] == [at for at in app.acknowledged if at > fenced_at]
-    assert ("security_group", True) == (fence.method, fence.durable)
+    assert [at for at in app.acknowledged if at > fenced_at] == []
+    assert (fence.method, fence.durable) == ("security_group", True)
     assert (estate.groups[EAST]["healing-guard-db"],) == fence.previous_security_groups
-    assert 2 == len(fence.proof)
+    assert len(fence.proof) == 2
     assert "503" in fence.proof[1]
     server = estate.bridge.instances[PROD].server
     count = "SELECT count(*) FROM pipelines WHERE id LIKE $1"
@@ -118,7 +118,7 @@ async def test_no_write_is_acknowledged_after_the_fence_and_none_before_it_is_be
 
 async def test_the_plan_shows_the_quarantine_and_changes_nothing(estate, primary, context):
     seen = await FENCE.observe(context(), primary, GO)
-    assert "available" == seen.facts["status"]
+    assert seen.facts["status"] == "available"
     preview = FENCE.preview(seen, primary, GO)
     assert isinstance(preview, Change)
     assert estate.groups[EAST]["healing-guard-db"] in preview.before
@@ -132,8 +132,8 @@ async def test_what_was_fenced_is_read_back_and_may_be_fenced_again(primary, con
     assert isinstance(again, NotDone)
     assert "in quarantine" in again.why
     second = await FENCE.perform(context(30), primary, GO)
-    assert () == second.previous_security_groups
-    assert ("security_group", "") == (second.method, second.final_lsn)
+    assert second.previous_security_groups == ()
+    assert (second.method, second.final_lsn) == ("security_group", "")
 
 
 async def test_without_an_administrators_session_the_instance_is_restarted(primary, app, context):
@@ -141,7 +141,7 @@ async def test_without_an_administrators_session_the_instance_is_restarted(prima
     sql = primary.sql.model_copy(update={"password": SecretRef("env:wrong")})
     fence = await FENCE.perform(context(30), primary.model_copy(update={"sql": sql}), GO)
     await app.is_cut_off()
-    assert ("security_group", True, "") == (fence.method, fence.durable, fence.final_lsn)
+    assert (fence.method, fence.durable, fence.final_lsn) == ("security_group", True, "")
 
 
 async def test_a_place_that_still_accepts_writes_breaks_the_fence(primary, endpoint_at, context):
@@ -149,7 +149,7 @@ async def test_a_place_that_still_accepts_writes_breaks_the_fence(primary, endpo
     target = primary.model_copy(update={"client_write_urls": (f"{other.url}/write",)})
     with pytest.raises(Rejected, match=r"does not hold: POST http.*/write answered 201"):
         await FENCE.perform(context(30), target, GO)
-    assert [b'{"id":"drctl-fence-run-1.step.1"}'] == [one.body for one in other.requests]
+    assert [one.body for one in other.requests] == [b'{"id":"drctl-fence-run-1.step.1"}']
 
 
 async def test_a_group_that_lets_traffic_in_is_no_fence(estate, primary, app, context):
@@ -165,7 +165,7 @@ async def test_a_group_that_lets_traffic_in_is_no_fence(estate, primary, app, co
 
 async def test_the_fence_group_may_be_given_by_name(primary, context):
     target = primary.model_copy(update={"fence_security_group": "healing-guard-fence"})
-    assert "security_group" == (await FENCE.perform(context(30), target, GO)).method
+    assert (await FENCE.perform(context(30), target, GO)).method == "security_group"
 
 
 async def test_a_primary_that_is_alive_behind_a_dead_control_plane_is_not_fenced(
@@ -176,7 +176,7 @@ async def test_a_primary_that_is_alive_behind_a_dead_control_plane_is_not_fenced
     with pytest.raises(Rejected, match=r"is alive: .*opened a session.*cannot be shut"):
         await FENCE.perform(context(30), primary, GO)
     assert not app.writing.done()
-    assert [] == front.requests
+    assert front.requests == []
 
 
 async def test_cannot_reach_is_not_a_fence(estate, primary, context):
@@ -192,7 +192,7 @@ async def test_cannot_reach_is_not_a_fence(estate, primary, context):
 async def test_a_dead_region_is_proven_dead_and_said_not_to_be_durable(
     estate, primary, app, context
 ):
-    """Nothing listens at the database and the application says 503, three times over two seconds."""
+    """Nothing listens at the database and the application says 503, three times over."""
     await app.stop()
     estate.plane.set_reachable(EAST, False)
     await estate.on_its_loop(estate.bridge.crash_region(EAST))
@@ -208,10 +208,10 @@ async def test_a_dead_region_is_proven_dead_and_said_not_to_be_durable(
         estate.plane.set_reachable(EAST, True)
         await estate.on_its_loop(estate.bridge.recover_region(EAST))
     assert isinstance(settled, CannotTell)
-    assert {} == seen.facts
+    assert seen.facts == {}
     assert isinstance(FENCE.preview(seen, primary, GO), CannotTell)
-    assert ("observed_dead", False, "") == (fence.method, fence.durable, fence.final_lsn)
-    assert 2 == len(fence.proof)
+    assert (fence.method, fence.durable, fence.final_lsn) == ("observed_dead", False, "")
+    assert len(fence.proof) == 2
     assert "as soon as us-east-1 answers" in fence.note
 
 
@@ -236,5 +236,5 @@ async def test_the_fence_can_be_undone_before_the_promotion(estate, primary, con
     assert fence.previous_security_groups == done.security_groups
     assert done == (await unfence.settled(context(), primary, params)).outputs
     session = await estate.connect(PROD)
-    assert 1 == await session.fetchval("SELECT 1")
+    assert await session.fetchval("SELECT 1") == 1
     await session.close()

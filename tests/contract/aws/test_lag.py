@@ -65,7 +65,7 @@ async def test_the_bound_is_the_age_of_what_the_standby_has(estate, s3, standby,
     loss = await LAG.perform(context(), standby, GO)
     assert beat == loss.safe_until
     assert 0 <= loss.bound.total_seconds() < 10
-    assert 0 == loss.lag_bytes
+    assert loss.lag_bytes == 0
     readings = (await LAG.observe(context(), standby, GO)).readings
     assert readings["bound_s"] >= loss.bound.total_seconds()
 
@@ -94,4 +94,4 @@ async def test_a_target_without_a_witness_is_refused(estate, context):
 
 
 def test_it_needs_the_recovery_regions_data_plane_only(standby):
-    assert ("data-plane:us-west-2",) == LAG.planes(standby)
+    assert LAG.planes(standby) == ("data-plane:us-west-2",)

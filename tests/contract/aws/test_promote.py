@@ -38,7 +38,8 @@ class Rds:
         if status is None:
             body = "<ErrorResponse><Error><Code>DBInstanceNotFound</Code></Error></ErrorResponse>"
             return 404, body.encode()
-        replica = f"<ReadReplicaSourceDBInstanceIdentifier>{source}</ReadReplicaSourceDBInstanceIdentifier>"
+        tag = "ReadReplicaSourceDBInstanceIdentifier"
+        replica = f"<{tag}>{source}</{tag}>"
         body = (
             "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>"
             f"<DBInstanceStatus>{status}</DBInstanceStatus>{replica if source else ''}"
@@ -75,18 +76,18 @@ async def test_a_promotion_is_over_when_the_source_is_gone_and_the_instance_avai
     after = [REPLICA, ("modifying", "arn:prod"), ("modifying", None), PRIMARY]
     target, endpoint = await scripted(REPLICA, after=after)
     promotion = await PROMOTE.perform(context(), target, GO)
-    assert ("dr.example.com", 5432, True) == (
+    assert (
         promotion.endpoint,
         promotion.port,
         promotion.changed,
-    )
-    assert 1 == promotions(endpoint)
+    ) == ("dr.example.com", 5432, True)
+    assert promotions(endpoint) == 1
 
 
 async def test_a_primary_is_left_alone(scripted, context):
     target, endpoint = await scripted(PRIMARY)
     assert (await PROMOTE.perform(context(), target, GO)).changed is False
-    assert 0 == promotions(endpoint)
+    assert promotions(endpoint) == 0
     assert isinstance(
         PROMOTE.preview(await PROMOTE.observe(context(), target, GO), target, GO), Nothing
     )
@@ -107,7 +108,7 @@ async def test_what_cannot_be_promoted_is_not_asked_to(state, word, scripted, co
     target, endpoint = await scripted(state)
     with pytest.raises(word):
         await PROMOTE.perform(context(), target, GO)
-    assert 0 == promotions(endpoint)
+    assert promotions(endpoint) == 0
 
 
 @pytest.mark.parametrize("status", ["failed", "incompatible-network", "deleting", None])
@@ -123,14 +124,14 @@ async def test_a_promotion_without_an_answer_is_unknown_and_sent_once(scripted, 
     target, endpoint = await scripted(REPLICA, promotion="close")
     with pytest.raises(OutcomeUnknown):
         await PROMOTE.perform(context(), target, GO)
-    assert 1 == promotions(endpoint)
+    assert promotions(endpoint) == 1
 
 
 async def test_a_promotion_that_does_not_end_is_unknown(scripted, context):
     target, endpoint = await scripted(REPLICA, after=[("modifying", "arn:prod")])
     with pytest.raises(OutcomeUnknown, match='still reports "modifying"'):
         await PROMOTE.perform(context(1.5), target, GO)
-    assert 1 == promotions(endpoint)
+    assert promotions(endpoint) == 1
 
 
 @pytest.mark.parametrize(
@@ -150,7 +151,7 @@ async def test_a_lost_answer_is_read_back_and_a_late_effect_is_not_missed(
     """ "It never arrived" is said only after several looks."""
     target, endpoint = await scripted(*states)
     assert isinstance(await PROMOTE.settled(context(), target, GO), kind)
-    assert 0 == promotions(endpoint)
+    assert promotions(endpoint) == 0
 
 
 async def test_a_wait_fails_on_what_never_comes_back_and_on_time(scripted, context):
@@ -163,7 +164,7 @@ async def test_a_wait_fails_on_what_never_comes_back_and_on_time(scripted, conte
     target, _ = await scripted(("creating", None), ("available", "arn:prod"))
     assert (await WAIT.perform(context(), target, WaitParams())).is_replica is True
     target, _ = await scripted(("stopped", None))
-    assert "stopped" == (await WAIT.perform(context(), target, WaitParams(status="stopped"))).status
+    assert (await WAIT.perform(context(), target, WaitParams(status="stopped"))).status == "stopped"
 
 
 async def test_a_real_standby_takes_writes_when_the_promotion_returns(estate, context):
