@@ -10,7 +10,7 @@ from drctl.engine.values import values
 from drctl.kernel.clock import Deadline
 from drctl.plan.model import PlannedCall, PlannedStep
 from drctl.plan.terms import fill, has_marks, test
-from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.faults import ExpressionError
 from drctl.runbook.values import UNKNOWN
 
 
