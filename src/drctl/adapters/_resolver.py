@@ -16,6 +16,7 @@ from drctl.actions.errors import ActionError, NotFound, Rejected, Unavailable
 
 if TYPE_CHECKING:
     from dns.asyncresolver import Resolver
+    from dns.name import Name
 
 _DNS_PORT = 53
 
@@ -71,28 +72,36 @@ async def _answer(label: str, name: str, resolvers: Sequence[str], timeout_s: fl
 
 
 async def _ask(name: str, resolvers: Sequence[str], timeout_s: float) -> list[str]:
-    import dns.exception
     import dns.name
-    import dns.resolver
 
-    places = ", ".join(resolvers)
-    resolver = _resolver(resolvers, timeout_s)
     try:
         absolute = dns.name.from_text(name)
-        answers = await resolver.resolve_name(absolute, search=False)
-    except dns.resolver.NXDOMAIN:
-        raise NotFound(f'no such name "{name}", says {places}') from None
-    except dns.resolver.NoAnswer:
-        raise NotFound(f'"{name}" has no address, says {places}') from None
     except (dns.name.LabelTooLong, dns.name.EmptyLabel, dns.name.NameTooLong, UnicodeError):
         raise Rejected(f'"{name}" is not a name') from None
+    resolver = _resolver(resolvers, timeout_s)
+    both = await asyncio.gather(*(_ask_kind(resolver, absolute, kind) for kind in ("A", "AAAA")))
+    found = [address for each in both if isinstance(each, list) for address in each]
+    failures = [each for each in both if isinstance(each, ActionError)]
+    if found:
+        return found
+    if failures:
+        raise failures[0]
+    raise NotFound(f'"{name}" has no address, says {", ".join(resolvers)}')
+
+
+async def _ask_kind(resolver: "Resolver", name: "Name", kind: str) -> list[str] | ActionError:
+    import dns.exception
+    import dns.resolver
+
+    said = f'"{name.to_text(omit_final_dot=True)}"'
+    try:
+        answer = await resolver.resolve(name, kind, search=False, raise_on_no_answer=False)
+    except dns.resolver.NXDOMAIN:
+        return NotFound(f"no such name {said}, say the environment's resolvers")
     except (dns.exception.DNSException, OSError) as error:
         # Time-outs, SERVFAIL, REFUSED, garbage: nobody said anything about the name.
-        raise Unavailable(f'"{name}" was not resolved by {places}: {error}') from error
-    found = list(answers.addresses())
-    if not found:
-        raise NotFound(f'"{name}" has no address, says {places}')
-    return sorted(found, key=lambda address: ":" in address)
+        return Unavailable(f"{said} was not resolved: {error}")
+    return [record.to_text() for record in answer]
 
 
 def _resolver(resolvers: Sequence[str], timeout_s: float) -> "Resolver":
@@ -136,7 +145,7 @@ def _is_address(name: str) -> bool:
 
 def _place(text: str) -> tuple[str, int]:
     """Splits ``ip:port``, ``[ip6]:port`` or a bare address."""
-    host, port = (text, "") if _is_address(text) else text.rsplit(":", 1)
-    if not _is_address(host) or not (port or "0").isdigit():
+    host, _, port = (text, "", "") if _is_address(text) else text.rpartition(":")
+    if not _is_address(host) or not (port or "0").isdecimal():
         raise Rejected(f'a resolver is written ip:port, not "{text}"')
     return host.strip("[]"), int(port or _DNS_PORT)

@@ -22,7 +22,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Literal, NoReturn, TypeAlias
+from typing import Annotated, NoReturn, TypeAlias
 
 from pydantic import (
     BaseModel,
@@ -62,7 +62,7 @@ class Sighting(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    version: Literal[1]
+    version: Annotated[int, Field(ge=1, le=1)]
     system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None
     timeline: Annotated[int, Field(ge=1)] | None
     lsn: Lsn | None

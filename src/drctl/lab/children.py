@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _NOBODY = 65534
 _GONE_WITHIN_S = 5.0
@@ -88,7 +89,7 @@ async def spawn(
     return process
 
 
-def identity(run_as: RunAs) -> dict[str, object]:
+def identity(run_as: RunAs) -> dict[str, Any]:
     """Returns the ``subprocess`` arguments that make a child somebody else."""
     return {"user": run_as.uid, "group": run_as.gid, "extra_groups": []}
 

@@ -105,6 +105,8 @@ EXCEPTIONS: dict[str, tuple[type[ActionError], type[ActionError]]] = {
     "FlexibleChecksumError": _UNANSWERED,
     "AwsChunkedWrapperError": _UNANSWERED,
     "EventStreamError": _UNANSWERED,
+    "NoInitialResponseError": _UNANSWERED,
+    "ParserError": _UNANSWERED,
     "WaiterError": _UNANSWERED,
     "PaginationError": _UNANSWERED,
     # Credentials.

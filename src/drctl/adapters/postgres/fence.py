@@ -217,7 +217,5 @@ async def _observe_dead(ctx: Context, target: PostgresServer) -> FenceOutputs:
 
 async def _try_everywhere(ctx: Context, target: PostgresServer) -> list[vantage.Attempt]:
     token = secrets.token_hex(4)
-    attempts = [await vantage.by_sql(ctx, target.sql)]
-    for url in target.client_write_urls:
-        attempts.append(await vantage.by_http(ctx, url, token))
-    return attempts
+    by_http = [await vantage.by_http(ctx, url, token) for url in target.client_write_urls]
+    return [await vantage.by_sql(ctx, target.sql), *by_http]

@@ -48,9 +48,7 @@ class MeasureLag(Action[PostgresServer, LagParams, LossBound]):
             return (await look(connection)).observation()
 
     async def perform(self, ctx: Context, target: PostgresServer, params: LagParams) -> LossBound:
-        """
-        Measures. Never raises for what does not answer: the bound is then unknown, and says why.
-        """
+        """Measures. Never raises for silence: the bound is then unknown, and says why."""
         url = params.sightings_url
         if url is None:
             return LossBound(bound=None, source="unknown: no sightings_url, so no witness")

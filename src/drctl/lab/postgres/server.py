@@ -367,11 +367,14 @@ class PostgresServer:
     async def _until(
         self, what: str, holds: Callable[[], Awaitable[bool]], *, within_s: float
     ) -> None:
-        async with asyncio.timeout(within_s):
-            while not await holds():
-                if not self.is_running:
-                    raise RuntimeError(f"{self.name} does not run: {self._last_words()}")
-                await asyncio.sleep(_POLL_S)
+        try:
+            async with asyncio.timeout(within_s):
+                while not await holds():
+                    if not self.is_running:
+                        raise RuntimeError(f"{self.name} does not run: {self._last_words()}")
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError as error:
+            raise TimeoutError(f"{self.name}: not one that {what} within {within_s} s") from error
 
     def _last_words(self) -> str:
         try:

@@ -1,0 +1,1 @@
+"""Emulated, strict AWS control planes in front of the lab's real parts."""

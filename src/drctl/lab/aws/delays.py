@@ -1,0 +1,26 @@
+"""How long the emulated vendor takes, compressed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VendorDelays:
+    """
+    Lower bounds in seconds; real work that takes longer makes a state last longer.
+
+    AWS needs minutes where these are seconds, so that a drill fits into a
+    coffee break and the order of things stays true.
+    """
+
+    create_s: float = 0.0
+    """RDS ``creating`` -> ``available``."""
+    promote_s: float = 2.0
+    """RDS ``modifying`` -> ``available`` of a promoted replica."""
+    modify_s: float = 0.3
+    """A security group's ``adding`` -> ``active`` on an RDS instance."""
+    insync_s: float = 1.0
+    """Route 53 ``PENDING`` -> ``INSYNC``."""
+    follow_s: float = 0.2
+    """A changed rule of a security group -> packets obey it."""

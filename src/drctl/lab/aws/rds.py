@@ -1,0 +1,300 @@
+"""Puts real PostgreSQL servers behind the emulated RDS."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, Final
+
+from moto.rds.models import rds_backends
+
+from drctl.lab.aws.delays import VendorDelays
+from drctl.lab.aws.rds_backend import StrictRdsBackend
+from drctl.lab.aws.rds_instance import LabInstance
+from drctl.lab.aws.rds_parts import RdsInstance
+from drctl.lab.aws.rds_work import RdsWork
+from drctl.lab.children import RunAs, unprivileged
+from drctl.lab.plan import ACCOUNT_ID, REGIONS, AddressPlan, as_region
+from drctl.lab.postgres import PostgresBinaries, PostgresServer, find_binaries
+from drctl.lab.relay_handle import Relay, RelayGoneError
+
+__all__ = ["RdsBridge", "RdsInstance"]
+
+_LOG: Final = logging.getLogger(__name__)
+
+_REPLICATION_CHECK_S: Final = 0.5
+
+
+class RdsBridge:
+    """
+    Real servers for the instances that the emulated RDS was asked for.
+
+    The work runs on the event loop that `start` was called on; the API's
+    threads only hand it over (`create` to `delete`), each call returning at once.
+    """
+
+    def __init__(
+        self,
+        plan: AddressPlan,
+        *,
+        root: Path | None = None,
+        run_as: RunAs | None = None,
+        delays: VendorDelays | None = None,
+    ) -> None:
+        self.instances: dict[str, RdsInstance] = {}
+        """By RDS identifier, from the call that creates it until it is deleted."""
+        self._plan = plan
+        self._root = root or plan.lab_root()
+        self._run_as = run_as or unprivileged()
+        self._delays = delays or VendorDelays()
+        self._work = RdsWork(self.instances, plan=plan, root=self._root, delays=self._delays)
+        self._jobs: set[asyncio.Task[None]] = set()
+        self._started: tuple[asyncio.AbstractEventLoop, PostgresBinaries] | None = None
+
+    async def start(self) -> None:
+        """
+        Finds PostgreSQL and begins to watch; call it before the control plane starts.
+
+        Raises:
+            FileNotFoundError: There is no PostgreSQL.
+
+        Changes:
+            Creates the lab's root folder.
+        """
+        self._root.mkdir(parents=True, exist_ok=True)
+        # The servers' user must be able to pass, nobody else to look.
+        self._root.chmod(0o711)
+        binaries = await asyncio.to_thread(find_binaries, self._root, self._run_as)
+        self._started = (asyncio.get_running_loop(), binaries)
+        self._begin(self._follow_security_groups())
+        self._begin(self._follow_replication())
+
+    def install(self) -> Callable[[], None]:
+        """
+        Replaces the emulator's RDS; an overlay of `AwsControlPlane`.
+
+        Returns:
+            What takes it out again.
+
+        Changes:
+            The emulator's backends in this process.
+        """
+        backends = rds_backends[ACCOUNT_ID]
+        for region in REGIONS:
+            backends[region] = StrictRdsBackend(region, ACCOUNT_ID, self)
+
+        def undo() -> None:
+            for region in REGIONS:
+                backends.pop(region, None)
+
+        return undo
+
+    async def stop(self) -> None:
+        """
+        Kills all servers and relays and deletes their data; safe to repeat.
+
+        Call it after the control plane stopped, so that no new work arrives.
+
+        Changes:
+            Ends processes, deletes folders.
+        """
+        jobs = list(self._jobs)
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        for instance in list(self.instances.values()):
+            await instance.remove()
+        self.instances.clear()
+
+    async def crash_region(self, region: str) -> None:
+        """
+        Ends a region's servers and relays with SIGKILL; their data stays.
+
+        Args:
+            region: Which.
+
+        Changes:
+            Ends processes.
+        """
+        for instance in self._in_region(region):
+            # Clients first: nobody must see a server that says goodbye.
+            await instance.relay.kill()
+            if instance.link is not None:
+                await instance.link.kill()
+            await instance.server.kill()
+
+    async def recover_region(self, region: str) -> None:
+        """
+        Starts a crashed region's servers and relays again, as they were.
+
+        A primary comes back as a primary. An endpoint obeys its security
+        groups from the first packet on.
+
+        Args:
+            region: Which.
+
+        Changes:
+            Starts processes.
+        """
+        for instance in self._in_region(region):
+            if instance.link is not None:
+                await instance.link.start()
+            if instance.described.status != "stopped":
+                await instance.server.start()
+            await instance.relay.start(instance.wanted_mode())
+
+    async def cut_off(self, identifier: str, *, is_cut_off: bool) -> None:
+        """
+        Makes an endpoint a black hole, or undoes it.
+
+        Args:
+            identifier: The instance's.
+            is_cut_off: Whether packets vanish.
+
+        Raises:
+            KeyError: There is no such instance.
+            RelayGoneError: Its relay ended.
+
+        Changes:
+            What the endpoint's relay lets through.
+        """
+        instance = self.instances[identifier]
+        instance.is_cut_off = is_cut_off
+        await instance.obey()
+
+    @property
+    def engine_version(self) -> str:
+        """The version of the real servers."""
+        return self._running[1].version
+
+    def create(self, described: LabInstance, master_password: str) -> None:
+        """Begins to make a primary."""
+        instance = self._new(described)
+        self._hand_over(instance, self._work.create(instance, master_password))
+
+    def replicate(self, described: LabInstance, source: LabInstance) -> None:
+        """Begins to make a standby."""
+        instance = self._new(described)
+        self._hand_over(instance, self._work.replicate(instance, source))
+
+    def promote(self, described: LabInstance, source: LabInstance | None) -> None:
+        """Begins to promote a standby."""
+        instance = self._of(described)
+        self._hand_over(instance, self._work.promote(instance, source))
+
+    def regroup(self, described: LabInstance) -> None:
+        """Begins to put new security groups in force."""
+        instance = self._of(described)
+        self._hand_over(instance, self._work.regroup(instance))
+
+    def set_password(self, described: LabInstance, password: str) -> None:
+        """Begins to change the master password."""
+        instance = self._of(described)
+        self._hand_over(instance, self._work.set_password(instance, password))
+
+    def reboot(self, described: LabInstance) -> None:
+        """Begins to restart."""
+        instance = self._of(described)
+        self._hand_over(instance, self._work.reboot(instance))
+
+    def stop_server(self, described: LabInstance) -> None:
+        """Begins to stop."""
+        instance = self._of(described)
+        self._hand_over(instance, self._work.stop(instance))
+
+    def start_server(self, described: LabInstance) -> None:
+        """Begins to start."""
+        instance = self._of(described)
+        self._hand_over(instance, self._work.start(instance))
+
+    def delete(self, described: LabInstance, source: LabInstance | None) -> None:
+        """Begins to delete."""
+        instance = self._of(described)
+        self._hand_over(instance, self._delete(instance, source))
+
+    async def _delete(self, instance: RdsInstance, source: LabInstance | None) -> None:
+        await self._work.delete(instance, source)
+        del self.instances[instance.identifier]
+        backend = instance.described.backend
+        assert isinstance(backend, StrictRdsBackend)  # noqa: S101  `install` put it there
+        backend.forget(instance.described)
+
+    def _new(self, described: LabInstance) -> RdsInstance:
+        identifier = described.db_instance_identifier
+        region = as_region(described.region)
+        taken = {instance.number for instance in self._in_region(region)}
+        number = min(set(range(1, len(taken) + 2)) - taken)
+        endpoint = self._plan.rds_endpoint(region, number)
+        server = PostgresServer(
+            name=f"postgres-{identifier}",
+            address=self._plan.rds_backend(region, number),
+            root=self._root,
+            binaries=self._running[1],
+            run_as=self._run_as,
+        )
+        instance = RdsInstance(
+            identifier=identifier,
+            region=region,
+            number=number,
+            described=described,
+            server=server,
+            relay=Relay(
+                name=f"relay-{identifier}",
+                listen=endpoint,
+                upstream=server.address,
+                root=self._root,
+            ),
+            endpoint_name=self._plan.rds_name(region, identifier),
+            endpoint_ip=endpoint[0],
+        )
+        self.instances[identifier] = instance
+        return instance
+
+    def _of(self, described: LabInstance) -> RdsInstance:
+        return self.instances[described.db_instance_identifier]
+
+    def _in_region(self, region: str) -> list[RdsInstance]:
+        return [each for each in self.instances.values() if each.region == as_region(region)]
+
+    @property
+    def _running(self) -> tuple[asyncio.AbstractEventLoop, PostgresBinaries]:
+        if self._started is None:
+            raise RuntimeError("the RDS bridge was not started")
+        return self._started
+
+    def _hand_over(self, instance: RdsInstance, work: Coroutine[Any, Any, None]) -> None:
+        loop, _ = self._running
+        loop.call_soon_threadsafe(self._begin, self._watched(instance, work))
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        job = asyncio.get_running_loop().create_task(work)
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
+
+    async def _watched(self, instance: RdsInstance, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:  # noqa: BLE001  whatever it was, AWS shows the instance as failed
+            _LOG.exception("RDS work on %s failed", instance.identifier)
+            instance.described.status = "failed"
+
+    async def _follow_security_groups(self) -> None:
+        while True:
+            for instance in list(self.instances.values()):
+                # A crashed region's relays are gone; `recover_region` brings them back.
+                with contextlib.suppress(RelayGoneError):
+                    await instance.obey()
+            await asyncio.sleep(self._delays.follow_s)
+
+    async def _follow_replication(self) -> None:
+        while True:
+            for instance in list(self.instances.values()):
+                if instance.described.is_replica and instance.described.status == "available":
+                    streams = await instance.server.is_streaming()
+                    instance.described.replication_error = (
+                        None if streams else "the WAL receiver is not streaming"
+                    )
+            await asyncio.sleep(_REPLICATION_CHECK_S)

@@ -1,0 +1,104 @@
+"""An RDS instance as the strict emulation describes it."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Sequence
+from typing import Any
+
+from moto.rds.models import DBInstance, RDSBackend
+
+from drctl.lab.plan import RDS_ACCOUNT_LABEL
+
+_RESOURCE_ID_LENGTH = 26
+
+
+class LabInstance(DBInstance):
+    """
+    The emulator's instance, without what it invents.
+
+    Attributes are written by the API's threads as well as by the bridge's loop;
+    each write is one assignment, and readers copy.
+    """
+
+    def __init__(self, backend: RDSBackend, **given: Any) -> None:
+        super().__init__(backend, **given)
+        self.status = "creating"
+        self.dbi_resource_id = "db-" + "".join(
+            secrets.choice(string.ascii_uppercase + string.digits)
+            for _ in range(_RESOURCE_ID_LENGTH)
+        )
+        self.replication_error: str | None = None
+        """Why the replica does not replicate; None while it does."""
+        self.enforced_group_ids: Sequence[str] = tuple(self.vpc_security_group_ids)
+        """The security groups that packets obey now."""
+        self._arriving: tuple[str, ...] = ()
+        self._departing: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The endpoint's DNS name."""
+        return f"{self.db_instance_identifier}.{RDS_ACCOUNT_LABEL}.{self.region}.rds.amazonaws.com"
+
+    @property
+    def endpoint(self) -> dict[str, Any] | None:  # type: ignore[override]  # AWS leaves it out
+        """Where clients connect; None until the instance was available once."""
+        if self.status in {"creating", "failed"}:
+            return None
+        return {"Address": self.address, "Port": self.port}
+
+    @property
+    def status_infos(self) -> list[dict[str, Any]]:
+        """What a replica says about its replication; empty for others."""
+        if not self.is_replica or self.status == "creating":
+            return []
+        error = self.replication_error
+        info: dict[str, Any] = {
+            "StatusType": "read replication",
+            "Normal": error is None,
+            "Status": "replicating" if error is None else "error",
+        }
+        return [info if error is None else info | {"Message": error}]
+
+    @property
+    def vpc_security_group_membership_list(self) -> list[dict[str, Any]]:
+        """The security groups, those on their way in or out included."""
+        arriving = self._arriving
+        now = [
+            {
+                "VpcSecurityGroupId": group_id,
+                "Status": "adding" if group_id in arriving else "active",
+            }
+            for group_id in self.vpc_security_group_ids
+        ]
+        going = [
+            {"VpcSecurityGroupId": group_id, "Status": "removing"} for group_id in self._departing
+        ]
+        return now + going
+
+    def begin_regrouping(self, group_ids: Sequence[str]) -> None:
+        """Announces new security groups; they are described as on their way."""
+        before = tuple(self.vpc_security_group_ids)
+        self._arriving = tuple(group_id for group_id in group_ids if group_id not in before)
+        self._departing = tuple(group_id for group_id in before if group_id not in group_ids)
+        self.vpc_security_group_ids = list(group_ids)
+
+    def end_regrouping(self) -> None:
+        """Describes the announced security groups as the ones in force."""
+        self._arriving = ()
+        self._departing = ()
+
+    def add_replica(self, replica: DBInstance) -> None:
+        """Lists a replica of this instance."""
+        self.replicas = [*self.replicas, self._name_of(replica)]
+
+    def remove_replica(self, replica: DBInstance) -> None:
+        """Lists a replica of this instance no longer."""
+        name = self._name_of(replica)
+        self.replicas = [other for other in self.replicas if other != name]
+
+    def _name_of(self, replica: DBInstance) -> str:
+        same_region = replica.region == self.region
+        name: str = replica.db_instance_identifier if same_region else replica.db_instance_arn
+        return name

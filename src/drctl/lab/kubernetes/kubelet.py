@@ -1,0 +1,267 @@
+"""
+A kubelet whose containers are processes of this machine.
+
+It works in rounds: each round looks at every pod in the store and at its processes, does what is
+due, and writes the status that is true now. A frozen kubelet, as in a dead region, does nothing at
+all, so that the status stays what it last was.
+"""
+
+import asyncio
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+from drctl.lab.kubernetes.conditions import is_true, with_condition
+from drctl.lab.kubernetes.containers import Container, Place
+from drctl.lab.kubernetes.environment import prepare
+from drctl.lab.kubernetes.errors import Object
+from drctl.lab.kubernetes.kinds import POD
+from drctl.lab.kubernetes.records import Recorder
+from drctl.lab.kubernetes.store import Store, timestamp
+
+_LONGEST_GRACE_S = 2.0  # of the usual 30: enough for an application to close its connections
+_WORDS = {
+    "Started": "Started container",
+    "BackOff": "Back-off restarting failed container",
+    "Unhealthy": "Liveness probe failed; container will be restarted:",
+    "Failed": "Error: container cannot be started:",
+}
+
+OnReadyPods = Callable[[str, str, tuple[str, ...]], None]
+"""Called with namespace, the pods' ``app`` label, and the addresses that are ready."""
+
+
+class _Sandbox:
+    """What the kubelet holds of one pod."""
+
+    def __init__(self, uid: str, address: str, containers: list[Container]) -> None:
+        self.uid = uid
+        self.address = address
+        self.containers = containers
+        self.killed_at: float | None = None
+        """When its processes are killed; set once its end has begun."""
+
+
+class Kubelet:
+    """Runs the pods of one cluster on one node."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        node: str,
+        node_address: str,
+        addresses: Sequence[str],
+        root: Path,
+        run_as: tuple[int, int] | None,
+        on_ready_pods: OnReadyPods,
+    ) -> None:
+        self._store = store
+        self._node = node
+        self._node_address = node_address
+        self._free = deque(addresses)
+        self._root = root
+        self._run_as = run_as
+        self._on_ready_pods = on_ready_pods
+        self._told: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._sandboxes: dict[str, _Sandbox] = {}
+        self._recorder = Recorder(store, "kubelet")
+        for folder in ("logs", "pids"):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+
+    def log_of(self, pod: str, container: str) -> Path:
+        """Names the file that a container writes to."""
+        return self._root / "logs" / f"pod-{pod}.{container}.log"
+
+    def sync(self) -> None:
+        """Does one round over all pods."""
+        pods = self._store.all_of(POD)
+        present = {pod["metadata"]["uid"] for pod in pods}
+        for sandbox in [one for one in self._sandboxes.values() if one.uid not in present]:
+            self._tear_down(sandbox)  # deleted by force: nobody waits for its processes
+        for pod in pods:
+            if pod["metadata"].get("deletionTimestamp"):
+                self._end(pod)
+            elif pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
+                self._run(pod)
+        self._tell_ready()
+
+    def kill(self) -> None:
+        """Kills every process where it stands."""
+        for container in self._containers():
+            container.kill()
+
+    def freeze(self) -> None:
+        """Stops probing, as a node that lost its control plane and its network would."""
+        for container in self._containers():
+            container.freeze()
+
+    def thaw(self) -> None:
+        """Begins to probe again."""
+        for container in self._containers():
+            container.thaw()
+
+    async def stop(self) -> None:
+        """Ends every process, gently at first, and waits until they are gone."""
+        for number, patience_s in ((signal.SIGTERM, _LONGEST_GRACE_S), (signal.SIGKILL, 5.0)):
+            for container in self._containers():
+                container.end(number)
+            deadline = asyncio.get_running_loop().time() + patience_s
+            while not _all_settled(self._containers()):
+                if asyncio.get_running_loop().time() > deadline:
+                    break
+                await asyncio.sleep(0.02)
+        self._sandboxes.clear()
+
+    def _containers(self) -> Iterable[Container]:
+        return [one for sandbox in self._sandboxes.values() for one in sandbox.containers]
+
+    def _run(self, pod: Object) -> None:
+        sandbox = self._sandboxes.get(pod["metadata"]["uid"]) or self._schedule(pod)
+        if sandbox is None:
+            return
+        pod = self._assign(pod, sandbox)
+        for container, spec in zip(sandbox.containers, pod["spec"]["containers"], strict=True):
+            container.renew(spec)
+            happened = container.step(partial(prepare, self._store, pod, container.spec))
+            if happened:
+                self._record(pod, container, happened)
+        self._report(pod, sandbox)
+
+    def _schedule(self, pod: Object) -> _Sandbox | None:
+        metadata, spec = pod["metadata"], pod["spec"]
+        if not self._free:
+            message = "0/1 nodes are available: 1 Too many pods."
+            conditions = with_condition(
+                pod.get("status", {}).get("conditions", []),
+                "PodScheduled",
+                holds=False,
+                reason="Unschedulable",
+                message=message,
+            )
+            status = {**pod.get("status", {}), "phase": "Pending", "conditions": conditions}
+            self._store.replace(POD, {**pod, "status": status})
+            return None
+        address = self._free.popleft()
+        containers = []
+        for at, container in enumerate(spec["containers"]):
+            name = metadata["name"] if at == 0 else f"{metadata['name']}.{container['name']}"
+            place = Place(
+                log=self.log_of(metadata["name"], container["name"]),
+                pid_file=self._root / "pids" / f"pod-{name}.pid",
+                run_as=self._run_as,
+            )
+            containers.append(Container(container, address, place, spec["restartPolicy"]))
+        sandbox = _Sandbox(metadata["uid"], address, containers)
+        self._sandboxes[sandbox.uid] = sandbox
+        return sandbox
+
+    def _assign(self, pod: Object, sandbox: _Sandbox) -> Object:
+        if pod.get("status", {}).get("podIP"):
+            return pod
+        status = {
+            **pod.get("status", {}),
+            "podIP": sandbox.address,
+            "podIPs": [{"ip": sandbox.address}],
+            "hostIP": self._node_address,
+            "hostIPs": [{"ip": self._node_address}],
+            "startTime": timestamp(),
+        }
+        spec = {**pod["spec"], "nodeName": self._node}
+        self._recorder.normal(
+            POD, pod, "Scheduled", f"Successfully assigned {_path(pod)} to {self._node}"
+        )
+        return self._store.replace(POD, {**pod, "spec": spec, "status": status})
+
+    def _report(self, pod: Object, sandbox: _Sandbox) -> None:
+        containers = sandbox.containers
+        before = pod["status"]
+        if all(one.is_ended and not one.is_running for one in containers):
+            phase = "Failed" if any(one.failed for one in containers) else "Succeeded"
+        elif all(one.is_running or one.restart_count for one in containers):
+            phase = "Running"
+        else:
+            # Once it ran it stays Running, also between two tries.
+            phase = "Running" if before.get("phase") == "Running" else "Pending"
+        unready = [one.spec["name"] for one in containers if not one.ready]
+        conditions = before.get("conditions", [])
+        for name in ("PodScheduled", "Initialized"):
+            conditions = with_condition(conditions, name, holds=True)
+        reason = "ContainersNotReady" if unready else ""
+        message = f"containers with unready status: [{' '.join(unready)}]" if unready else ""
+        for name in ("ContainersReady", "Ready"):
+            conditions = with_condition(
+                conditions, name, holds=not unready, reason=reason, message=message
+            )
+        status = {
+            **before,
+            "phase": phase,
+            "conditions": conditions,
+            "containerStatuses": [one.status() for one in containers],
+        }
+        self._store.replace(POD, {**pod, "status": status})
+        if phase in {"Succeeded", "Failed"}:
+            self._forget(sandbox)
+
+    def _end(self, pod: Object) -> None:
+        metadata = pod["metadata"]
+        sandbox = self._sandboxes.get(metadata["uid"])
+        now = asyncio.get_running_loop().time()
+        if sandbox is not None:
+            if sandbox.killed_at is None:
+                grace_s = min(metadata.get("deletionGracePeriodSeconds", 0), _LONGEST_GRACE_S)
+                sandbox.killed_at = now + grace_s
+                for container in sandbox.containers:
+                    container.end(signal.SIGTERM)
+                    self._record(pod, container, "Killing")
+            elif now >= sandbox.killed_at:
+                for container in sandbox.containers:
+                    container.end(signal.SIGKILL)
+            if not _all_settled(sandbox.containers):
+                return
+            self._forget(sandbox)
+        self._store.delete(POD, metadata["namespace"], metadata["name"])
+
+    def _tear_down(self, sandbox: _Sandbox) -> None:
+        for container in sandbox.containers:
+            container.end(signal.SIGKILL)
+        if _all_settled(sandbox.containers):
+            self._forget(sandbox)
+
+    def _forget(self, sandbox: _Sandbox) -> None:
+        del self._sandboxes[sandbox.uid]
+        self._free.append(sandbox.address)
+
+    def _record(self, pod: Object, container: Container, reason: str) -> None:
+        name = container.spec["name"]
+        text = f"{_WORDS.get(reason, 'Stopping container')} {name}"
+        if reason in {"Started", "Killing"}:
+            self._recorder.normal(POD, pod, reason, text)
+        else:
+            self._recorder.warning(POD, pod, reason, text)
+
+    def _tell_ready(self) -> None:
+        ready: dict[tuple[str, str], list[str]] = {key: [] for key in self._told}
+        for pod in self._store.all_of(POD):
+            metadata = pod["metadata"]
+            app = metadata.get("labels", {}).get("app")
+            if app and is_true(pod, "Ready") and not metadata.get("deletionTimestamp"):
+                key = (metadata["namespace"], app)
+                ready.setdefault(key, []).append(pod["status"]["podIP"])
+        for key, addresses in ready.items():
+            now = tuple(sorted(addresses))
+            if self._told.get(key, ()) != now:
+                self._on_ready_pods(*key, now)
+                self._told[key] = now
+
+
+def _all_settled(containers: Iterable[Container]) -> bool:
+    """Looks at every container, also past the first one that still runs."""
+    left = [container for container in containers if not container.settle()]
+    return not left
+
+
+def _path(pod: Object) -> str:
+    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"
