@@ -159,6 +159,13 @@ def test_outputs_of_an_unknown_action_are_no_second_mistake(check: Check) -> Non
     assert len(check(steps + with_(SCALE, "when: steps.one.outputs.y.z == 1"))) == 1
 
 
+@pytest.mark.parametrize("wrong", ["uses: aws.rds.fance", "use: aws.rds.fence"])
+def test_a_misspelt_fence_is_not_missing_as_well(check: Check, wrong: str) -> None:
+    problems = check(MEASURE + FENCE.replace("uses: aws.rds.fence", wrong) + PROMOTE)
+    assert len(problems) == 1, problems
+    assert "did you mean" in problems[0]
+
+
 def test_a_wrongly_declared_input_gate_or_target_is_no_second_mistake(check: Check) -> None:
     head = """\
 apiVersion: drctl/v1
