@@ -33,7 +33,10 @@ def _running(net: int) -> list[str]:
             command = entry.read_bytes().replace(b"\0", b" ").decode()
         except OSError:
             continue
-        if any(f"127.{octet}." in command or f"--net {net} " in command for octet in range(net, net + 3)):
+        if any(
+            f"127.{octet}." in command or f"--net {net} " in command
+            for octet in range(net, net + 3)
+        ):
             found.append(command)
     return found
 
@@ -54,7 +57,9 @@ def test_a_lost_region_is_failed_over_and_both_clocks_agree(tmp_path):
 def test_lost_writes_are_refused_then_accepted_and_lie_within_the_reported_bound(tmp_path):
     """The script itself asserts exit 5 at the RPO gate and exit 8 after the consent."""
     verdict = demo("loss", 184, tmp_path)
-    assert verdict["client"]["lost_acknowledged"] > 0, "the test proves nothing when nothing is lost"
+    assert verdict["client"]["lost_acknowledged"] > 0, (
+        "the test proves nothing when nothing is lost"
+    )
     assert verdict["agree"]["loss_within_bound"] is True
     assert verdict["agree"]["rta_within_s"] <= 2.0
 

@@ -33,7 +33,9 @@ def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_re
     """
     inputs = ["-i", "incident=inc-20261122-001"]
     plan_file = tmp_path / "plan.json"
-    planned = lab.drctl("plan", "region-failover", "-e", "lab", *inputs, "--out", str(plan_file), "-o", "json")
+    planned = lab.drctl(
+        "plan", "region-failover", "-e", "lab", *inputs, "--out", str(plan_file), "-o", "json"
+    )
     assert planned.returncode == 0, planned.stderr
     plan = json.loads(planned.stdout)
     assert plan["loss"]["bound_s"] is not None
@@ -50,7 +52,10 @@ def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_re
     run = lab.start("run", str(plan_file), "--no-input")
     _until(lambda: "GATE go" in (run.stdout.readline() or ""), 60)
     prewarmed = _until(
-        lambda: [e for e in lab.events() if e["type"] == "step_finished" and e["step"] == "prewarm_app"], 60
+        lambda: [
+            e for e in lab.events() if e["type"] == "step_finished" and e["step"] == "prewarm_app"
+        ],
+        60,
     )
     assert prewarmed[0]["outcome"] == "succeeded"
     run.send_signal(signal.SIGKILL)

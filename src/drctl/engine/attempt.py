@@ -78,12 +78,12 @@ class Attempt:
             if ending.outcome == "succeeded":
                 try:
                     known = self._values(until, ending.outputs)
-                    verdict = test(self.effects.plan, self.step.id, until, known)
+                    if test(self.effects.plan, self.step.id, until, known) is True:
+                        return ending
+                    seen = f"last seen: {_brief(ending.outputs)}"
                 except ExpressionError as error:
-                    return _unresolved(f"until: {error}")
-                if verdict is True:
-                    return ending
-                seen = f"last seen: {_brief(ending.outputs)}"
+                    # A key that is not there yet may come with the next answer.
+                    seen = f"last seen: {error}"
             elif ending.error not in {"unavailable", "throttled", "timeout"}:
                 return ending
             if deadline.left_s(clock) <= self.step.every_s:
