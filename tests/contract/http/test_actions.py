@@ -57,10 +57,10 @@ async def test_a_probe_reads_the_health_document(serve, context):
 
     seen = await Probe().perform(context(), record(server.url + "/"), ProbeParams(path="/health"))
 
-    assert 503 == seen.status
-    assert "us-west-2" == seen.served_by
-    assert {"database": False, "redis": True} == seen.checks
-    assert HOST == seen.address
+    assert seen.status == 503
+    assert seen.served_by == "us-west-2"
+    assert seen.checks == {"database": False, "redis": True}
+    assert seen.address == HOST
     assert seen.latency_s > 0
     assert b"GET /health HTTP/1.1" in server.requests[0]
 
@@ -74,7 +74,7 @@ async def test_a_probe_tolerates_any_body(serve, context, body):
 
     seen = await Probe().perform(context(), record(server.url), ProbeParams(path="/"))
 
-    assert (200, "", {}) == (seen.status, seen.served_by, seen.checks)
+    assert (seen.status, seen.served_by, seen.checks) == (200, "", {})
     assert len(seen.body) <= 2000
 
 
@@ -88,11 +88,9 @@ async def test_what_a_service_says_is_inert(serve, context):
 
 
 async def test_no_answer_is_something_that_a_probe_saw(context):
-    seen = await Probe().perform(
-        context(), record(f"http://{HOST}:1"), ProbeParams(path="/health")
-    )
+    seen = await Probe().perform(context(), record(f"http://{HOST}:1"), ProbeParams(path="/health"))
 
-    assert 0 == seen.status
+    assert seen.status == 0
     assert "refused" in seen.error
 
 
@@ -116,7 +114,7 @@ async def test_resolvers_that_differ_do_not_agree(context, nameserver):
     )
 
     assert {first: ("10.0.0.1", "10.0.0.2"), second: ("10.0.0.2",), third: ()} == seen.answers
-    assert ("10.0.0.1", "10.0.0.2") == seen.addresses
+    assert seen.addresses == ("10.0.0.1", "10.0.0.2")
     assert [third] == list(seen.errors)
     assert not seen.agree
 
@@ -136,7 +134,7 @@ async def test_a_silent_nameserver_is_unavailable_and_a_second_one_is_asked(name
 
     with pytest.raises(Unavailable):
         await _resolver.resolve("api.drctl.test", (silent,), timeout_s=0.3)
-    assert ["10.0.0.1"] == await _resolver.resolve("api.drctl.test", (silent, good), timeout_s=2)
+    assert await _resolver.resolve("api.drctl.test", (silent, good), timeout_s=2) == ["10.0.0.1"]
 
 
 @pytest.mark.parametrize(
@@ -152,13 +150,18 @@ async def test_names_that_lead_nowhere(nameserver, name, word):
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::1", "[::1]"])
 async def test_an_address_is_its_own_answer(address):
-    assert [address.strip("[]")] == await _resolver.resolve(address, ("127.150.0.91:1",), timeout_s=1)
+    assert [address.strip("[]")] == await _resolver.resolve(
+        address, ("127.150.0.91:1",), timeout_s=1
+    )
 
 
 async def test_ipv4_comes_first(nameserver):
     resolver = await nameserver({"both.drctl.test": ["::1", "10.0.0.1"]})
 
-    assert ["10.0.0.1", "::1"] == await _resolver.resolve("both.drctl.test", (resolver,), timeout_s=1)
+    assert await _resolver.resolve("both.drctl.test", (resolver,), timeout_s=1) == [
+        "10.0.0.1",
+        "::1",
+    ]
 
 
 @pytest.mark.parametrize("wrong", ["dns.example:53", "10.0.0.1:x", "nonsense"])
@@ -178,8 +181,8 @@ async def test_a_webhook_is_sent_inert_text_with_the_id_of_the_event(serve, cont
     posted = await PostMessage().perform(ctx, hook(), PostParams(text="<!channel> a & b"))
 
     sent = json.loads(server.requests[0].split(b"\r\n\r\n", 1)[1])
-    assert "&lt;!channel&gt; a &amp; b [run-1/announce]" == sent["text"]
-    assert ("#room", "") == (posted.channel, posted.ts)
+    assert sent["text"] == "&lt;!channel&gt; a &amp; b [run-1/announce]"
+    assert (posted.channel, posted.ts) == ("#room", "")
 
 
 @pytest.mark.parametrize(
@@ -242,7 +245,7 @@ async def test_a_bot_token_posts_and_gets_the_messages_id(serve, context):
 
     posted = await PostMessage().perform(context(TOKEN="xoxb-1"), target, PostParams(text="hello"))
 
-    assert ("C1", "1.2") == (posted.channel, posted.ts)
+    assert (posted.channel, posted.ts) == ("C1", "1.2")
     assert server.requests[0].startswith(b"POST /api/chat.postMessage ")
     assert b"authorization: Bearer xoxb-1" in server.requests[0]
 
@@ -312,8 +315,8 @@ async def test_one_event_has_one_incident_however_often_it_is_opened(page, conte
     second = await OpenIncident().perform(ctx, target, OPEN)
 
     assert (first.id, True, False) == (second.id, first.created, second.created)
-    assert 1 == len(behaviour.incidents)
-    assert 'Disruption "x"' == behaviour.incidents[0]["name"]
+    assert len(behaviour.incidents) == 1
+    assert behaviour.incidents[0]["name"] == 'Disruption "x"'
 
 
 async def test_two_runs_about_the_same_event_share_its_incident(page, context):
@@ -328,7 +331,7 @@ async def test_two_runs_about_the_same_event_share_its_incident(page, context):
         OPEN.model_copy(update={"event": "inc-20261122-00"}),
     )
 
-    assert 2 == len(behaviour.incidents)
+    assert len(behaviour.incidents) == 2
 
 
 async def test_an_incident_whose_answer_was_lost_is_found_again(page, context):
@@ -341,7 +344,7 @@ async def test_an_incident_whose_answer_was_lost_is_found_again(page, context):
     settled = await action.settled(ctx, target, OPEN)
 
     assert isinstance(settled, Done)
-    assert "i1" == settled.outputs.id
+    assert settled.outputs.id == "i1"
     assert isinstance(await action.settled(context(key="k2", TOKEN="token"), target, OPEN), NotDone)
 
 
@@ -355,7 +358,7 @@ async def test_an_update_changes_the_incident_and_can_be_read_back(page, context
     assert isinstance(await action.settled(ctx, target, params), NotDone)
     await action.perform(ctx, target, params)
 
-    assert "monitoring" == behaviour.incidents[0]["status"]
+    assert behaviour.incidents[0]["status"] == "monitoring"
     assert isinstance(await action.settled(ctx, target, params), Done)
 
 
