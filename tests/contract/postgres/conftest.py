@@ -51,8 +51,9 @@ class OnePassword:
         return Secret(PASSWORD)
 
 
-def context(within_s: float = 20.0, *, key: str = "") -> Context:
+def context(within_s: float = 20.0, *, key: str = "", resolvers: tuple[str, ...] = ()) -> Context:
     return Context(
+        resolvers=resolvers,
         clock=CLOCK,
         deadline=Deadline.after(CLOCK, timedelta(seconds=within_s)),
         secrets=OnePassword(),
@@ -88,7 +89,7 @@ async def client(address=EAST, *, user: str = "healing_guard", database: str = D
 
 async def until(holds, within_s: float = 10.0) -> None:
     async with asyncio.timeout(within_s):
-        while not await holds():
+        while not await holds():  # noqa: ASYNC110 (what a server says is not an Event of ours)
             await asyncio.sleep(0.02)
 
 
@@ -120,7 +121,7 @@ class Pair:
 async def servers():
     AddressPlan(NET)
     root = Path(tempfile.mkdtemp(prefix="drctl-pg-"))
-    root.chmod(0o711)
+    await asyncio.to_thread(root.chmod, 0o711)
     run_as = unprivileged()
     common = {"root": root, "binaries": find_binaries(root, run_as), "run_as": run_as}
     primary = PostgresServer(name="east", address=EAST, **common)

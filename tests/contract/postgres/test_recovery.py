@@ -176,9 +176,7 @@ async def test_sightings_are_fetched_over_http(pair):
     server = await asyncio.start_server(answer, "127.150.0.96", 0)
     url = f"http://127.150.0.96:{server.sockets[0].getsockname()[1]}/sighting"
     try:
-        result = await MeasureLag().perform(
-            context(), target(WEST), LagParams(sightings_url=url)
-        )
+        result = await MeasureLag().perform(context(), target(WEST), LagParams(sightings_url=url))
     finally:
         server.close()
         await server.wait_closed()
@@ -238,15 +236,13 @@ async def test_a_promoted_standby_takes_writes_on_a_new_timeline(pair):
 
 
 async def test_a_switchover_loses_nothing_and_leaves_one_primary_that_takes_writes(pair):
-    """Fence, wait, promote: the closing that came through the WAL must not close the new primary."""
+    """Fence, wait, promote: what came through the WAL must not close the new primary."""
     server = await pair.another_standby()
     chosen = target(WEST_2, system_identifier=pair.system_identifier)
     await AssertWritable().perform(context(key="before-the-fence"), target(), NOTHING)
     try:
         fenced = await Fence().perform(context(), target(), FenceParams())
-        reached = await WaitForReplay().perform(
-            context(), chosen, WaitParams(lsn=fenced.final_lsn)
-        )
+        reached = await WaitForReplay().perform(context(), chosen, WaitParams(lsn=fenced.final_lsn))
         promoted = await Promote().perform(context(), chosen, PromoteParams())
 
         assert reached.bound == timedelta(0)
@@ -416,7 +412,7 @@ async def test_a_statement_that_outlives_the_deadline_is_unknown_when_it_changes
 
 
 async def test_a_session_that_is_cut_in_a_change_is_of_unknown_outcome(pair):
-    with pytest.raises(OutcomeUnknown):
+    with pytest.raises(OutcomeUnknown):  # noqa: PT012 (the body is what is cut)
         async with _sql.connect(target().sql, context(), mutates=True) as connection:
             pid = await connection.fetchval("SELECT pg_backend_pid()")
             await pair.primary.query_as_superuser("SELECT pg_terminate_backend($1)", pid)

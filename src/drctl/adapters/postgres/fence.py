@@ -55,6 +55,7 @@ _LOOKS = 3
 _PAUSE_S = 1.0
 """A server that its supervisor restarts is back within the two pauses."""
 _EVERY_S = 0.1
+_STARTING_S = 3.0
 _PROOF_S = 15.0
 """A pool of dead sessions gives an application's last 500s within it; after that it is no proof."""
 
@@ -164,8 +165,7 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
                 database = target.sql.database
                 if await gate.is_open(connection, database):
                     return NotDone(why="the database is open")
-                at_the_door = await gate.starting(connection, database)
-                if await gate.count_left(connection, database, at_the_door):
+                if not await _is_empty(ctx, connection, database):
                     return NotDone(why="the database is closed, and sessions may be left in it")
                 final_lsn = await gate.position(connection)
             proof = await _prove(ctx, target)
@@ -193,6 +193,17 @@ async def _close(ctx: Context, target: PostgresServer, admin_database: str) -> s
                 raise Rejected(f"{target.label} still has sessions: {kinds}")
             await ctx.clock.sleep(_EVERY_S)
         return await gate.position(connection)
+
+
+async def _is_empty(ctx: Context, connection: _sql.Connection, database: str) -> bool:
+    """Gives those at the door a moment to be turned away."""
+    at_the_door = await gate.starting(connection, database)
+    end_s = ctx.clock.now().boot_s + _STARTING_S
+    while await gate.count_left(connection, database, at_the_door):
+        if ctx.clock.now().boot_s >= end_s:
+            return False
+        await ctx.clock.sleep(_EVERY_S)
+    return True
 
 
 async def _prove(ctx: Context, target: PostgresServer) -> tuple[str, ...]:

@@ -18,16 +18,16 @@ _AT_THE_DOOR = """
       AND objid = (SELECT oid FROM pg_database WHERE datname = $1)
       AND pid <> pg_backend_pid()
 """
-_TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS}"  # noqa: S608 (constants)
-_TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE}"  # noqa: S608 (constants)
-_STARTING = f"SELECT coalesce(array_agg(pid), ARRAY[]::int[]) {_AT_THE_DOOR}"  # noqa: S608 (constants)
+_TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS}"
+_TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE}"
+_STARTING = f"SELECT coalesce(array_agg(pid), ARRAY[]::int[]) {_AT_THE_DOOR}"
 _LEFT = f"""
     SELECT (SELECT count(*) {_INSIDE}) + (SELECT count(*) {_AT_THE_DOOR} AND pid = ANY ($2::int[]))
-"""  # noqa: S608 (constants)
+"""
 _KINDS = f"""
     SELECT string_agg(DISTINCT coalesce(backend_type, 'hidden backend')
                       || ' of ' || coalesce(usename, 'nobody'), ', ') {_INSIDE}
-"""  # noqa: S608 (constants)
+"""
 
 
 async def is_open(connection: _sql.Connection, database: str) -> bool:
