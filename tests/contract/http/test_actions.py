@@ -57,10 +57,10 @@ async def test_a_probe_reads_the_health_document(serve, context):
 
     seen = await Probe().perform(context(), record(server.url + "/"), ProbeParams(path="/health"))
 
-    assert seen.status == 503
-    assert seen.served_by == "us-west-2"
-    assert seen.checks == {"database": False, "redis": True}
-    assert seen.address == HOST
+    assert 503 == seen.status
+    assert "us-west-2" == seen.served_by
+    assert {"database": False, "redis": True} == seen.checks
+    assert HOST == seen.address
     assert seen.latency_s > 0
     assert b"GET /health HTTP/1.1" in server.requests[0]
 
@@ -74,7 +74,7 @@ async def test_a_probe_tolerates_any_body(serve, context, body):
 
     seen = await Probe().perform(context(), record(server.url), ProbeParams(path="/"))
 
-    assert (seen.status, seen.served_by, seen.checks) == (200, "", {})
+    assert (200, "", {}) == (seen.status, seen.served_by, seen.checks)
     assert len(seen.body) <= 2000
 
 
@@ -90,7 +90,7 @@ async def test_what_a_service_says_is_inert(serve, context):
 async def test_no_answer_is_something_that_a_probe_saw(context):
     seen = await Probe().perform(context(), record(f"http://{HOST}:1"), ProbeParams(path="/health"))
 
-    assert seen.status == 0
+    assert 0 == seen.status
     assert "refused" in seen.error
 
 
@@ -114,7 +114,7 @@ async def test_resolvers_that_differ_do_not_agree(context, nameserver):
     )
 
     assert {first: ("10.0.0.1", "10.0.0.2"), second: ("10.0.0.2",), third: ()} == seen.answers
-    assert seen.addresses == ("10.0.0.1", "10.0.0.2")
+    assert ("10.0.0.1", "10.0.0.2") == seen.addresses
     assert [third] == list(seen.errors)
     assert not seen.agree
 
@@ -134,7 +134,7 @@ async def test_a_silent_nameserver_is_unavailable_and_a_second_one_is_asked(name
 
     with pytest.raises(Unavailable):
         await _resolver.resolve("api.drctl.test", (silent,), timeout_s=0.3)
-    assert await _resolver.resolve("api.drctl.test", (silent, good), timeout_s=2) == ["10.0.0.1"]
+    assert ["10.0.0.1"] == await _resolver.resolve("api.drctl.test", (silent, good), timeout_s=2)
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,9 @@ async def test_an_address_is_its_own_answer(address):
 async def test_ipv4_comes_first(nameserver):
     resolver = await nameserver({"both.drctl.test": ["::1", "10.0.0.1"]})
 
-    assert await _resolver.resolve("both.drctl.test", (resolver,), timeout_s=1) == [
-        "10.0.0.1",
-        "::1",
-    ]
+    assert ["10.0.0.1", "::1"] == await _resolver.resolve(
+        "both.drctl.test", (resolver,), timeout_s=1
+    )
 
 
 @pytest.mark.parametrize("wrong", ["dns.example:53", "10.0.0.1:x", "nonsense"])
@@ -181,8 +180,8 @@ async def test_a_webhook_is_sent_inert_text_with_the_id_of_the_event(serve, cont
     posted = await PostMessage().perform(ctx, hook(), PostParams(text="<!channel> a & b"))
 
     sent = json.loads(server.requests[0].split(b"\r\n\r\n", 1)[1])
-    assert sent["text"] == "&lt;!channel&gt; a &amp; b [run-1/announce]"
-    assert (posted.channel, posted.ts) == ("#room", "")
+    assert "&lt;!channel&gt; a &amp; b [run-1/announce]" == sent["text"]
+    assert ("#room", "") == (posted.channel, posted.ts)
 
 
 @pytest.mark.parametrize(
@@ -245,7 +244,7 @@ async def test_a_bot_token_posts_and_gets_the_messages_id(serve, context):
 
     posted = await PostMessage().perform(context(TOKEN="xoxb-1"), target, PostParams(text="hello"))
 
-    assert (posted.channel, posted.ts) == ("C1", "1.2")
+    assert ("C1", "1.2") == (posted.channel, posted.ts)
     assert server.requests[0].startswith(b"POST /api/chat.postMessage ")
     assert b"authorization: Bearer xoxb-1" in server.requests[0]
 
@@ -315,8 +314,8 @@ async def test_one_event_has_one_incident_however_often_it_is_opened(page, conte
     second = await OpenIncident().perform(ctx, target, OPEN)
 
     assert (first.id, True, False) == (second.id, first.created, second.created)
-    assert len(behaviour.incidents) == 1
-    assert behaviour.incidents[0]["name"] == 'Disruption "x"'
+    assert 1 == len(behaviour.incidents)
+    assert 'Disruption "x"' == behaviour.incidents[0]["name"]
 
 
 async def test_two_runs_about_the_same_event_share_its_incident(page, context):
@@ -331,7 +330,7 @@ async def test_two_runs_about_the_same_event_share_its_incident(page, context):
         OPEN.model_copy(update={"event": "inc-20261122-00"}),
     )
 
-    assert len(behaviour.incidents) == 2
+    assert 2 == len(behaviour.incidents)
 
 
 async def test_an_incident_whose_answer_was_lost_is_found_again(page, context):
@@ -344,7 +343,7 @@ async def test_an_incident_whose_answer_was_lost_is_found_again(page, context):
     settled = await action.settled(ctx, target, OPEN)
 
     assert isinstance(settled, Done)
-    assert settled.outputs.id == "i1"
+    assert "i1" == settled.outputs.id
     assert isinstance(await action.settled(context(key="k2", TOKEN="token"), target, OPEN), NotDone)
 
 
@@ -358,7 +357,7 @@ async def test_an_update_changes_the_incident_and_can_be_read_back(page, context
     assert isinstance(await action.settled(ctx, target, params), NotDone)
     await action.perform(ctx, target, params)
 
-    assert behaviour.incidents[0]["status"] == "monitoring"
+    assert "monitoring" == behaviour.incidents[0]["status"]
     assert isinstance(await action.settled(ctx, target, params), Done)
 
 

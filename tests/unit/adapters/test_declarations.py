@@ -51,7 +51,7 @@ def test_importing_the_adapters_imports_no_vendors_library():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
 
-    assert loaded.replace("'ssl'", "").strip() == "[]"
+    assert "[]" == loaded.replace("'ssl'", "").strip()
 
 
 @pytest.mark.parametrize("path", ["health", "", "/a b", "/a#b", "//\nx"])
@@ -62,7 +62,7 @@ def test_a_probes_path_is_a_path(path):
 
 def test_a_probes_time_is_written_with_units():
     assert (
-        ProbeParams.model_validate({"path": "/", "timeout": "1.5s"}).timeout.total_seconds() == 1.5
+        1.5 == ProbeParams.model_validate({"path": "/", "timeout": "1.5s"}).timeout.total_seconds()
     )
     for wrong in ("0s", "5", "soon"):
         with pytest.raises(ValidationError):
@@ -82,4 +82,4 @@ def test_an_incident_id_cannot_leave_its_place_in_the_url(incident):
 
 
 def test_a_database_name_is_quoted():
-    assert quoted('a"; DROP') == '"a""; DROP"'
+    assert '"a""; DROP"' == quoted('a"; DROP')
