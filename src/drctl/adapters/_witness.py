@@ -211,7 +211,9 @@ async def read_standby(ctx: Context, access: SqlAccess) -> Standby:
         )
         heartbeat_at = None
         if await connection.fetchval("SELECT to_regclass('drctl.heartbeat') IS NOT NULL"):
-            heartbeat_at = await connection.fetchval("SELECT at FROM drctl.heartbeat WHERE id = 1")
+            heartbeat_at = await connection.fetchval(
+                "SELECT at FROM drctl.heartbeat WHERE id = 1 AND isfinite(at)"
+            )
     return Standby(
         system_identifier=row["system_identifier"],
         is_in_recovery=row["is_in_recovery"],

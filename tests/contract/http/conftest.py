@@ -13,6 +13,9 @@ from drctl.actions.contract import Context
 from drctl.kernel.clock import Deadline, SystemClock
 from drctl.kernel.secret import Secret
 
+# Otherwise a plugin that asks for the thread's loop gets a new one, which nobody closes.
+asyncio.set_event_loop(None)
+
 HOST = "127.150.0.90"
 CLOCK = SystemClock()
 

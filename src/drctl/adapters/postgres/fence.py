@@ -8,10 +8,15 @@ after a restart of the server, and every write that was acknowledged lies before
 Why this order. ``ALTER DATABASE … ALLOW_CONNECTIONS false`` first: it stops the inflow, superusers
 included, so that what is terminated afterwards does not come back. A backend that passed that check
 a moment earlier holds a lock on the database until its start-up is over, and may not be visible in
-``pg_stat_activity`` yet; hence "none left" means no backend *and* no such lock. The read-only
+``pg_stat_activity`` yet; hence "none left" means no backend *and* none of the locks that were held
+just after the closing. The read-only
 default comes last, because it would make this very session read-only and the ALTER DATABASE fail;
 it is soft (a client may ask for READ WRITE) and is never counted as the fence, it only spares the
 server's other databases careless writes. The position is read last, when nothing moves any more.
+
+The ALTER DATABASE is in the WAL: a standby that replays it closes its database too. That is why
+whatever is asked of a standby after the fence goes through the admin database, and why `Promote`
+opens the database of the new primary; the old one stays closed, it does not replay that.
 
 The argument for ``observed_dead``: when nothing listens at any address of the server (the kernel of
 its host answers that), at three looks over two seconds, and every place where clients write refuses
@@ -50,6 +55,7 @@ _LOOKS = 3
 _PAUSE_S = 1.0
 """A server that its supervisor restarts is back within the two pauses."""
 _EVERY_S = 0.1
+_STARTING_S = 3.0
 _PROOF_S = 15.0
 """A pool of dead sessions gives an application's last 500s within it; after that it is no proof."""
 
@@ -156,8 +162,11 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
         try:
             admin = params.admin_database
             async with _sql.connect(target.sql, ctx, database=admin) as connection:
-                if not await gate.is_closed_and_empty(connection, target.sql.database):
-                    return NotDone(why="the database is open, or sessions are left")
+                database = target.sql.database
+                if await gate.is_open(connection, database):
+                    return NotDone(why="the database is open")
+                if not await _is_empty(ctx, connection, database):
+                    return NotDone(why="the database is closed, and sessions may be left in it")
                 final_lsn = await gate.position(connection)
             proof = await _prove(ctx, target)
         except ActionError as error:
@@ -177,12 +186,24 @@ async def _close(ctx: Context, target: PostgresServer, admin_database: str) -> s
             raise Conflict(f"{target.label} is a standby; there is no primary to fence")
         await gate.shut(connection, database)
         ctx.say(f"{database} takes no new connections")
-        while await gate.cut(connection, database):
+        at_the_door = await gate.starting(connection, database)
+        while await gate.cut(connection, database, at_the_door):
             if ctx.deadline.left_s(ctx.clock) <= 1.0:
                 kinds = await gate.left(connection, database)
                 raise Rejected(f"{target.label} still has sessions: {kinds}")
             await ctx.clock.sleep(_EVERY_S)
         return await gate.position(connection)
+
+
+async def _is_empty(ctx: Context, connection: _sql.Connection, database: str) -> bool:
+    """Gives those at the door a moment to be turned away."""
+    at_the_door = await gate.starting(connection, database)
+    end_s = ctx.clock.now().boot_s + _STARTING_S
+    while await gate.count_left(connection, database, at_the_door):
+        if ctx.clock.now().boot_s >= end_s:
+            return False
+        await ctx.clock.sleep(_EVERY_S)
+    return True
 
 
 async def _prove(ctx: Context, target: PostgresServer) -> tuple[str, ...]:

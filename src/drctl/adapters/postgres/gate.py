@@ -2,28 +2,31 @@
 
 from drctl.adapters import _sql
 
+_CLIENTS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
 # Walsenders carry the rest of the WAL to the standby. Autovacuum and parallel workers write nothing
-# of a client's; parallel workers end with their leader.
-_SESSIONS = """
+# of a client's; parallel workers end with their leader. A row that is hidden from us has no type,
+# and counts: with too few rights the answer is "some are left", never "none".
+_INSIDE = """
     FROM pg_stat_activity
-    WHERE pid <> pg_backend_pid()
-      AND (coalesce(backend_type, 'client backend') = 'client backend'
-           OR (datname = $1 AND backend_type NOT IN
-               ('walsender', 'autovacuum worker', 'parallel worker')))
+    WHERE pid <> pg_backend_pid() AND datname = $1
+      AND coalesce(backend_type, 'hidden')
+          NOT IN ('walsender', 'autovacuum worker', 'parallel worker')
 """
-_TERMINATE = f"SELECT count(pg_terminate_backend(pid)) {_SESSIONS}"
+_AT_THE_DOOR = """
+    FROM pg_locks
+    WHERE locktype = 'object' AND classid = 'pg_database'::regclass
+      AND objid = (SELECT oid FROM pg_database WHERE datname = $1)
+      AND pid <> pg_backend_pid()
+"""
+_TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS}"
+_TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE}"
+_STARTING = f"SELECT coalesce(array_agg(pid), ARRAY[]::int[]) {_AT_THE_DOOR}"
 _LEFT = f"""
-    SELECT (SELECT count(*) {_SESSIONS})
-         + (SELECT count(*) FROM pg_locks
-            WHERE locktype = 'object' AND classid = 'pg_database'::regclass
-              AND objid = (SELECT oid FROM pg_database WHERE datname = $1)
-              AND pid <> pg_backend_pid()
-              AND pid NOT IN (SELECT pid FROM pg_stat_activity
-                              WHERE backend_type IN ('walsender', 'autovacuum worker')))
-"""  # noqa: S608 (constants)
+    SELECT (SELECT count(*) {_INSIDE}) + (SELECT count(*) {_AT_THE_DOOR} AND pid = ANY ($2::int[]))
+"""
 _KINDS = f"""
     SELECT string_agg(DISTINCT coalesce(backend_type, 'hidden backend')
-                      || ' of ' || coalesce(usename, 'nobody'), ', ') {_SESSIONS}
+                      || ' of ' || coalesce(usename, 'nobody'), ', ') {_INSIDE}
 """
 
 
@@ -35,37 +38,53 @@ async def is_open(connection: _sql.Connection, database: str) -> bool:
     return bool(answer)
 
 
-async def is_closed_and_empty(connection: _sql.Connection, database: str) -> bool:
-    """True when nobody is in and nobody can come in."""
-    if await is_open(connection, database):
-        return False
-    return not await connection.fetchval(_LEFT, database)
+async def may_open(connection: _sql.Connection, database: str) -> bool:
+    """True when our role may change the database's ALLOW_CONNECTIONS. Changes nothing."""
+    answer = await connection.fetchval(
+        "SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = $1", database
+    )
+    return bool(answer)
 
 
 async def shut(connection: _sql.Connection, database: str) -> None:
     """
-    Lets nobody in any more.
+    Lets nobody in any more, and ends all clients' sessions once, also those of other databases.
 
     Changes:
-        The database's ALLOW_CONNECTIONS, the server's default_transaction_read_only.
+        The database's ALLOW_CONNECTIONS, the server's default_transaction_read_only, sessions.
     """
     # A fence that is repeated finds its own read-only default on this session.
     await connection.execute("SET default_transaction_read_only = off")
     await connection.execute(f"ALTER DATABASE {quoted(database)} ALLOW_CONNECTIONS false")
-    await connection.fetchval(_TERMINATE, database)
+    await connection.fetchval(_TERMINATE_INSIDE, database)
     await connection.execute("ALTER SYSTEM SET default_transaction_read_only = on")
     await connection.fetchval("SELECT pg_reload_conf()")
+    await connection.fetchval(_TERMINATE_CLIENTS)
 
 
-async def cut(connection: _sql.Connection, database: str) -> int:
+async def starting(connection: _sql.Connection, database: str) -> list[int]:
     """
-    Ends every session that is not ours, and counts what is left, sessions in start-up included.
+    The backends that are at the door now. Read once, after `shut`: those that come to it later are
+    turned away, and clients that try again all the time would never leave it empty.
+    """
+    pids: list[int] = await connection.fetchval(_STARTING, database)
+    return pids
+
+
+async def cut(connection: _sql.Connection, database: str, at_the_door: list[int]) -> int:
+    """
+    Ends every session in the database, and counts what is left, *at_the_door* included.
 
     Changes:
-        The clients' sessions, of all databases of the server.
+        The sessions.
     """
-    await connection.fetchval(_TERMINATE, database)
-    left_over: int = await connection.fetchval(_LEFT, database)
+    await connection.fetchval(_TERMINATE_INSIDE, database)
+    return await count_left(connection, database, at_the_door)
+
+
+async def count_left(connection: _sql.Connection, database: str, at_the_door: list[int]) -> int:
+    """Counts the sessions in the database, and those of *at_the_door* that may become one."""
+    left_over: int = await connection.fetchval(_LEFT, database, at_the_door)
     return left_over
 
 
@@ -81,6 +100,16 @@ async def position(connection: _sql.Connection) -> str:
     return answer
 
 
+async def open_up(connection: _sql.Connection, database: str) -> None:
+    """
+    Lets clients in.
+
+    Changes:
+        The database's ALLOW_CONNECTIONS.
+    """
+    await connection.execute(f"ALTER DATABASE {quoted(database)} ALLOW_CONNECTIONS true")
+
+
 async def reopen(connection: _sql.Connection, database: str) -> None:
     """
     Undoes `shut`. An earlier own setting of the read-only default is gone.
@@ -91,7 +120,7 @@ async def reopen(connection: _sql.Connection, database: str) -> None:
     await connection.execute("SET default_transaction_read_only = off")
     await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
     await connection.fetchval("SELECT pg_reload_conf()")
-    await connection.execute(f"ALTER DATABASE {quoted(database)} ALLOW_CONNECTIONS true")
+    await open_up(connection, database)
 
 
 def quoted(name: str) -> str:

@@ -20,9 +20,10 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown
-from drctl.actions.targets import PostgresServer, Target
+from drctl.actions.errors import ActionError, AuthRejected, Conflict, OutcomeUnknown
+from drctl.actions.targets import PostgresServer, Target, Text
 from drctl.adapters import _sql
+from drctl.adapters.postgres import gate
 from drctl.adapters.postgres.server import State, look, require_identity
 
 _EVERY_S = 0.1
@@ -37,6 +38,8 @@ class PromoteParams(Params):
 
     from_timeline: Annotated[int, Field(ge=1)] | None = None
     """The primary's timeline, as somebody else saw it; a standby on another one has forked off."""
+    admin_database: Text = "postgres"
+    """How the standby is reached: a fence by SQL closes the application's database on it too."""
 
 
 class PromoteOutputs(Outputs):
@@ -73,7 +76,8 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
         Raises:
             ActionError: It did not answer.
         """
-        async with _sql.connect(target.sql, ctx) as connection:
+        admin = (params or PromoteParams()).admin_database
+        async with _sql.connect(target.sql, ctx, database=admin) as connection:
             return (await look(connection)).observation()
 
     def preview(
@@ -90,26 +94,32 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
         self, ctx: Context, target: PostgresServer, params: PromoteParams
     ) -> PromoteOutputs:
         """
-        Checks the candidate, promotes it and waits until it has left recovery.
+        Checks the candidate, promotes it, waits until it has left recovery, and opens the
+        application's database when it inherited a fence's closing.
 
         Safe to repeat: a primary returns at once with ``changed=False``. A promotion cannot be
         cancelled; on cancel we stop waiting and it goes on.
 
         Raises:
-            Conflict: It is of another system or timeline, its replay is paused or delayed.
-            AuthRejected: The role may not call ``pg_promote``.
+            Conflict: It is of another system or timeline, its replay is paused or delayed, or it
+                is a fenced primary.
+            AuthRejected: The role may not call ``pg_promote``, or not open the database.
             OutcomeUnknown: Asked, and not seen to end before the deadline.
             Unavailable: Not reached; nothing happened.
 
         Changes:
-            The server's role, for good: a new timeline begins.
+            The server's role, for good: a new timeline begins. The database's ALLOW_CONNECTIONS.
         """
-        async with _sql.connect(target.sql, ctx, mutates=True) as connection:
+        admin = params.admin_database
+        async with _sql.connect(target.sql, ctx, mutates=True, database=admin) as connection:
             before = await look(connection)
             require_identity(target, before)
             if not before.is_in_recovery:
+                await _open(connection, target, before)
                 return _outputs(target, before, changed=False)
             _require_fit(target, before, params)
+            if not await gate.may_open(connection, target.sql.database):
+                raise AuthRejected(f"{target.label}: the role may not open the database afterwards")
             wait_s = max(1, math.floor(ctx.deadline.left_s(ctx.clock) - _SPARE_S))
             ctx.say(f"promoting from timeline {before.timeline}")
             if not await connection.fetchval("SELECT pg_promote(true, $1)", wait_s):
@@ -117,6 +127,7 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
             while True:
                 after = await look(connection)
                 if not after.is_in_recovery and after.timeline > before.timeline:
+                    await _open(connection, target, after)
                     return _outputs(target, after, changed=True)
                 await ctx.clock.sleep(_EVERY_S)
 
@@ -125,19 +136,33 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
     ) -> Done[PromoteOutputs] | NotDone | CannotTell:
         """A request that arrived shows within seconds, unless there is much to replay."""
         try:
-            async with _sql.connect(target.sql, ctx) as connection:
+            admin = params.admin_database
+            async with _sql.connect(target.sql, ctx, database=admin) as connection:
                 first = state = await look(connection)
                 end_s = ctx.clock.now().boot_s + _STILL_FOR_S
                 while state.is_in_recovery and ctx.clock.now().boot_s < end_s:
                     await ctx.clock.sleep(_EVERY_S)
                     state = await look(connection)
+                is_open = await gate.is_open(connection, target.sql.database)
         except ActionError as error:
             return CannotTell(why=str(error))
+        if not state.is_in_recovery and not is_open:
+            return NotDone(why=f"{target.label} is a primary, and its database is closed")
         if not state.is_in_recovery:
             return Done(outputs=_outputs(target, state, changed=True))
         if state.is_receiving or state.replay_lsn == first.replay_lsn:
             return NotDone(why=f"{target.label} is still a standby and nothing is pending")
         return CannotTell(why=f"{target.label} is in recovery and still replays")
+
+
+async def _open(connection: _sql.Connection, target: PostgresServer, state: State) -> None:
+    """Opens what the WAL of the fence closed here; a server that was fenced itself stays closed."""
+    if await gate.is_open(connection, target.sql.database):
+        return
+    # `gate.shut` sets it by ALTER SYSTEM, which is not in the WAL: only the fenced server has it.
+    if state.is_read_only:
+        raise Conflict(f"{target.label} is a fenced primary, not the standby of one")
+    await gate.open_up(connection, target.sql.database)
 
 
 def _require_fit(target: PostgresServer, state: State, params: PromoteParams) -> None:

@@ -5,7 +5,7 @@ from typing import ClassVar
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import Conflict, Rejected
 from drctl.actions.loss import LossBound
-from drctl.actions.targets import PostgresServer, RdsInstance, Target
+from drctl.actions.targets import PostgresServer, RdsInstance, Target, Text
 from drctl.adapters import _sql, _witness
 from drctl.adapters.postgres.server import Database, access_of, look, region_of, require_identity
 
@@ -19,6 +19,8 @@ class WaitParams(Params):
 
     lsn: _witness.Lsn
     """The position, normally ``final_lsn`` of the fence."""
+    admin_database: Text = "postgres"
+    """How the standby is reached: the fence closes the application's database on it too."""
 
 
 class WaitForReplay(Action[Database, WaitParams, LossBound]):
@@ -51,7 +53,8 @@ class WaitForReplay(Action[Database, WaitParams, LossBound]):
             ActionError: The standby stopped answering.
         """
         wanted = _witness.lsn_to_int(params.lsn)
-        async with _sql.connect(access_of(target), ctx) as connection:
+        access, admin = access_of(target), params.admin_database
+        async with _sql.connect(access, ctx, database=admin) as connection:
             while True:
                 state = await look(connection)
                 require_identity(target, state)
