@@ -1,19 +1,28 @@
-"""Holds for all tests: folders that own a loopback net run in one worker."""
+"""Holds for all tests: what owns a loopback net runs in one worker, and in one go."""
 
 import pytest
 
 OWN_NET = ("contract", "e2e")
 
 
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
     for item in items:
-        parts = item.path.parts
-        kind = next((name for name in OWN_NET if name in parts), None)
-        if kind is None:
-            continue
-        net = item.get_closest_marker("net")
-        folder = parts[parts.index(kind) + 1]
-        group = f"net{net.args[0]}" if net else f"{kind}-{folder}"
-        if kind == "e2e" and net is None:
-            group = f"e2e-{item.name}"
-        item.add_marker(pytest.mark.xdist_group(group))
+        group = _group(item)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+    yield
+    # Random order inside a folder, not across folders: an estate of a folder is then built once.
+    items.sort(key=lambda item: str(item.path.parent))
+
+
+def _group(item) -> str | None:
+    """Tests of one group never run at the same time."""
+    parts = item.path.parts
+    kind = next((name for name in OWN_NET if name in parts), None)
+    if kind is None:
+        return None
+    net = item.get_closest_marker("net")
+    if kind == "e2e":
+        return f"e2e-{net.args[0]}" if net else f"e2e-{item.name}"
+    return f"contract-{parts[parts.index(kind) + 1]}"
