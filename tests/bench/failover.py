@@ -1,0 +1,2 @@
+def measure(a,b): return [],{}
+def told(s): return []
