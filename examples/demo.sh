@@ -7,10 +7,9 @@ mode=${1:-plain}
 drctl=${DRCTL:-drctl}
 build=${BUILD:-build/demo}
 mkdir -p "$build"
-rm -f "$build"/*
+rm -rf "$build"/*
 XDG_STATE_HOME=$(cd "$build" && pwd)/state
 export XDG_STATE_HOME
-rm -rf "$XDG_STATE_HOME"
 
 say() { printf '\n== %s\n' "$*"; }
 trap '$drctl lab down >"$build/down.txt" 2>&1 || cat "$build/down.txt"' EXIT

@@ -244,3 +244,6 @@ class Adapter:
     name: str
     actions: tuple[Action[Any, Any, Any], ...]
     pins: tuple[Pin, ...] = ()
+    libraries: tuple[str, ...] = ()
+    """Heavy modules that its actions import when they are called. Whoever is about to call several imports
+    them first, so that importing is not paid out of a call's deadline."""

@@ -17,6 +17,8 @@ class Registry:
 
     def __init__(self, adapters: Iterable[Adapter]) -> None:
         self.pins: tuple[Pin, ...] = ()
+        self.libraries: dict[str, tuple[str, ...]] = {}
+        """Heavy modules by action name."""
         self._actions: dict[str, AnyAction] = {}
         for adapter in adapters:
             self.pins += adapter.pins
@@ -32,6 +34,7 @@ class Registry:
                         )
                     )
                 self._actions[action.name] = action
+                self.libraries[action.name] = adapter.libraries
 
     def get(self, name: str) -> AnyAction | None:
         """The action of that name, if it is installed."""

@@ -57,13 +57,13 @@ def read_plan(path: Path) -> Plan:
         plan = Plan.model_validate_json(path.read_bytes())
     except (OSError, ValueError) as error:
         why = str(error).splitlines()[0]
-        problem = Problem(code="DR1006", what=f"{path} is not a saved plan", why=why)
+        problem = Problem(code="DR3203", what=f"{path} is not a saved plan", why=why)
         raise InvalidError((problem,)) from error
     if plan.computed_digest() != plan.digest:
         raise InvalidError(
             (
                 Problem(
-                    code="DR1007",
+                    code="DR3204",
                     what=f"{path} was changed after it was saved: its digest does not match",
                     do="plan again: drctl plan RUNBOOK -e ENV --out plan.json",
                 ),

@@ -49,7 +49,7 @@ def find_runbook(name_or_path: str) -> Path:
     raise InvalidError(
         (
             Problem(
-                code="DR1003",
+                code="DR1091",
                 what=f'there is no runbook "{name_or_path}"{near}',
                 do="name a file, or one of: drctl runbook list",
             ),
@@ -78,7 +78,7 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         problem = Problem(
-            code="DR1004", what=f"the runbook {path} cannot be read", why=str(error.strerror)
+            code="DR1092", what=f"the runbook {path} cannot be read", why=str(error.strerror)
         )
         raise InvalidError((problem,)) from error
 
@@ -112,7 +112,7 @@ def for_scenario(scenario: str, environment: Environment, registry: Registry) ->
     raise InvalidError(
         (
             Problem(
-                code="DR1005",
+                code="DR1093",
                 what=f"{len(fitting)} runbooks are for {scenario} ({names})",
                 do=f"name one in {environment.file}:  runbooks: {{{scenario}: NAME}}",
             ),

@@ -1,7 +1,6 @@
 """Where things are printed: data to stdout, talk to stderr."""
 
 import json
-import sys
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,19 +39,11 @@ InputOption = Annotated[
 NoInputOption = Annotated[bool, typer.Option("--no-input", help="Never ask on the terminal.")]
 
 
-def console(color: Color, *, err: bool = False) -> "Console":
-    """A console that is plain off a terminal; there it is as wide as its longest line, so nothing wraps."""
-    from rich.console import Console
+def console(color: Color) -> "Console":
+    """The console of `--color`."""
+    from drctl.view.console import make_console
 
-    stream = sys.stderr if err else sys.stdout
-    return Console(
-        stderr=err,
-        force_terminal=True if color is Color.ALWAYS else None,
-        no_color=True if color is Color.NEVER else None,
-        highlight=False,
-        width=None if stream.isatty() else 200,
-        soft_wrap=not stream.isatty(),
-    )
+    return make_console(color={Color.ALWAYS: True, Color.NEVER: False}.get(color))
 
 
 def print_json(document: Any) -> None:

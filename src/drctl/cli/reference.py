@@ -91,7 +91,7 @@ def show_action(name: Annotated[str, typer.Argument(help="As in `drctl action li
         if action is None:
             near = did_you_mean(name, registry.names)
             what = f'no action is called "{name}"{near}'
-            raise InvalidError((Problem(code="DR1010", what=what, do="drctl action list"),))
+            raise InvalidError((Problem(code="DR1050", what=what, do="drctl action list"),))
         print_json(_described(action))
 
 

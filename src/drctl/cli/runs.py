@@ -32,18 +32,11 @@ def list_runs(output: OutputOption = Format.TEXT, color: ColorOption = Color.AUT
         if not rows:
             typer.echo("no runs yet", err=True)
             return
-        from rich.table import Table
-        from rich.text import Text
+        from drctl.view.table import show_table
 
-        table = Table(box=None, pad_edge=False)
-        for name in ("RUN", "STATUS", "RUNBOOK", "ENV", "RTA", "RPA", "BY"):
-            table.add_column(name, no_wrap=name != "BY")
-        for row in rows:
-            cells = (
-                row[key] for key in ("run", "status", "runbook", "environment", "rta", "rpa", "by")
-            )
-            table.add_row(*(Text(str(cell)) for cell in cells))
-        console(color).print(table)
+        columns = ("RUN", "STATUS", "RUNBOOK", "ENV", "RTA", "RPA", "BY")
+        keys = ("run", "status", "runbook", "environment", "rta", "rpa", "by")
+        show_table(console(color), columns, [[row[key] for key in keys] for row in rows])
 
 
 def _summary(folder: "Folder") -> dict[str, object]:

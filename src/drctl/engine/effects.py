@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import ValidationError
 
@@ -34,6 +34,8 @@ from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
 
 PIN_TIMEOUT = timedelta(seconds=5)
+DEAD_TIMEOUT = timedelta(seconds=2)
+"""How long a fence waits for an identity: what it fences has most likely stopped answering."""
 SETTLE_TIMEOUT = timedelta(seconds=30)
 """How long a read-back may take once an effect's own time is over."""
 
@@ -188,16 +190,20 @@ class Effects:
     async def _check_pins(
         self, step: PlannedStep, call: PlannedCall, effect: Effect
     ) -> Ending | None:
-        """Checks who is on the other side: each pin before its first change, all before a point of no return."""
+        """Checks who is there: each pin before its first change, all before a point of no return."""
         verified = self.state().verified_pins
-        for pin in self.plan.pins:
-            is_known = (pin.name, pin.subject) in verified and not effect.is_irreversible
-            if call.target is None or is_known or call.target not in pin.targets:
-                continue
-            found, why = await self._read_pin(pin, call.target)
-            verdict = "unreachable" if found is None else "match"
-            if found is not None and found != pin.expected:
-                verdict = "mismatch"
+        due = [
+            pin
+            for pin in self.plan.pins
+            if call.target in pin.targets
+            and (effect.is_irreversible or (pin.name, pin.subject) not in verified)
+        ]
+        readings = await asyncio.gather(
+            *(self._read_pin(pin, call.target or "", effect) for pin in due)
+        )
+        refusal = None
+        for pin, (found, why) in zip(due, readings, strict=True):
+            verdict = _verdict(pin, found)
             self.record(
                 PinChecked(
                     step=step.id,
@@ -205,22 +211,25 @@ class Effects:
                     subject=pin.subject,
                     expected=pin.expected,
                     found=found,
-                    verdict=verdict,  # type: ignore[arg-type]  # three literals above
+                    verdict=verdict,
                 )
             )
             if verdict == "mismatch":
-                return _failed(
-                    "pin", f"{pin.name} of {pin.subject} is {found}, must be {pin.expected}"
-                )
+                what = f"{pin.name} of {pin.subject} is {found}, must be {pin.expected}"
+                refusal = _failed("pin", what)
             # A fence on something that does not answer cannot hit the wrong thing by it; and it is
             # the one step whose business is with what has stopped answering.
             if verdict == "unreachable" and effect is not Effect.FENCE:
-                return _failed("unavailable", f"{pin.name} of {pin.subject} did not answer: {why}")
-        return None
+                what = f"{pin.name} of {pin.subject} did not answer: {why}"
+                refusal = refusal or _failed("unavailable", what)
+        return refusal
 
-    async def _read_pin(self, pin: PlannedPin, target_name: str) -> tuple[str | None, str]:
+    async def _read_pin(
+        self, pin: PlannedPin, target_name: str, effect: Effect
+    ) -> tuple[str | None, str]:
         target = self.plan.targets[target_name]
-        deadline = Deadline.after(self.clock, PIN_TIMEOUT)
+        patience = DEAD_TIMEOUT if effect is Effect.FENCE else PIN_TIMEOUT
+        deadline = Deadline.after(self.clock, patience)
         context = self._context("", deadline, "")
         for reader in self.registry.pins:
             identity = reader.identity(target)
@@ -262,6 +271,12 @@ class Effects:
         finally:
             timer.cancel()
             task.cancel()
+
+
+def _verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch", "unreachable"]:
+    if found is None:
+        return "unreachable"
+    return "match" if found == pin.expected else "mismatch"
 
 
 def _failed(word: str, why: str, request_id: str | None = None) -> Ending:

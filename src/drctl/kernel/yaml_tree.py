@@ -64,6 +64,11 @@ class ListNode:
 Node: TypeAlias = ScalarNode | MapNode | ListNode
 
 
+def is_null(node: Node) -> bool:
+    """True where a value is left out or written as ``null``."""
+    return isinstance(node, ScalarNode) and node.kind == "null"
+
+
 def plain(node: Node) -> Any:
     """Converts a tree to dicts, lists and scalars."""
     match node:

@@ -1,6 +1,5 @@
 """What a person can do with a lab: up, traffic, break, heal, verdict, down."""
 
-import asyncio
 import signal
 import sys
 import time
@@ -15,6 +14,7 @@ from drctl.kernel.errors import Problem, RefusedError
 from drctl.lab import root as processes
 from drctl.lab import verdict as judgement
 from drctl.lab.access import Secrets
+from drctl.lab.blocking import run_apart
 from drctl.lab.channel import ChannelError, ask
 from drctl.lab.plan import BALANCER_PORT, DEFAULT_NET, PUBLIC_NAME, REGIONS, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
@@ -90,7 +90,8 @@ def up(net: int = DEFAULT_NET, *, say: Callable[[str], None] = lambda _line: Non
 
     began = SystemClock().now()
     root, plan = LabRoot.of(net), AddressPlan(net)
-    if _is_answering(root):
+    # One that does not answer may be on its way up: only a dead one is cleaned away.
+    if _find(root, SUPERVISOR) is not None:
         raise _refused("DR5301", "a lab is already up", do="drctl lab down")
     if root.path.exists():
         say("removing what an earlier lab left behind")
@@ -287,7 +288,7 @@ def verdict(run_folder: Path | None = None, net: int = DEFAULT_NET) -> dict[str,
         ) from error
     present = None
     if record.serving_database is not None:
-        present = asyncio.run(
+        present = run_apart(
             judgement.ids_present(
                 record.serving_database,
                 plan.dns,

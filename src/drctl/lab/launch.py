@@ -9,16 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from drctl.lab import estate
 from drctl.lab import root as processes
 from drctl.lab.access import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Secrets
+from drctl.lab.blocking import run_apart
 from drctl.lab.channel import ask
 from drctl.lab.estate.database import OPERATOR_USER
 from drctl.lab.estate.environment import (
     DATABASE,
+    SLACK_WEBHOOK,
     WEST,
     WITNESS_BUCKET,
     WITNESS_KEY,
+    Estate,
+    environment_file,
+    kubeconfig,
 )
 from drctl.lab.plan import BALANCER_PORT, POSTGRES_PORT, PUBLIC_NAME, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
@@ -44,26 +48,32 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None
     secrets.make("database_master", "database_healing_guard", "database_drctl", "statuspage_token")
     secrets.write("aws_access_key_id", ACCESS_KEY_ID)
     secrets.write("aws_secret_access_key", SECRET_ACCESS_KEY)
-    secrets.write("slack_webhook", f"{plan.recorder_url}/services/T00LAB/B00LAB/lab")
+    secrets.write("slack_webhook", f"{plan.recorder_url}/services/{SLACK_WEBHOOK}")
     supervisor = processes.spawn(
         root, SUPERVISOR, [sys.executable, "-m", "drctl.lab.supervisor", "--net", str(plan.net)]
     )
+    # The client libraries take a second or two to load: meanwhile the supervisor starts.
+    from drctl.lab.estate.build import Doors, build
+
+    doors = Doors(plan, secrets)
     told = _wait_for(supervisor, root)
     say("control planes, name server, recorder")
-    built = estate.build(plan, secrets, told["authorities"], say)
-    _start_witness(plan, root, secrets, built)
-    say("witness")
+
+    def observe(primary: str) -> None:
+        request = {"do": "start_witness", "environment": _witness(plan, secrets, primary)}
+        ask(root.control, request, timeout_s=_ANSWER_S)
+
+    built = build(doors, told["authorities"], observe=observe, say=say)
     _write(root, plan, secrets, built)
-    asyncio.run(_wait_for_service(plan))
+    run_apart(_wait_for_service(plan))
+    say("service")
 
 
-def _start_witness(
-    plan: AddressPlan, root: LabRoot, secrets: Secrets, built: estate.Estate
-) -> None:
+def _witness(plan: AddressPlan, secrets: Secrets, primary: str) -> dict[str, str]:
     host, port = plan.dns
-    environment = {
+    return {
         "RESOLVER": f"{host}:{port}",
-        "DATABASE_HOST": built.east.database_host,
+        "DATABASE_HOST": primary,
         "DATABASE_PORT": str(POSTGRES_PORT),
         "DATABASE_NAME": DATABASE,
         "DATABASE_USER": OPERATOR_USER,
@@ -75,8 +85,6 @@ def _start_witness(
         "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
     }
-    request = {"do": "start_witness", "environment": environment}
-    ask(root.control, request, timeout_s=_ANSWER_S)
 
 
 def _wait_for(supervisor: Process, root: LabRoot) -> dict[str, Any]:
@@ -90,10 +98,10 @@ def _wait_for(supervisor: Process, root: LabRoot) -> dict[str, Any]:
     raise TimeoutError(f"the supervisor did not answer within {_START_S:.0f} s")
 
 
-def _write(root: LabRoot, plan: AddressPlan, secrets: Secrets, built: estate.Estate) -> None:
-    files = {root.environment: estate.environment_file(built, plan, secrets)}
+def _write(root: LabRoot, plan: AddressPlan, secrets: Secrets, built: Estate) -> None:
+    files = {root.environment: environment_file(built, plan, secrets)}
     for region, side in (("us-east-1", built.east), ("us-west-2", built.west)):
-        files[root.kubeconfig(region)] = estate.kubeconfig(region, side.cluster, secrets)
+        files[root.kubeconfig(region)] = kubeconfig(region, side.cluster, secrets)
     for place, text in files.items():
         place.touch(mode=0o600)
         place.write_text(text, encoding="utf-8")

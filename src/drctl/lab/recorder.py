@@ -80,7 +80,7 @@ class Recorder:
         Raises:
             OSError: The address is not free.
         """
-        app = web.Application(middlewares=[web.middleware(self._with_faults)])
+        app = web.Application(middlewares=[self._with_faults])
         app.router.add_routes(
             [
                 *self._slack.routes(),
@@ -106,6 +106,7 @@ class Recorder:
             await self._runner.cleanup()
             self._runner = None
 
+    @web.middleware
     async def _with_faults(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         service = _service_of(request.path)
         fault = self._faults.get(service) if service else None

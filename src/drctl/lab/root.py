@@ -60,6 +60,11 @@ class LabRoot:
         return self.path / "traffic.jsonl"
 
     @property
+    def recorded(self) -> Path:
+        """What Slack and Statuspage would have accepted, one JSON document a line."""
+        return self.path / "recorded.jsonl"
+
+    @property
     def supervisor_log(self) -> Path:
         """What the supervisor and its children had to say."""
         return self.path / "supervisor.log"

@@ -4,26 +4,34 @@ import argparse
 import asyncio
 import logging
 import os
-import secrets
 import signal
 import sys
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 from drctl.lab.access import ACCESS_KEY_ID, Secrets
-from drctl.lab.aws import elbv2, route53
+from drctl.lab.aws import route53
 from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
+from drctl.lab.aws.elbv2 import Elbv2Overlay
 from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
+from drctl.lab.aws.route53 import Route53Overlay
 from drctl.lab.channel import serve
 from drctl.lab.checks import HealthCheckers
-from drctl.lab.estate.environment import cluster_token
+from drctl.lab.estate.environment import (
+    COMPONENTS,
+    INCIDENT_CHANNEL,
+    SLACK_WEBHOOK,
+    STATUS_PAGE,
+    cluster_token,
+)
 from drctl.lab.kubernetes import Certificate, KubernetesCluster
 from drctl.lab.names import NameServer
 from drctl.lab.outages import Outages
 from drctl.lab.plan import REGIONS, AddressPlan
+from drctl.lab.recorder import Recorder
 from drctl.lab.registrar import Registrar
 from drctl.lab.root import LabRoot
 from drctl.lab.zones import Resolution
@@ -39,21 +47,43 @@ class Supervisor:
     """Starts the parts in the order in which they need each other, stops them in reverse."""
 
     def __init__(self, net: int) -> None:
-        self._plan = AddressPlan(net)
-        self._root = LabRoot.of(net)
-        self._delays = VendorDelays()
-        self._rds = RdsBridge(self._plan, root=self._root.path, delays=self._delays)
-        self._route53: route53.Route53Overlay | None = None
-        self._elbv2: elbv2.Elbv2Overlay | None = None
+        plan, root, delays = AddressPlan(net), LabRoot.of(net), VendorDelays()
+        self._plan = plan
+        self._root = root
+        self._rds = RdsBridge(plan, root=root.path, delays=delays)
+        self._route53 = Route53Overlay(delays)
+        self._elbv2 = Elbv2Overlay()
         self._plane = AwsControlPlane(
-            self._plan,
+            plan,
             access_keys={ACCESS_KEY_ID},
-            overlays=[self._rds.install, self._install_route53, self._install_elbv2],
+            overlays=[self._rds.install, self._route53.install, self._elbv2.install],
+        )
+        self._balancers = BalancerBridge(plan, root.path, is_active=self._elbv2.is_active)
+        self._elbv2.watch(self._balancers)
+        self._checkers = HealthCheckers(route53.health_checks, resolve=self._address)
+        self._route53.watch(self._checkers)
+        self._names = NameServer(
+            Resolution(
+                zones=self._route53.zones,
+                is_healthy=self._checkers.healthy,
+                extra=self._address,
+                is_target_healthy=self._balancers.has_healthy_target,
+            )
+        )
+        secrets = Secrets(root.secrets)
+        self._recorder = Recorder(
+            root.recorded,
+            webhooks={SLACK_WEBHOOK},
+            channels={INCIDENT_CHANNEL: "C0INCIDENT"},
+            statuspage_tokens={secrets.read("statuspage_token")},
+            pages={STATUS_PAGE},
+            components=COMPONENTS,
         )
         self._registrar = Registrar()
         self._authorities: dict[str, str] = {}
-        self._stops: list[Callable[[], Any]] = []
-        self._outages: Outages | None = None
+        self._clusters = {str(region): self._cluster(region) for region in REGIONS}
+        self._outages = Outages(root, self._plane, self._rds, self._balancers, self._clusters)
+        self._stops: list[Callable[[], Awaitable[None]]] = []
 
     async def start(self) -> None:
         """
@@ -65,37 +95,22 @@ class Supervisor:
         Changes:
             Threads, ports and, once the API is asked for them, processes.
         """
+        self._stops.append(self._rds.stop)
         await self._rds.start()
+        self._stops.append(self._stop_plane)
         self._plane.start()
-        self._stops += [self._rds.stop, self._plane.stop]
-        if self._route53 is None or self._elbv2 is None:
-            raise RuntimeError("the plane installed no overlays")
-        balancers = BalancerBridge(self._plan, self._root.path, is_active=self._elbv2.is_active)
-        self._elbv2.watch(balancers)
-        checkers = HealthCheckers(route53.health_checks, resolve=self._address_of(balancers))
-        self._route53.watch(checkers)
-        names = NameServer(
-            Resolution(
-                zones=self._route53.zones,
-                is_healthy=checkers.healthy,
-                extra=self._address_of(balancers),
-                is_target_healthy=balancers.has_healthy_target,
-            )
-        )
-        await names.start(*self._plan.dns)
-        self._stops.append(names.stop)
-        clusters = {str(region): self._cluster(region) for region in REGIONS}
-        parts: tuple[_Part, ...] = (balancers, checkers, self._registrar, *clusters.values())
-        for part in parts:
-            await part.start()
+        self._stops.append(self._names.stop)
+        await self._names.start(*self._plan.dns)
+        self._stops.append(self._recorder.stop)
+        await self._recorder.start(*self._plan.recorder)
+        parts: tuple[_Part, ...] = (self._balancers, self._checkers, self._registrar)
+        for part in (*parts, *self._clusters.values()):
             self._stops.append(part.stop)
-        self._outages = Outages(self._root, self._plane, self._rds, balancers, clusters)
+            await part.start()
 
     async def handle(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Does what the control socket asks for."""
         outages = self._outages
-        if outages is None:
-            raise RuntimeError("the supervisor has not started")
         match request["do"]:
             case "status":
                 return outages.status() | {"authorities": self._authorities}
@@ -111,35 +126,24 @@ class Supervisor:
                 raise ValueError(f"nothing to do for {other!r}")
 
     async def stop(self) -> None:
-        """Ends every part and its processes."""
+        """Ends every part that was started, and its processes."""
         for stop in reversed(self._stops):
-            ending = stop()
-            if ending is not None:
-                await ending
+            await stop()
 
-    def _install_route53(self) -> Callable[[], None]:
-        self._route53 = route53.install(insync_s=self._delays.insync_s)
-        return self._route53.uninstall
+    async def _stop_plane(self) -> None:
+        self._plane.stop()
 
-    def _install_elbv2(self) -> Callable[[], None]:
-        self._elbv2 = elbv2.install()
-        return self._elbv2.uninstall
-
-    def _address_of(self, balancers: BalancerBridge) -> Callable[[str], str | None]:
+    def _address(self, name: str) -> str | None:
         """The names that AWS itself serves."""
-
-        def look_up(name: str) -> str | None:
-            for instance in tuple(self._rds.instances.values()):
-                if instance.endpoint_name == name and instance.described.endpoint is not None:
-                    return instance.endpoint_ip
-            return balancers.lookup(name)
-
-        return look_up
+        for instance in tuple(self._rds.instances.values()):
+            if instance.endpoint_name == name and instance.described.endpoint is not None:
+                return instance.endpoint_ip
+        return self._balancers.lookup(name)
 
     def _cluster(self, region: str) -> KubernetesCluster:
         address, port = self._plan.kubernetes_address(region)
-        token = secrets.token_urlsafe(32)
-        Secrets(self._root.secrets).write(cluster_token(region), token)
+        secrets = Secrets(self._root.secrets)
+        secrets.make(cluster_token(region))
         tls = Certificate.make(self._root.path / "kubernetes" / region, [address])
         self._authorities[region] = str(tls.authority)
         return KubernetesCluster(
@@ -148,7 +152,7 @@ class Supervisor:
             port=port,
             uid=str(uuid.uuid4()),
             tls=tls,
-            token=token,
+            token=secrets.read(cluster_token(region)),
             pod_addresses=self._plan.pod_addresses(region),
             root=self._root.path,
             on_ready_pods=self._registrar.listener(region),

@@ -1,6 +1,7 @@
 """Makes a plan: resolves names, looks at the world without touching it, and prices the whole."""
 
 import asyncio
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -47,8 +48,10 @@ from drctl.runbook.expressions import ExpressionError
 from drctl.runbook.scopes import AT_THE_END, EVERYWHERE, output_types
 from drctl.runbook.values import UNKNOWN, CelType
 
-LOOK_TIMEOUT = timedelta(seconds=4)
+LOOK_TIMEOUT = timedelta(seconds=8)
 """How long a plan waits for one observation. A dead region must cost seconds, not its budget."""
+DEAD_TIMEOUT = timedelta(seconds=3)
+"""How long it waits for an identity that may be gone, because its targets are only to be fenced."""
 DEFAULT_TIMEOUT_S = 60.0
 _SYMBOLS: dict[Effect, Symbol] = {
     Effect.READ: " ",
@@ -198,6 +201,7 @@ class Planner:
 
         What does not answer is ``?``, never an error: a plan must be possible while a region is dead.
         """
+        await self._import_libraries(plan)
         known = {f"inputs.{name}": value for name, value in plan.inputs.items()}
         known |= {"env.name": plan.environment}
         looks = asyncio.gather(*(self._predict(plan, step, known) for step in plan.steps))
@@ -211,6 +215,13 @@ class Planner:
         return plan.model_copy(
             update={"steps": steps, "pins": tuple(found), "loss": measured, "is_offline": False}
         ).sealed()
+
+    async def _import_libraries(self, plan: Plan) -> None:
+        """Before any deadline runs: an import takes a second on a busy machine, and holds up the loop."""
+        used = {call.uses for step in plan.steps for call in _calls(step)}
+        wanted = {module for name in used for module in self.registry.libraries.get(name, ())}
+        for module in sorted(wanted):
+            await asyncio.to_thread(importlib.import_module, module)
 
     async def _predict(
         self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
@@ -259,13 +270,15 @@ class Planner:
 
     async def _read_pin(self, plan: Plan, pin: PlannedPin) -> PlannedPin:
         target = plan.targets[pin.targets[0]]
+        fenced = {s.call.target for s in plan.steps if s.call and s.effect is Effect.FENCE}
+        patience = DEAD_TIMEOUT if fenced.issuperset(pin.targets) else LOOK_TIMEOUT
         for reader in self.registry.pins:
             identity = reader.identity(target)
             if identity is None or (identity.name, identity.subject) != (pin.name, pin.subject):
                 continue
             try:
                 found = await asyncio.wait_for(
-                    reader.read(self._context(plan), target), LOOK_TIMEOUT.total_seconds() + 1
+                    reader.read(self._context(plan, patience), target), patience.total_seconds() + 1
                 )
             except (words.ActionError, DrctlError, TimeoutError):
                 return pin
@@ -290,10 +303,10 @@ class Planner:
             return _loss(step.id, LossBound.model_validate(bound.model_dump()))
         return None
 
-    def _context(self, plan: Plan) -> Context:
+    def _context(self, plan: Plan, patience: timedelta = LOOK_TIMEOUT) -> Context:
         return Context(
             clock=self.clock,
-            deadline=Deadline.after(self.clock, LOOK_TIMEOUT),
+            deadline=Deadline.after(self.clock, patience),
             secrets=self.secrets,
             resolvers=plan.resolvers,
         )

@@ -7,12 +7,12 @@ CODES: Mapping[str, str] = MappingProxyType(
     {
         "DR1000": "The file cannot be read, or is not UTF-8.",
         "DR1001": "The text is not YAML, is empty, or holds a character that no text file holds.",
-        "DR1002": "The file is larger than 1 MiB, nested deeper than 32, or has over 20,000 values.",
+        "DR1002": "The file is larger than 1 MiB, deeper than 32, or has over 20,000 values.",
         "DR1003": "A part of YAML that is not accepted: anchor, alias, tag, merge key, directive, a"
         " second document, or a key that is not text. Write the value out.",
         "DR1004": "A key is written twice in one mapping. Only the first counts; remove one.",
-        "DR1005": "yes, no, on and off are booleans to YAML 1.1 and text to YAML 1.2. Put the word in"
-        " quotes, or write true or false.",
+        "DR1005": "yes, no, on and off are booleans to YAML 1.1 and text to YAML 1.2. Put the word"
+        " in quotes, or write true or false.",
         "DR1010": "A key that the language, or the action's params, does not have.",
         "DR1011": "A key that must be there is not.",
         "DR1012": "A value of the wrong kind.",
@@ -26,8 +26,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "DR1023": "stops_after names a step that is not there.",
         "DR1024": "A step names a gate that is not under gates.",
         "DR1025": "A step names a target that is not under targets.",
-        "DR1030": "A value that looks like a secret. A runbook holds none: it names targets, and the"
-        " environment holds references such as env:NAME.",
+        "DR1030": "A value that looks like a secret. A runbook holds none: it names targets, and"
+        " the environment holds references such as env:NAME.",
         "DR1031": "Something is empty. Empty selects nothing.",
         "DR1040": "An expression that does not compile.",
         "DR1041": "An expression refers to something that is not there.",
@@ -41,8 +41,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         "DR1053": "The environment has no target of this name.",
         "DR1060": "A promotion without a fence. A step before it must make certain that the old"
         " primary of the same database takes no writes, always, not only under a when.",
-        "DR1061": "A promotion without a measurement. A step before it must always measure what would"
-        " be lost, or the RPO gate has nothing to read.",
+        "DR1061": "A promotion without a measurement. A step before it must always measure what"
+        " would be lost, or the RPO gate has nothing to read.",
         "DR1062": "A step that uses an action needs a timeout, and one that changes something an"
         " estimate: nothing waits without a deadline.",
         "DR1063": "on_failure: continue is for steps that read or notify.",

@@ -1,10 +1,11 @@
 """What could be understood of a runbook that may be wrong, with the place of everything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from drctl.kernel.errors import Position, Problem
 from drctl.kernel.ids import StepId
+from drctl.kernel.text import did_you_mean, sanitize
 from drctl.kernel.yaml_tree import MapNode, Node, Path, ScalarNode, at, key_position
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step
@@ -46,6 +47,10 @@ class Draft:
     gates: dict[str, Gate | None] = field(default_factory=dict)
     """``None``: declared, but wrongly."""
     steps: list[Placed] = field(default_factory=list)
+    meant: set[Path] = field(default_factory=set)
+    """Keys that an unknown one was probably meant to be; missing them is no second mistake."""
+    unreadable: set[str] = field(default_factory=set)
+    """Top-level keys whose value is of the wrong kind; what they might declare is not known."""
     secrets: set[Position] = field(default_factory=set)
     """Where a literal secret stands; what else is wrong with it does not matter."""
     needs: dict[StepId, tuple[StepId, ...]] = field(default_factory=dict)
@@ -91,3 +96,14 @@ class Draft:
         """True when the last key of *path* is written in the file, whatever its value."""
         parent = at(self.root, path[:-1])
         return isinstance(parent, MapNode) and path[-1] in parent.keys
+
+    def lacks(self, path: Path) -> bool:
+        """True when the last key of *path* is neither written nor misspelt."""
+        return not self.has(path) and path not in self.meant
+
+    def say_unknown(self, path: Path, known: Iterable[str]) -> None:
+        """Notes a key that nothing is called, and what it was probably meant to be."""
+        key = sanitize(str(path[-1]), limit=80)
+        near = did_you_mean(str(path[-1]), known)
+        self.meant |= {(*path[:-1], one) for one in known if near and f'"{one}"' in near}
+        self.say_key("DR1010", f'unknown key "{key}"{near}', path)

@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 from drctl.kernel.ids import StepId
 from drctl.kernel.text import did_you_mean, sanitize
+from drctl.kernel.yaml_tree import ScalarNode, at
 from drctl.runbook.draft import Draft, Placed
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
@@ -17,13 +18,16 @@ def ancestors(needs: Mapping[StepId, Iterable[StepId]]) -> dict[StepId, frozense
     other's ancestors, and neither are ids that nothing is known about.
     """
     found: dict[StepId, frozenset[StepId]] = {}
+    # What a step that needs this one waits for: its ancestors, itself, and its knot.
+    behind: dict[StepId, frozenset[StepId]] = {}
     for group in _groups(needs):
-        above = {
+        outside = {
             need for step in group for need in needs[step] if need in needs and need not in group
         }
-        reached = frozenset(above).union(*(found[need] for need in above))
+        reached = frozenset[StepId]().union(*(behind[need] for need in outside))
         for step in group:
             found[step] = reached
+            behind[step] = reached.union(group)
     return found
 
 
@@ -81,7 +85,7 @@ def check_graph(draft: Draft) -> None:
         _say_cycle(draft, ring)
     stops = draft.objectives.clock.stops_after if draft.objectives else ()
     for index, step_id in enumerate(stops):
-        if step_id not in main:
+        if main and step_id not in main:
             what = f'there is no step "{sanitize(step_id, limit=80)}"{did_you_mean(step_id, main)}'
             draft.say_at("DR1023", what, ("objectives", "clock", "stops_after", index))
 
@@ -128,8 +132,10 @@ def _check_ids(draft: Draft) -> None:
     first: dict[StepId, Placed] = {}
     for placed in draft.steps:
         step_id, path = placed.step.id, (*placed.path, "id")
-        if not draft.has(path):
+        if not draft.has(path) or not isinstance(at(draft.root, path), ScalarNode):
             continue
+        if step_id == f"{placed.path[0]}[{placed.path[1]}]":
+            continue  # not an id; told when it was read
         shown = sanitize(step_id, limit=80)
         if not _ID.fullmatch(step_id):
             draft.say_at("DR1014", f'"{shown}" is not an id: use snake_case', path)
@@ -154,11 +160,13 @@ def _check_needs(
             what = f'steps under "finally" run after all others; leave "{need}" out'
             draft.say_at("DR1020", what, path)
         else:
-            near = did_you_mean(need, known)
+            # Only a step above may be followed in its place: a guess must not make a cycle. With no
+            # guess it is the one right above, so that what is missing is told once.
+            above = known[: known.index(placed.step.id)] if placed.step.id in known else known
+            near = did_you_mean(need, above) or did_you_mean(need, known)
             what = f'there is no step "{sanitize(need, limit=80)}"{near}'
             draft.say_at("DR1020", what, path)
-            if near:
-                follow.append(StepId(near.split('"')[1]))
+            follow += [step for step in above if f'"{step}"' in near] or above[-1:]
     return tuple(follow)
 
 

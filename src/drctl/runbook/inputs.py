@@ -64,16 +64,21 @@ def check_inputs(draft: Draft) -> None:
         path = ("inputs", name)
         if spec.pattern is not None:
             _check_pattern(draft, name, spec)
+        sound: dict[str, Any] = {}
         for key in ("minimum", "maximum"):
             limit = getattr(spec, key)
             if limit is not None and spec.type not in {"int", "double", "duration"}:
                 draft.say_key("DR1016", f"{key} is for numbers and durations", (*path, key))
+                sound[key] = None
             elif limit is not None:
-                _fits(draft, (*path, key), limit, spec.model_copy(update=_NO_LIMITS))
-        for index, choice in enumerate(spec.enum or ()):
-            _fits(draft, (*path, "enum", index), choice, spec.model_copy(update={"enum": None}))
+                bare = spec.model_copy(update=_NO_LIMITS)
+                sound[key] = limit if _fits(draft, (*path, key), limit, bare) else None
+        # From here on only what is right about the input counts: a wrong limit is told once.
+        free = spec.model_copy(update={**sound, "enum": None})
+        choices = enumerate(spec.enum or ())
+        sound["enum"] = [c for n, c in choices if _fits(draft, (*path, "enum", n), c, free)] or None
         if spec.default is not None:
-            _fits(draft, (*path, "default"), spec.default, spec)
+            _fits(draft, (*path, "default"), spec.default, spec.model_copy(update=sound))
 
 
 _NO_LIMITS: dict[str, Any] = {"minimum": None, "maximum": None, "enum": None, "pattern": None}
@@ -89,11 +94,13 @@ def _check_pattern(draft: Draft, name: str, spec: InputSpec) -> None:
         draft.say_at("DR1016", f"this is not a regular expression: {error}", path)
 
 
-def _fits(draft: Draft, path: tuple[str | int, ...], value: Any, spec: InputSpec) -> None:
+def _fits(draft: Draft, path: tuple[str | int, ...], value: Any, spec: InputSpec) -> bool:
     try:
         _checked(_from_file(value, spec), spec)
     except ValueError as error:
         draft.say_at("DR1016", f"this {error}", path)
+        return False
+    return True
 
 
 def _from_file(value: Any, spec: InputSpec) -> InputValue:

@@ -35,6 +35,8 @@ _SHAPES = (
     (re.compile(r"\bBearer\s+[\w.~+/-]{12,}", re.IGNORECASE), "a bearer token"),
 )
 _NOISE = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
+_AWS_LENGTH = 40
+"""A secret access key; some have a single digit."""
 _NOISE_BITS = 3.8
 """Bits per character: words and ids in camelCase stay below 3.7, random base64 of 20 characters
 lies above 3.9."""
@@ -73,7 +75,7 @@ def _is_noise(text: str) -> bool:
         _bits(run[0]) >= _NOISE_BITS
         and re.search("[a-z]", run[0])
         and re.search("[A-Z]", run[0])
-        and len(re.findall("[0-9]", run[0])) > 1
+        and len(re.findall("[0-9]", run[0])) > (len(run[0]) != _AWS_LENGTH)
         for run in _NOISE.finditer(text)
     )
 

@@ -69,7 +69,7 @@ def check_runbook(
     check_graph(draft)
     above = ancestors(draft.needs)
     scopes = Scopes(
-        inputs=draft.inputs,
+        inputs=None if "inputs" in draft.unreadable else draft.inputs,
         steps=[placed.step for placed in draft.steps],
         above=above,
         final={placed.step.id for placed in draft.steps if placed.is_final},

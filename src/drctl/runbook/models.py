@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -37,6 +38,13 @@ def read_duration(value: object) -> timedelta:
     return parse_duration(str(value))
 
 
+def _positive(length: timedelta) -> timedelta:
+    if length <= timedelta(0):
+        message = "this must be a duration longer than 0s"
+        raise ValueError(message)
+    return length
+
+
 def write_duration(length: timedelta) -> str:
     """Writes a duration so that `parse_duration` gives exactly the same back, if not negative."""
     if length.microseconds:
@@ -50,12 +58,15 @@ Duration: TypeAlias = Annotated[
     PlainSerializer(write_duration, return_type=str, when_used="json"),
 ]
 """Text with units in files, `timedelta` in code."""
-PositiveDuration: TypeAlias = Annotated[Duration, Field(gt=timedelta(0))]
+PositiveDuration: TypeAlias = Annotated[Duration, AfterValidator(_positive)]
 Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 """Never empty: empty selects nothing."""
-Name: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+SNAKE_CASE = r"^[a-z][a-z0-9_]*$"
+KEBAB_CASE = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+ENV_NAME = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
+Name: TypeAlias = Annotated[str, StringConstraints(pattern=SNAKE_CASE)]
 """``snake_case``; a hyphen is minus in an expression."""
-EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$")]
+EnvName: TypeAlias = Annotated[str, StringConstraints(pattern=ENV_NAME)]
 """A target's name in an environment, family first: ``db.primary``."""
 Scalar: TypeAlias = str | StrictBool | StrictInt | float
 
@@ -69,7 +80,7 @@ class Part(BaseModel):
 class Metadata(Part):
     """What the runbook is called and whose it is."""
 
-    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    name: Annotated[str, StringConstraints(pattern=KEBAB_CASE)]
     """Name of the runbook: lower case, words joined by hyphens."""
     title: Text
     """One line for people."""

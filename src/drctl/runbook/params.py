@@ -12,14 +12,15 @@ from drctl.actions.contract import Params
 from drctl.actions.registry import AnyAction
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import InvalidError, Position, Problem
-from drctl.kernel.yaml_tree import Path
+from drctl.kernel.yaml_tree import MapNode, Path
+from drctl.kernel.yaml_tree import at as at_
 from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import Scope, Template, has_expression
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.models import write_duration
 from drctl.runbook.signatures import cel_type, inner_types, one_model
 from drctl.runbook.values import UNKNOWN, CelType, Unknown
-from drctl.runbook.words import in_words
+from drctl.runbook.words import in_words, known_keys
 
 _WORDS_FOR = {
     "string": "text",
@@ -85,7 +86,9 @@ def check_params(
     A value that holds an expression is checked by its type where that is known.
     """
     model, root = action.params, (*path, "with")
-    computed: list[Path] = []
+    if draft.has(root) and not isinstance(at_(draft.root, root), MapNode):
+        return
+    computed: list[Path] = []  # what is said about these is said here, not by pydantic
     for where, text in _texts(with_):
         computed.append(where)
         try:
@@ -96,21 +99,29 @@ def check_params(
             _check_type(draft, model, template, where, root)
     if action.effect.changes_something:
         for where in _empty(with_):
+            computed.append(where)
             draft.say_at("DR1031", "this must not be empty: empty selects nothing", (*root, *where))
     _, errors = _validated(model, dict(with_))
-    for error in errors:
+    # What is missing comes last: it may be what an unknown key was meant to be.
+    for error in sorted(errors, key=lambda one: one["type"] == "missing"):
         loc = error["loc"]
         is_whole = not loc and bool(computed)  # a check across fields saw the text of an expression
-        if is_whole or any(loc[: len(one)] == one for one in computed):
-            continue
-        code, what = in_words(error, model)
-        if error["type"] == "missing":
-            place = root if draft.has(root) else path
-            draft.say(code, f'{action.name} needs "{loc[-1]}" in its with', draft.place(place))
-        elif error["type"] == "extra_forbidden":
-            draft.say_key(code, f"{what[:1].lower()}{what[1:]}", (*root, *loc))
-        else:
-            draft.say_at(code, what, (*root, *loc))
+        if not is_whole and not any(loc[: len(one)] == one for one in computed):
+            _say(draft, action, error, path)
+
+
+def _say(draft: Draft, action: AnyAction, error: Any, path: Path) -> None:
+    """Notes one of pydantic's errors about the call at *path*."""
+    root = (*path, "with")
+    where = (*root, *error["loc"])
+    code, what = in_words(error, action.params)
+    if error["type"] == "extra_forbidden":
+        draft.say_unknown(where, known_keys(error, action.params))
+    elif error["type"] != "missing":
+        draft.say_at(code, what, where)
+    elif draft.lacks(where) and root not in draft.meant:
+        what = f'{action.name} needs "{error["loc"][-1]}" in its with'
+        draft.say(code, what, draft.place(root if draft.has(root) else path))
 
 
 def _check_type(

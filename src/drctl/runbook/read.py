@@ -5,11 +5,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
-from drctl.kernel.text import did_you_mean, sanitize
-from drctl.kernel.yaml_tree import ListNode, MapNode, Node, Path, ScalarNode, at, plain
+from drctl.kernel.text import sanitize
+from drctl.kernel.yaml_tree import ListNode, MapNode, Node, Path, ScalarNode, at, is_null, plain
 from drctl.runbook.draft import Draft, Placed
 from drctl.runbook.models import EnvName, Gate, InputSpec, Metadata, Name, Objectives, Step
-from drctl.runbook.words import field_names, in_words
+from drctl.runbook.words import field_names, in_words, known_keys
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -40,15 +40,10 @@ def read_parts(draft: Draft) -> None:
             "DR1012", "a runbook is a mapping that starts with apiVersion and kind", root.position
         )
         return
-    for key, position in root.keys.items():
-        if key not in KEYS:
-            draft.say(
-                "DR1010",
-                f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, KEYS)}',
-                position,
-            )
+    for key in [key for key in root.keys if key not in KEYS]:
+        draft.say_unknown((key,), KEYS)
     for key in REQUIRED:
-        if key not in root.keys:
+        if draft.lacks((key,)):
             draft.say("DR1011", f'"{key}" is missing', root.position)
     for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
         node = root.entries.get(key)
@@ -91,14 +86,13 @@ def _part(draft: Draft, model: type[M], path: Path, extra: Mapping[str, Any] = {
         return None
     node = at(draft.root, path)
     if not isinstance(node, MapNode):
-        if not (isinstance(node, ScalarNode) and node.kind == "null"):
+        if not is_null(node):
             draft.say_at("DR1012", "this must be a mapping", path)
         return None
     value = _without_nulls(node)
     for key in [key for key in value if key in extra]:
         # `position` and the like are set by us; in the file they are keys like any unknown one.
-        known = field_names(model) - set(extra)
-        draft.say_key("DR1010", f'unknown key "{key}"{did_you_mean(key, known)}', (*path, key))
+        draft.say_unknown((*path, key), field_names(model) - set(extra))
     value = {**value, **extra}
     while True:
         try:
@@ -113,23 +107,21 @@ def _left_out(
 ) -> bool:
     """Notes the errors and removes what they are about; false when nothing is left to try."""
     gone: set[Path] = set()
-    for one in error.errors(include_url=False):
+    # What is missing comes last: it may be what an unknown key was meant to be.
+    for one in sorted(error.errors(include_url=False), key=lambda one: one["type"] == "missing"):
         where = _existing(value, one["loc"])
-        if where and where in gone:
-            continue  # the other members of a union say the same in other words
+        here = (*path, *where)
         if one["type"] == "missing":
-            key = one["loc"][-1]
-            if not draft.has((*path, *where, key)):
-                draft.say("DR1011", f'"{key}" is missing', at(draft.root, (*path, *where)).position)
-        else:
-            code, what = in_words(one, model)
-            if one["type"] == "extra_forbidden":
-                draft.say_key(code, what, (*path, *where))
-            else:
-                draft.say_at(code, what, (*path, *where))
-        if not where:
-            return False
+            if draft.lacks((*here, one["loc"][-1])):
+                draft.say(*in_words(one, model), draft.place(here))
+        elif one["type"] == "extra_forbidden":
+            draft.say_unknown(here, known_keys(one, model))
+        elif where not in gone and not is_null(at(draft.root, here)):
+            # Once for a place: the other members of a union say the same in other words.
+            draft.say_at(*in_words(one, model), here)
         gone.add(where)
+    if () in gone:
+        return False
     for where in sorted(gone, key=_last_first, reverse=True):
         _remove(value, where)
     return True
@@ -167,7 +159,7 @@ def _without_nulls(node: Node) -> Any:
             return {
                 key: _without_nulls(value)
                 for key, value in node.entries.items()
-                if not (isinstance(value, ScalarNode) and value.kind == "null")
+                if not is_null(value)
             }
         case ListNode():
             return [_without_nulls(item) for item in node.items]
@@ -177,10 +169,12 @@ def _without_nulls(node: Node) -> Any:
 def _mapping(draft: Draft, key: str) -> dict[str, Node]:
     """The entries of the mapping under a top-level key; their names are checked."""
     if not draft.has((key,)):
+        draft.unreadable |= {key} if (key,) in draft.meant else set()
         return {}
     node = at(draft.root, (key,))
     if not isinstance(node, MapNode):
-        if not (isinstance(node, ScalarNode) and node.kind == "null"):
+        draft.unreadable.add(key)
+        if not is_null(node):
             draft.say_at("DR1012", f"{key} must be a mapping of names", (key,))
         return {}
     for name, position in node.keys.items():
@@ -203,7 +197,7 @@ def _targets(draft: Draft) -> None:
         try:
             draft.targets[alias] = _ENV_NAME.validate_python(name)
         except ValidationError:
-            if not (isinstance(node, ScalarNode) and node.kind == "null"):
+            if not is_null(node):
                 what = "a target is a name in the environment, family first, as in db.primary"
                 draft.say_at("DR1012", what, ("targets", alias))
             draft.targets[alias] = ""
@@ -214,7 +208,7 @@ def _steps(draft: Draft, key: str) -> None:
         return
     node = at(draft.root, (key,))
     if not isinstance(node, ListNode) or not node.items:
-        if not (isinstance(node, ScalarNode) and node.kind == "null"):
+        if not is_null(node):
             draft.say_at("DR1012", f"{key} must be a list of steps", (key,))
         return
     above: Step | None = None

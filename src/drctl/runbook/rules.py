@@ -61,7 +61,7 @@ def _check_step(
     if draft.has((*path, "gate")):
         _check_gate(draft, placed)
         return
-    if not draft.has((*path, "uses")):
+    if draft.lacks((*path, "uses")):
         draft.say("DR1015", "a step needs uses (an action) or gate", step.position)
         return
     if step.uses is None:
@@ -88,11 +88,13 @@ def _check_gate(draft: Draft, placed: Placed) -> None:
     step, path = placed.step, placed.path
     if draft.has((*path, "uses")):
         draft.say_key("DR1015", "a step has uses or gate, not both", (*path, "gate"))
+        return
     for key in _NOT_AT_A_GATE:
         if draft.has((*path, key)):
             why = "; expires_after of the gate bounds it" if key == "timeout" else ""
             draft.say_key("DR1015", f"a gate takes no {key}{why}", (*path, key))
-    if step.gate is not None and step.gate not in draft.gates:
+    is_known = step.gate in draft.gates or "gates" in draft.unreadable
+    if step.gate is not None and not is_known:
         near = did_you_mean(step.gate, draft.gates)
         what = f'there is no gate "{sanitize(step.gate, limit=80)}" under gates{near}'
         draft.say_at("DR1024", what, (*path, "gate"))
@@ -124,12 +126,12 @@ def _check_target(
         return
     families = sorted({kind.family for kind in action.targets})
     kinds = " or ".join(sorted(str(kind.model_fields["kind"].default) for kind in action.targets))
-    if not draft.has((*path, "target")):
+    if draft.lacks((*path, "target")):
         draft.say("DR1051", f"{action.name} needs a target ({kinds})", draft.place(path))
         return
     if alias is None:
         return
-    if alias not in draft.targets:
+    if alias not in draft.targets and "targets" not in draft.unreadable:
         near = did_you_mean(alias, draft.targets)
         what = f'there is no target "{sanitize(alias, limit=80)}" under targets{near}'
         draft.say_at("DR1025", what, (*path, "target"))
@@ -146,9 +148,9 @@ def _check_target(
 
 def _check_times(draft: Draft, placed: Placed, action: AnyAction) -> None:
     path, position = placed.path, placed.step.position
-    if not draft.has((*path, "timeout")):
+    if draft.lacks((*path, "timeout")):
         draft.say("DR1062", "a step that uses an action needs a timeout", position)
-    if action.effect.changes_something and not draft.has((*path, "estimate")):
+    if action.effect.changes_something and draft.lacks((*path, "estimate")):
         draft.say("DR1062", "a step that changes something needs an estimate", position)
     step = placed.step
     if step.estimate and step.timeout and step.estimate > step.timeout:
@@ -163,10 +165,9 @@ def _check_manners(draft: Draft, placed: Placed, action: AnyAction) -> None:
     if draft.has((*path, "until")) and action.effect is not Effect.READ:
         what = f"until repeats the step, and {action.name} does not only read"
         draft.say_key("DR1065", what, (*path, "until"))
-    if draft.has((*path, "until")) != draft.has((*path, "every")):
-        missing = "every" if draft.has((*path, "until")) else "until"
-        other = "until" if missing == "every" else "every"
-        draft.say_key("DR1065", f'"{other}" needs "{missing}" beside it', (*path, other))
+    for key, other in (("until", "every"), ("every", "until")):
+        if draft.has((*path, key)) and draft.lacks((*path, other)):
+            draft.say_key("DR1065", f'"{key}" needs "{other}" beside it', (*path, key))
     for index, word in enumerate(step.retry.on_errors if step.retry else ()):
         if word not in WORDS:
             near = did_you_mean(word, WORDS) or f"; they are {', '.join(WORDS)}"
@@ -182,7 +183,7 @@ def _check_call(draft: Draft, action: AnyAction, path: Path) -> None:
             f"a check looks, and at most writes a mark; {action.name} does more ({action.effect})"
         )
         draft.say_at("DR1067", what, (*path, "uses"))
-    if path[-1] != "undo" and not draft.has((*path, "timeout")):
+    if path[-1] != "undo" and draft.lacks((*path, "timeout")):
         draft.say("DR1062", "a check needs a timeout", draft.place(path))
 
 

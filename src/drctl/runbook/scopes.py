@@ -38,6 +38,7 @@ class Scopes:
     The scope of each step of a runbook, sharing what they have in common.
 
     Args:
+        inputs: ``None`` when they could not be read: anything may then be an input.
         steps: All steps in reading order, those of ``finally`` last.
         above: From `drctl.runbook.graph.ancestors`.
         final: Ids of the steps under ``finally``: to them every other step is an ancestor.
@@ -46,14 +47,16 @@ class Scopes:
     def __init__(
         self,
         *,
-        inputs: Mapping[str, InputSpec | None],
+        inputs: Mapping[str, InputSpec | None] | None,
         steps: Sequence[Step],
         above: Mapping[StepId, AbstractSet[StepId]],
         final: AbstractSet[StepId],
         registry: Registry,
     ) -> None:
         self._shared: dict[str, CelType] = dict(EVERYWHERE)
-        for name, spec in inputs.items():
+        if inputs is None:
+            self._shared["inputs"] = CelType("dyn")
+        for name, spec in (inputs or {}).items():
             self._shared[f"inputs.{name}"] = CelType(spec.type if spec else "dyn")
         self._outputs = {step.id: _outputs(step, registry) for step in steps}
         self._fields = {

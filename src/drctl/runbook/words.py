@@ -1,12 +1,11 @@
 """Pydantic's errors in the words of the runbook language."""
 
-from datetime import timedelta
 from typing import Any, get_args
 
 from pydantic import BaseModel
 
-from drctl.kernel.duration import format_duration
 from drctl.kernel.text import did_you_mean, sanitize
+from drctl.runbook.models import ENV_NAME, KEBAB_CASE, SNAKE_CASE
 
 _KINDS = {
     "string_type": "text",
@@ -24,6 +23,11 @@ _KINDS = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
+_FORMS = {
+    SNAKE_CASE: "this must be snake_case",
+    KEBAB_CASE: "this must be lower case, words joined by hyphens",
+    ENV_NAME: "this must be a name in the environment, family first, as in db.primary",
+}
 _LIMITS = {
     "greater_than": ("more than", "gt"),
     "greater_than_equal": ("at least", "ge"),
@@ -37,13 +41,18 @@ def field_names(model: type[BaseModel]) -> set[str]:
     return {field.alias or name for name, field in model.model_fields.items()}
 
 
+def known_keys(error: Any, model: type[BaseModel]) -> set[str]:
+    """The keys that may stand where ``extra_forbidden`` found another."""
+    return field_names(_model_at(model, error["loc"][:-1]) or model) - {"position"}
+
+
 def in_words(error: Any, model: type[BaseModel]) -> tuple[str, str]:
     """The code and the words for one of pydantic's errors about *model*."""
     match error["type"]:
         case "extra_forbidden":
-            known = field_names(_model_at(model, error["loc"][:-1]) or model) - {"position"}
             key = str(error["loc"][-1])
-            return "DR1010", f'unknown key "{sanitize(key, limit=80)}"{did_you_mean(key, known)}'
+            near = did_you_mean(key, known_keys(error, model))
+            return "DR1010", f'unknown key "{sanitize(key, limit=80)}"{near}'
         case "missing":
             return "DR1011", f'"{error["loc"][-1]}" is missing'
         case "string_too_short" | "too_short":
@@ -61,14 +70,14 @@ def _must(error: Any) -> str:
     if kind in _LIMITS:
         words, key = _LIMITS[kind]
         limit = context[key]
-        shown = format_duration(limit) if isinstance(limit, timedelta) else limit
+        shown = "0s" if "timedelta(0)" in str(limit) else limit  # pydantic gives the repr
         return f"this must be {words} {shown}"
     if kind == "literal_error":
         expected = context["expected"].replace(" or ", ", ").split(", ")
         choices = [word.strip("'") for word in expected]
         return f"this must be one of {', '.join(choices)}{did_you_mean(str(given), choices)}"
     if kind == "string_pattern_mismatch":
-        return f"this does not look like {context['pattern']}"
+        return _FORMS.get(context["pattern"], f"this does not look like {context['pattern']}")
     return sanitize(error["msg"], limit=300)
 
 

@@ -151,7 +151,9 @@ def registry_of(world: World, real: Registry, ledger: Ledger) -> Registry:
         if real.get(name) is None:
             message = f"no action is called {name}{did_you_mean(name, real.names)}"
             raise ValueError(message)
-    actions = [_Simulated(action, world.actions.get(action.name, Behaviour()), ledger) for action in real]
+    actions = [
+        _Simulated(action, world.actions.get(action.name, Behaviour()), ledger) for action in real
+    ]
     return Registry([Adapter(name="simulated", actions=tuple(actions))])
 
 
@@ -166,4 +168,3 @@ class People:
         due = [s for s in self._left if parse_duration(s.at).total_seconds() <= now.boot_s]
         self._left = [s for s in self._left if s not in due]
         return due
-

@@ -38,6 +38,7 @@ PROMOTE = {"DBInstanceIdentifier": "healing-guard-dr"}
         (error("ServiceUnavailable", 503), OutcomeUnknown),
         ((502, b"<html>bad gateway</html>"), OutcomeUnknown),
         ((200, b"<this is not xml"), OutcomeUnknown),
+        ((200, b"<PromoteReadReplicaResponse/>"), OutcomeUnknown),
         (error("Throttling", 400), Throttled),
         (error("InvalidDBInstanceState", 400), Conflict),
         (error("AccessDenied", 403), AuthRejected),
@@ -51,8 +52,8 @@ async def test_a_mutation_is_delivered_once_whatever_comes_back(
     aws = Aws(context(), connection_to(endpoint.url), call_s=1.0)
     with pytest.raises(word):
         await aws.mutate("rds", "promote_read_replica", **PROMOTE)
-    assert ["PromoteReadReplica"] == [request.form["Action"] for request in endpoint.requests]
-    assert 1 == endpoint.connections
+    assert [request.form["Action"] for request in endpoint.requests] == ["PromoteReadReplica"]
+    assert endpoint.connections == 1
 
 
 @pytest.mark.parametrize("said", ["hang", "reset", "close", (500, b""), (503, b"")])
@@ -63,7 +64,7 @@ async def test_a_put_to_s3_is_delivered_once_whatever_comes_back(
     aws = Aws(context(), connection_to(endpoint.url), call_s=1.0)
     with pytest.raises(OutcomeUnknown):
         await aws.mutate("s3", "put_object", Bucket="b", Key="k", Body=b"{}")
-    assert [("PUT", "/b/k")] == [(one.method, one.path) for one in endpoint.requests]
+    assert [(one.method, one.path) for one in endpoint.requests] == [("PUT", "/b/k")]
 
 
 async def test_a_refused_connection_is_not_an_unknown_outcome(connection_to, context):
@@ -79,7 +80,7 @@ async def test_nothing_is_sent_after_the_deadline(endpoint_at, connection_to, co
         await Aws(context(0), connection_to(endpoint.url)).mutate(
             "rds", "promote_read_replica", **PROMOTE
         )
-    assert 0 == endpoint.connections
+    assert endpoint.connections == 0
 
 
 async def test_the_deadline_ends_a_call_that_hangs(endpoint_at, connection_to, context):
@@ -96,8 +97,8 @@ async def test_a_read_is_asked_again_until_it_is_answered(endpoint_at, connectio
     )
     endpoint = await endpoint_at(answer=lambda _request: next(answers))
     answer = await Aws(context(), connection_to(endpoint.url)).read("rds", "describe_db_instances")
-    assert [] == answer["DBInstances"]
-    assert 4 == len(endpoint.requests)
+    assert answer["DBInstances"] == []
+    assert len(endpoint.requests) == 4
 
 
 async def test_a_read_without_patience_is_asked_once(endpoint_at, connection_to, context):
@@ -105,7 +106,7 @@ async def test_a_read_without_patience_is_asked_once(endpoint_at, connection_to,
     aws = Aws(context(), connection_to(endpoint.url), call_s=0.5)
     with pytest.raises(Unavailable):
         await aws.read("rds", "describe_db_instances", patience=timedelta())
-    assert 1 == len(endpoint.requests)
+    assert len(endpoint.requests) == 1
 
 
 async def test_requests_are_signed_with_the_environments_keys_for_its_region(

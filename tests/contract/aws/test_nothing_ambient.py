@@ -67,8 +67,8 @@ async def test_only_the_environment_file_says_who_and_where(
     endpoint = await endpoint_at(answer=lambda _request: (200, STS))
     aws = Aws(context(), connection_to(endpoint.url))
     answer = await aws.read("sts", "get_caller_identity")
-    assert "123456789012" == answer["Account"]
-    assert 0 == machine.connections
+    assert answer["Account"] == "123456789012"
+    assert machine.connections == 0
     request = endpoint.requests[0]
     credential = re.search(r"Credential=([^,]+),", request.headers["authorization"])[1]
     assert re.fullmatch(r"AKIALABLABLABLABLAB1/\d{8}/us-west-2/sts/aws4_request", credential)
@@ -98,5 +98,5 @@ def test_without_endpoints_the_vendors_own_for_the_region_are_used(service, url,
     client = Aws(context(), connection)._build(service)
     assert url == client.meta.endpoint_url
     config = client.meta.config
-    assert {"total_max_attempts": 1, "mode": "standard"} == config.retries
-    assert {} == config.proxies
+    assert config.retries == {"total_max_attempts": 1, "mode": "standard"}
+    assert config.proxies == {}

@@ -1,4 +1,3 @@
-import asyncio
 import contextlib
 import json
 import os
@@ -16,6 +15,7 @@ from drctl.kernel.errors import RefusedError
 from drctl.lab import control
 from drctl.lab import root as processes
 from drctl.lab.access import Secrets
+from drctl.lab.blocking import run_apart
 from drctl.lab.plan import REGIONS, AddressPlan
 from drctl.lab.root import LabRoot
 from drctl.lab.verdict import ids_present, read_record
@@ -68,7 +68,7 @@ def standby_ids():
     found = ids_present(
         STANDBY, PLAN.dns, user="healing_guard", password=password, database="healing_guard"
     )
-    return asyncio.run(found)
+    return run_apart(found)
 
 
 def witness():

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,11 @@ class Running:
             client.rest_client.pool_manager.clear()
 
     def pids(self) -> list[int]:
-        return [int(path.read_text().split()[0]) for path in (self.root / "pids").iterdir()]
+        found = []
+        for path in (self.root / "pids").glob("*.pid"):
+            with suppress(FileNotFoundError):  # it may end while we look
+                found.append(int(path.read_text().split()[0]))
+        return found
 
     def until_seen(self, name: str = "web") -> k8s.V1Deployment:
         apps = self.apps

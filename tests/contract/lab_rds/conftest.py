@@ -14,6 +14,7 @@ import asyncpg
 import boto3
 import pytest
 from botocore.config import Config
+
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
@@ -44,6 +45,7 @@ class Estate:
         self.run(self.bridge.start())
         self.plane.start()
         self._names = 0
+        self._clients: dict[tuple[object, ...], Any] = {}
 
     def stop(self) -> None:
         self.plane.stop()
@@ -65,9 +67,18 @@ class Estate:
         key_id: str = KEY_ID,
         timeout_s: float = 10,
     ) -> Any:
+        # Making a client costs more than using it.
+        wanted = (service, region, signed_for or region, key_id, timeout_s)
+        if wanted not in self._clients:
+            self._clients[wanted] = self._new_client(*wanted)
+        return self._clients[wanted]
+
+    def _new_client(
+        self, service: str, region: str, signed_for: str, key_id: str, timeout_s: float
+    ) -> Any:
         return boto3.client(
             service,
-            region_name=signed_for or region,
+            region_name=signed_for,
             endpoint_url=self.plan.aws_url(region),
             aws_access_key_id=key_id,
             aws_secret_access_key="secret",
@@ -112,7 +123,7 @@ class Estate:
             GroupId=group_id, IpPermissions=[postgres_from(cidr)]
         )
 
-    def create_primary(self, region: str, identifier: str, **more: Any) -> dict[str, Any]:
+    def create_primary(self, region: str, identifier: str) -> dict[str, Any]:
         created: dict[str, Any] = self.client("rds", region).create_db_instance(
             DBInstanceIdentifier=identifier,
             DBInstanceClass="db.t3.medium",
@@ -122,11 +133,10 @@ class Estate:
             MasterUsername=MASTER,
             MasterUserPassword=PASSWORD,
             VpcSecurityGroupIds=[self.security_group(region, cidr="127.0.0.0/8")],
-            **more,
         )["DBInstance"]
         return created
 
-    def create_replica(self, identifier: str, source: str = PROD) -> dict[str, Any]:
+    def create_replica(self, identifier: str, source: str) -> dict[str, Any]:
         created: dict[str, Any] = self.client("rds", WEST).create_db_instance_read_replica(
             DBInstanceIdentifier=identifier,
             SourceDBInstanceIdentifier=self.described(EAST, source)["DBInstanceArn"],
@@ -136,10 +146,10 @@ class Estate:
         return created
 
     @contextmanager
-    def replica(self) -> Iterator[str]:
-        """A replica of the shared primary that a test may do anything to."""
+    def replica(self, source: str = PROD) -> Iterator[str]:
+        """A replica that a test may do anything to."""
         identifier = self.new_name("spare")
-        self.create_replica(identifier)
+        self.create_replica(identifier, source)
         self.await_status(WEST, identifier, "available")
         try:
             yield identifier
@@ -199,7 +209,7 @@ def until(look: Callable[[], T | None], within_s: float = 20) -> T:
     deadline = time.monotonic() + within_s
     while not (seen := look()):
         assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
+        time.sleep(0.05)
     return seen
 
 
@@ -210,8 +220,16 @@ def estate() -> Iterator[Estate]:
     try:
         running.create_primary(EAST, PROD)
         running.await_status(EAST, PROD, "available")
-        running.create_replica(STANDBY)
+        running.create_replica(STANDBY, PROD)
         running.await_status(WEST, STANDBY, "available")
         yield running
     finally:
         running.stop()
+
+
+@pytest.fixture(scope="package")
+def own(estate: Estate) -> Iterator[str]:
+    """One more primary, alone; tests may stop it, crash it, cut it off, and bring it back."""
+    with estate.primary() as identifier:
+        estate.sql(identifier, "CREATE TABLE kept AS SELECT 1 AS n")
+        yield identifier

@@ -45,18 +45,17 @@ def test_a_replica_and_its_source_name_each_other_by_arn(estate: Estate) -> None
 
 
 def test_a_row_written_on_the_primary_arrives_at_the_replica(estate: Estate) -> None:
-    table = estate.new_name("rows").replace("-", "_")
-    estate.sql(PROD, f"CREATE TABLE {table} AS SELECT 7 AS n")
+    estate.sql(PROD, "CREATE TABLE rows AS SELECT 7 AS n")
 
     def arrived() -> list[object] | None:
         try:
-            return estate.sql(STANDBY, f"SELECT n FROM {table}")
+            return estate.sql(STANDBY, "SELECT n FROM rows")
         except asyncpg.UndefinedTableError:
             return None
 
     assert until(arrived) == [(7,)]
     with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
-        estate.sql(STANDBY, f"INSERT INTO {table} VALUES (8)")
+        estate.sql(STANDBY, "INSERT INTO rows VALUES (8)")
 
 
 def test_a_replica_says_whether_it_really_replicates(estate: Estate) -> None:
@@ -99,30 +98,54 @@ def test_a_promoted_replica_takes_writes_and_has_no_source(estate: Estate) -> No
         assert [tuple(row) for row in slots] == [("postgres_healing_guard_dr",)]
 
 
-def test_a_reboot_cuts_sessions_and_comes_back(estate: Estate) -> None:
-    with estate.primary() as own:
-        session = estate.run(estate.connect(own))
-        answer = estate.client("rds", EAST).reboot_db_instance(DBInstanceIdentifier=own)
-        assert answer["DBInstance"]["DBInstanceStatus"] == "rebooting"
-        estate.await_status(EAST, own, "available")
-        with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
-            estate.run(session.fetch("SELECT 1"))
-        assert estate.sql(own, "SELECT 1") == [(1,)]
+def test_a_standby_is_promoted_without_its_source_and_without_what_never_reached_it(
+    estate: Estate,
+) -> None:
+    with estate.primary() as source, estate.replica(source) as spare:
+        estate.sql(source, "CREATE TABLE sent AS SELECT 1 AS n")
+
+        def arrived() -> list[object] | None:
+            try:
+                return estate.sql(spare, "SELECT n FROM sent")
+            except asyncpg.UndefinedTableError:
+                return None
+
+        until(arrived)
+        link = estate.bridge.instances[spare].link
+        assert link is not None
+        estate.run(link.set_mode("blackhole"))
+        estate.sql(source, "INSERT INTO sent VALUES (2)")
+        estate.run(estate.bridge.instances[source].relay.kill())
+        estate.run(estate.bridge.instances[source].server.kill())
+        estate.client("rds", WEST).promote_read_replica(DBInstanceIdentifier=spare)
+        estate.await_status(WEST, spare, "available")
+        estate.sql(spare, "INSERT INTO sent VALUES (3)")
+        assert estate.sql(spare, "SELECT n FROM sent ORDER BY n") == [(1,), (3,)]
 
 
-def test_a_stopped_instance_refuses_connections_until_it_is_started(estate: Estate) -> None:
+def test_a_reboot_cuts_sessions_and_comes_back(estate: Estate, own: str) -> None:
+    session = estate.run(estate.connect(own))
+    answer = estate.client("rds", EAST).reboot_db_instance(DBInstanceIdentifier=own)
+    assert answer["DBInstance"]["DBInstanceStatus"] == "rebooting"
+    estate.await_status(EAST, own, "available")
+    with pytest.raises((asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError)):
+        estate.run(session.fetch("SELECT 1"))
+    assert estate.sql(own, "SELECT 1") == [(1,)]
+
+
+def test_a_stopped_instance_refuses_connections_until_it_is_started(
+    estate: Estate, own: str
+) -> None:
     rds = estate.client("rds", EAST)
-    with estate.primary() as own:
-        estate.sql(own, "CREATE TABLE kept AS SELECT 1 AS n")
-        assert rds.stop_db_instance(DBInstanceIdentifier=own)["DBInstance"]["DBInstanceStatus"] == (
-            "stopping"
-        )
-        estate.await_status(EAST, own, "stopped")
-        with pytest.raises(ConnectionRefusedError):
-            estate.run(estate.connect(own))
-        rds.start_db_instance(DBInstanceIdentifier=own)
-        estate.await_status(EAST, own, "available")
-        assert estate.sql(own, "SELECT n FROM kept") == [(1,)]
+    assert rds.stop_db_instance(DBInstanceIdentifier=own)["DBInstance"]["DBInstanceStatus"] == (
+        "stopping"
+    )
+    estate.await_status(EAST, own, "stopped")
+    with pytest.raises(ConnectionRefusedError):
+        estate.run(estate.connect(own))
+    rds.start_db_instance(DBInstanceIdentifier=own)
+    estate.await_status(EAST, own, "available")
+    assert estate.sql(own, "SELECT n FROM kept") == [(1,)]
 
 
 def test_the_master_password_can_be_changed(estate: Estate) -> None:

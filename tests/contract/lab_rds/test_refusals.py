@@ -167,7 +167,7 @@ def test_what_is_not_emulated_is_an_error_that_clients_can_read(
 
 
 def test_an_unsigned_call_is_refused(estate: Estate) -> None:
-    client = estate.client("rds", EAST)
+    client = estate.client("rds", EAST, timeout_s=9)  # not the one that the other tests share
     client.meta.events.register("choose-signer.rds", lambda **_: UNSIGNED)
     assert refusal(client.describe_db_instances) == ("MissingAuthenticationToken", 403)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from drctl.lab.children import descendants, is_alive, kill_recorded, pid_file
 from drctl.lab.postgres import release_shared_memory
 
@@ -76,7 +77,7 @@ def test_a_killed_supervisor_leaves_pids_that_end_everything(root: Path) -> None
     before = segments()
     kill(run_supervisor(root, "hang"))
     names = ["postgres-x", "relay-x"]
-    pids = [int(pid_file(root, name).read_text()) for name in names]
+    pids = [int(pid_file(root, name).read_text().split()[0]) for name in names]
     assert all(is_alive(pid) for pid in pids)
     family = [pid for parent in pids for pid in [parent, *descendants(parent)]]
     assert len(family) > len(pids)

@@ -73,7 +73,7 @@ def test_every_error_shape_of_the_calls_that_are_made_is_mapped():
                 code = shape.metadata.get("error", {}).get("code", shape.name)
                 if word_of_code(code) is None:
                     unknown.append(f"{service}:{operation}: {code}")
-    assert [] == unknown
+    assert unknown == []
 
 
 def test_the_adapter_calls_nothing_else():
@@ -81,8 +81,9 @@ def test_the_adapter_calls_nothing_else():
     import re
     from pathlib import Path
 
-    import drctl.adapters.aws as package
     from botocore import xform_name
+
+    import drctl.adapters.aws as package
 
     listed = {(s, xform_name(o)) for s, operations in OPERATIONS.items() for o in operations}
     called = set()
@@ -133,7 +134,7 @@ def test_an_answered_error_means_the_same_for_everybody(code, status, read, muta
     for mutates, word in ((False, read), (True, mutation)):
         translated = translate(error, "rds:Operation in us-west-2", mutates=mutates)
         assert word is type(translated)
-        assert "r-1" == translated.request_id
+        assert translated.request_id == "r-1"
         assert f"rds:Operation in us-west-2: {code}: m" == str(translated)
 
 

@@ -63,7 +63,7 @@ def test_the_status_decides_and_never_the_text(status, read, mutation):
 def test_the_servers_wish_to_wait_is_kept():
     error = of_status(429, "slow down", {"Retry-After": "7"}, "GET /x", mutates=False)
     assert isinstance(error, Throttled)
-    assert 7.0 == error.retry_after_s
+    assert error.retry_after_s == 7.0
 
 
 def test_a_connection_that_was_never_made_is_not_an_unknown_outcome():

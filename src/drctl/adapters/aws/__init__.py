@@ -26,4 +26,5 @@ ADAPTER = Adapter(
         UpsertRecord(),
     ),
     pins=(AccountPin(), ZonePin()),
+    libraries=("boto3", "asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from drctl.actions.contract import Context
-from drctl.actions.errors import OutcomeUnknown, Throttled, Unavailable
+from drctl.actions.errors import ActionError, OutcomeUnknown, Throttled, Unavailable
 from drctl.actions.targets import AwsConnection
 from drctl.adapters import _blocking, _secret
 from drctl.adapters.aws.errors import translate
@@ -115,9 +115,6 @@ class Aws:
     async def _call(
         self, service: str, operation: str, arguments: dict[str, Any], *, mutates: bool
     ) -> dict[str, Any]:
-        from botocore.exceptions import BotoCoreError, ClientError
-        from botocore.parsers import ResponseParserError
-
         ctx = self._ctx
         what = f"{service}:{operation} in {self.region}"
         if ctx.deadline.has_passed(ctx.clock):
@@ -130,27 +127,34 @@ class Aws:
             return answer
 
         late = OutcomeUnknown if mutates else Unavailable
+        # Apart: half a second of parsing API models is not the endpoint's silence.
+        client = await _blocking.run(
+            lambda: self._client(service, what),
+            ctx=ctx,
+            late=lambda why: Unavailable(f"{what}: SDK not ready, not sent: {why}"),
+            limit_s=READ_S,
+        )
         try:
-            # Apart: half a second of parsing API models is not the endpoint's silence.
-            client = await _blocking.run(
-                lambda: self._client(service),
-                ctx=ctx,
-                late=lambda why: Unavailable(f"{what}: SDK not ready, not sent: {why}"),
-                limit_s=READ_S,
-            )
             return await _blocking.run(
                 call,
                 ctx=ctx,
                 late=lambda why: late(f"{what}: {why}"),
                 limit_s=min(CONNECT_S, self._call_s) + self._call_s,
             )
-        except (BotoCoreError, ClientError, ResponseParserError) as error:
+        except ActionError:
+            raise
+        except Exception as error:  # a garbled answer makes the SDK's parsers raise anything
             raise translate(error, what, mutates=mutates) from error
 
-    def _client(self, service: str) -> Any:
+    def _client(self, service: str, what: str) -> Any:
+        from botocore.exceptions import BotoCoreError
+
         with self._building:
             if service not in self._clients:
-                self._clients[service] = self._build(service)
+                try:
+                    self._clients[service] = self._build(service)
+                except BotoCoreError as error:
+                    raise translate(error, what, mutates=False) from error
             return self._clients[service]
 
     def _build(self, service: str) -> Any:

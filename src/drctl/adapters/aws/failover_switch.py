@@ -7,6 +7,7 @@ unhealthy and the secondary answers. So moving traffic needs S3 in the recovery 
 lives in us-east-1.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -72,8 +73,12 @@ class _View:
 
 async def _look(ctx: Context, target: FailoverSwitch) -> _View:
     limit_s = min(RESOLVE_S, max(0.1, ctx.deadline.left_s(ctx.clock)))
-    record = await _resolver.resolve_each(target.record_name, ctx.resolvers, timeout_s=limit_s)
-    recovery = await _resolver.resolve_each(target.recovery_name, ctx.resolvers, timeout_s=limit_s)
+    record, recovery = await asyncio.gather(
+        *(
+            _resolver.resolve_each(name, ctx.resolvers, timeout_s=limit_s)
+            for name in (target.record_name, target.recovery_name)
+        )
+    )
     return _View(
         record=_found(record),
         recovery=_found(recovery),

@@ -18,7 +18,7 @@ from drctl.actions.errors import ActionError, OutcomeUnknown, Rejected
 from drctl.actions.targets import RdsInstance, SqlAccess
 from drctl.adapters import _http, _sql
 
-PROBE = timedelta(seconds=3)
+PROBE = timedelta(seconds=2)
 ROUNDS = 3
 PAUSE_S = 1.0
 """Three refusals over two seconds: a process that is being restarted is back within the first."""

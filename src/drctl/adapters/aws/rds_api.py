@@ -140,7 +140,7 @@ async def wait_until(
                 raise Rejected(f'RDS reports "{seen.status}" for {instance} ({aws.region})')
             last = f'RDS still reports "{seen.status}" for {instance} ({aws.region})'
             ctx.say(f"{instance}: {seen.status}")
-        if ctx.deadline.has_passed(ctx.clock):
-            raise late(last)
         await ctx.clock.sleep(min(pause_s, ctx.deadline.left_s(ctx.clock)))
         pause_s = min(LAST_POLL_S, pause_s * 1.5)
+        if ctx.deadline.has_passed(ctx.clock):  # not after it: a look without time says only that
+            raise late(last)

@@ -135,13 +135,14 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
                 ground = await fence_control.survey(ctx, target)
                 if ground.instance.status == STOPPED:
                     return await _stopped(ctx, target)
-                if not await admin.opened():
-                    ctx.say(f"{target.instance}: no administrator's session")
+                # Behind a network that is shut already it would only time out.
+                is_shut = ground.instance.is_only_in(ground.group.id)
+                has_admin = not is_shut and await admin.opened()
                 previous = await fence_control.quarantine(ctx, target, ground)
             except (Unavailable, Throttled, Conflict) as error:  # nothing was sent
                 return await _observed_dead(target, death, error)
             ctx.say(f"{target.instance}: in quarantine; cutting sessions")
-            final_lsn = await _cut(ctx, target, admin, death)
+            final_lsn = await _cut(ctx, target, admin if has_admin else None, death)
             await admin.close()
             ctx.say(f"{target.instance}: sessions cut; trying to write")
             return Fence(
@@ -205,12 +206,18 @@ async def _observed_dead(
 
 
 async def _cut(
-    ctx: Context, target: RdsInstance, admin: AdminSession, death: "asyncio.Task[tuple[str, ...]]"
+    ctx: Context,
+    target: RdsInstance,
+    admin: AdminSession | None,
+    death: "asyncio.Task[tuple[str, ...]]",
 ) -> str:
-    try:
-        return await admin.cut()
-    except ActionError as error:
-        ctx.say(f"{target.instance}: {error}; restarting it to cut its sessions")
+    why = "no administrator's session"
+    if admin is not None:
+        try:
+            return await admin.cut()
+        except ActionError as error:
+            why = str(error)
+    ctx.say(f"{target.instance}: {why}; restarting it to cut its sessions")
     try:
         await fence_control.reboot(ctx, target)
     except Conflict as error:

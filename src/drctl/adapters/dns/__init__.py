@@ -5,4 +5,4 @@ from drctl.adapters.dns.record import ResolveRecord
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="dns", actions=(ResolveRecord(),))
+ADAPTER = Adapter(name="dns", actions=(ResolveRecord(),), libraries=("dns.asyncresolver",))

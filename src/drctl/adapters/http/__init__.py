@@ -5,4 +5,4 @@ from drctl.adapters.http.probe import Probe
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="http", actions=(Probe(),))
+ADAPTER = Adapter(name="http", actions=(Probe(),), libraries=("httpx", "dns.asyncresolver"))

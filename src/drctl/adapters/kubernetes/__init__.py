@@ -21,4 +21,5 @@ ADAPTER = Adapter(
         PatchSecret(),
     ),
     pins=(ClusterPin(),),
+    libraries=("kubernetes.client",),
 )

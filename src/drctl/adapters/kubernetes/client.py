@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from drctl.actions.contract import Context
-from drctl.actions.errors import AuthRejected, OutcomeUnknown, Throttled, Unavailable
+from drctl.actions.errors import ActionError, AuthRejected, OutcomeUnknown, Throttled, Unavailable
 from drctl.actions.targets import Deployment, KubernetesConnection
 from drctl.adapters import _blocking, _secret
 from drctl.adapters.kubernetes.errors import of_status, translate
@@ -70,9 +70,6 @@ class Cluster:
         return await self._call("PATCH", path, body)
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        import urllib3.exceptions
-        from kubernetes.client.exceptions import OpenApiException
-
         ctx, mutates = self._ctx, method != "GET"
         what = f"{method} {path} in {self._connection.region}"
         left_s = ctx.deadline.left_s(ctx.clock)
@@ -95,7 +92,9 @@ class Cluster:
             status, headers, raw = await _blocking.run(
                 call, ctx=ctx, late=lambda why: late(f"{what}: {why}"), limit_s=sum(limits_s)
             )
-        except (urllib3.exceptions.HTTPError, OpenApiException) as error:
+        except ActionError:
+            raise
+        except Exception as error:  # a garbled answer makes the libraries raise anything
             raise translate(error, what, mutates=mutates) from error
         if not 200 <= status < 300:  # noqa: PLR2004 (HTTP's own class)
             raise of_status(status, _said(raw), headers, what, mutates=mutates)

@@ -22,4 +22,5 @@ ADAPTER = Adapter(
         WaitForReplay(),
     ),
     pins=(SystemIdentifierPin(),),
+    libraries=("asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -5,4 +5,4 @@ from drctl.adapters.slack.message import PostMessage
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="slack", actions=(PostMessage(),))
+ADAPTER = Adapter(name="slack", actions=(PostMessage(),), libraries=("httpx",))

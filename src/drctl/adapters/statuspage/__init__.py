@@ -5,4 +5,6 @@ from drctl.adapters.statuspage.incident import OpenIncident, UpdateIncident
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="statuspage", actions=(OpenIncident(), UpdateIncident()))
+ADAPTER = Adapter(
+    name="statuspage", actions=(OpenIncident(), UpdateIncident()), libraries=("httpx",)
+)

@@ -105,8 +105,7 @@ class RdsBridge:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
-        for instance in list(self.instances.values()):
-            await instance.remove()
+        await asyncio.gather(*(instance.remove() for instance in self.instances.values()))
         self.instances.clear()
 
     async def crash_region(self, region: str) -> None:

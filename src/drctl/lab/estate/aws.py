@@ -21,6 +21,7 @@ from drctl.lab.estate.environment import (
     SWITCH_KEY,
     WEST,
     WITNESS_BUCKET,
+    WITNESS_KEY,
 )
 from drctl.lab.plan import ACCOUNT_ID, BALANCER_PORT, POD_PORT, PUBLIC_NAME, ZONE, AddressPlan
 
@@ -225,6 +226,16 @@ def _failover(role: str, balancer: Balancer) -> dict[str, Any]:
             "EvaluateTargetHealth": False,
         },
     }
+
+
+def is_witnessed(aws: Aws) -> bool:
+    """True once the witness has seen the primary."""
+    s3 = aws.client("s3", WEST)
+    try:
+        found = s3.get_object(Bucket=WITNESS_BUCKET, Key=WITNESS_KEY)
+    except s3.exceptions.NoSuchKey:
+        return False
+    return json.load(found["Body"])["last_ok_at"] is not None
 
 
 def wait_until(holds: Callable[[], bool], what: str) -> None:

@@ -14,16 +14,36 @@ from drctl.lab.plan import AddressPlan
 EAST_REPLICAS, WEST_REPLICAS = 3, 1  # the standby is warm: one pod runs, the rest is scaled out
 
 
+class Doors:
+    """The client libraries, loaded and ready to be used before there is anything to call."""
+
+    def __init__(self, plan: AddressPlan, secrets: Secrets) -> None:
+        import kubernetes.client  # noqa: F401 (half a second, better spent now)
+
+        self.plan = plan
+        self.secrets = secrets
+        self.aws = Aws(plan)
+        for region in (EAST, WEST):
+            for service in ("ec2", "rds", "elbv2"):
+                self.aws.client(service, region)
+        self.aws.client("s3", WEST)
+        self.aws.client("route53", EAST)
+
+
 def build(
-    plan: AddressPlan, secrets: Secrets, authorities: dict[str, str], say: Callable[[str], None]
+    doors: Doors,
+    authorities: dict[str, str],
+    *,
+    observe: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> Estate:
     """
     Builds everything in an empty account and two empty clusters, and waits until it works.
 
     Args:
-        plan: Where the lab listens.
-        secrets: Passwords and tokens, all there already.
+        doors: How the APIs are reached.
         authorities: Region to the file of its cluster's certificate authority.
+        observe: Given the primary's name once it has its schema; starts the witness.
         say: Told each part when it is there.
 
     Raises:
@@ -33,7 +53,8 @@ def build(
     Changes:
         The emulated account, the clusters and the primary database.
     """
-    aws, clusters = Aws(plan), Clusters(plan, secrets, authorities)
+    plan, secrets, aws = doors.plan, doors.secrets, doors.aws
+    clusters = Clusters(plan, secrets, authorities)
 
     def databases() -> tuple[str, str, str, str, str]:
         open_east, fence_east = parts.security_groups(aws, EAST)
@@ -45,6 +66,7 @@ def build(
             pool.submit(clusters.deploy, EAST, replicas=EAST_REPLICAS, database_host=primary),
             pool.submit(clusters.deploy, WEST, replicas=WEST_REPLICAS, database_host=primary),
         ]
+        observe(primary)
         open_west, fence_west = parts.security_groups(aws, WEST)
         replica = parts.replica(aws, open_west)
         say(f"replica {replica}")
@@ -69,6 +91,8 @@ def build(
         for ready in [pool.submit(clusters.wait_ready, region) for region in (EAST, WEST)]:
             ready.result()
         say("pods")
+    parts.wait_until(lambda: parts.is_witnessed(aws), "the witness has seen the primary")
+    say("witness")
 
     def side(region: str, host: str, name: str, fence: str) -> Side:
         cluster = Cluster(

@@ -1,11 +1,11 @@
 """The estate's database part, built through SQL on the endpoint, as the master user."""
 
-import asyncio
 from typing import Any
 
 import asyncpg
 
 from drctl.lab.access import Secrets
+from drctl.lab.blocking import run_apart
 from drctl.lab.estate.aws import MASTER
 from drctl.lab.estate.environment import DATABASE
 from drctl.lab.lookup import look_up
@@ -27,7 +27,7 @@ def schema(host: str, resolver: tuple[str, int], secrets: Secrets) -> str:
     Changes:
         The primary's roles and schemas.
     """
-    return asyncio.run(_schema(host, resolver, secrets))
+    return run_apart(_schema(host, resolver, secrets))
 
 
 async def _schema(host: str, resolver: tuple[str, int], secrets: Secrets) -> str:

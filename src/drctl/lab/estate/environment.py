@@ -12,6 +12,7 @@ DATABASE = "healing_guard"
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
 SWITCH_BUCKET, SWITCH_KEY = "healing-guard-switch", "engaged"
 WITNESS_BUCKET, WITNESS_KEY = "healing-guard-witness", "healing-guard-prod.json"
+SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
 _AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "sts")
 _GLOBAL_SERVICES = {"iam", "route53"}
@@ -108,7 +109,7 @@ targets:
   comms.incident_room:
     kind: slack.channel
     webhook: {_q(secrets.reference("slack_webhook"))}
-    channel: "#incident-response"
+    channel: "#{INCIDENT_CHANNEL}"
   comms.statuspage:
     kind: statuspage.page
     api_url: {_q(f"{plan.recorder_url}/v1")}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ctypes
 import os
 import secrets
 import shutil
@@ -16,9 +15,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import asyncpg
 
-from drctl.lab.children import RunAs, identity, kill_tree, log_file, pid_file, spawn
+from drctl.lab.children import RunAs, kill_tree, log_file, pid_file, spawn
 from drctl.lab.plan import Address
 from drctl.lab.postgres.binaries import PostgresBinaries
+from drctl.lab.postgres.programs import (
+    environment,
+    give_away,
+    make_private,
+    release_shared_memory,
+    run_program,
+)
 from drctl.lab.postgres.settings import (
     HOST_BASED_ACCESS,
     REPLICATION_USER,
@@ -53,9 +59,8 @@ class PostgresServer:
     """
     A PostgreSQL with its own folder and address.
 
-    Superuser statements go through the Unix socket in its folder, with a random
-    password that only this process knows; over TCP the superuser is rejected.
-    Use an instance from one event loop only.
+    Superuser statements go through the Unix socket in its folder, with a random password that only
+    this process knows; over TCP the superuser is rejected. Use it from one event loop only.
     """
 
     def __init__(
@@ -81,8 +86,7 @@ class PostgresServer:
             raise ValueError(f"{self._socket} is too long for a Unix socket; set a shorter TMPDIR")
 
     def __repr__(self) -> str:
-        host, port = self.address
-        return f"PostgresServer({self.name!r}, {host}:{port})"
+        return f"PostgresServer({self.name!r}, {self.address})"
 
     @property
     def pid(self) -> int | None:
@@ -106,17 +110,21 @@ class PostgresServer:
         Changes:
             Creates the server's folder, starts its processes.
         """
-        self._make_folder()
+        # The socket is a neighbour of the data, because a base backup copies its lock file.
+        make_private(self.folder, self.run_as)
+        make_private(self.data_dir, self.run_as)
         password_file = self.root / f".{self.name}.initdb"
         password_file.touch(mode=0o600)
         password_file.write_text(self._superuser_password + "\n")
-        self._give_away(password_file)
+        give_away(password_file, self.run_as)
         try:
-            await self._run(
+            await run_program(
                 "initdb",
                 *("--pgdata", str(self.data_dir), "--username", SUPERUSER),
                 *("--encoding", "UTF8", "--locale", "C", "--data-checksums"),
                 *("--auth", "scram-sha-256", "--pwfile", str(password_file), "--no-sync"),
+                binaries=self.binaries,
+                run_as=self.run_as,
             )
         finally:
             password_file.unlink()
@@ -146,9 +154,11 @@ class PostgresServer:
         Changes:
             Creates the server's folder here, a replication slot there.
         """
-        self._make_folder()
+        # The socket is a neighbour of the data, because a base backup copies its lock file.
+        make_private(self.folder, self.run_as)
+        make_private(self.data_dir, self.run_as)
         host, port = through
-        await self._run(
+        await run_program(
             "pg_basebackup",
             *("--pgdata", str(self.data_dir), "--write-recovery-conf"),
             *("--wal-method", "stream", "--checkpoint", "fast", "--no-sync"),
@@ -156,7 +166,9 @@ class PostgresServer:
             "--dbname",
             f"host={host} port={port} user={REPLICATION_USER}"
             f" application_name={self.slot} connect_timeout=5",
-            password=source._replication_password,
+            binaries=self.binaries,
+            run_as=self.run_as,
+            env={"PGPASSWORD": source._replication_password},
         )
         # The copy holds the source's roles, so their passwords too.
         self._superuser_password = source._superuser_password
@@ -190,7 +202,7 @@ class PostgresServer:
             root=self.root,
             name=self.name,
             run_as=self.run_as,
-            env=_environment(),
+            env=environment(),
         )
         await self._until("accepts connections", self._accepts, within_s=_START_WITHIN_S)
 
@@ -386,66 +398,3 @@ class PostgresServer:
     def _forget(self) -> None:
         self._process = None
         pid_file(self.root, self.name).unlink(missing_ok=True)
-
-    def _make_folder(self) -> None:
-        self.folder.parent.mkdir(parents=True, exist_ok=True)
-        # The server's user must be able to pass, nobody else to look.
-        self.folder.parent.chmod(0o711)
-        # The socket is a neighbour of the data, because a base backup copies its lock file.
-        for folder in (self.folder, self.data_dir):
-            folder.mkdir(mode=0o700)
-            self._give_away(folder)
-
-    def _give_away(self, path: Path) -> None:
-        if self.run_as is not None:
-            os.chown(path, self.run_as.uid, self.run_as.gid)
-
-    async def _run(self, program: str, *arguments: str, password: str | None = None) -> None:
-        env = _environment() | ({} if password is None else {"PGPASSWORD": password})
-        process = await asyncio.create_subprocess_exec(
-            self.binaries.path(program),
-            *arguments,
-            cwd="/",
-            env=env,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,
-            **({} if self.run_as is None else identity(self.run_as)),
-        )
-        try:
-            said, _ = await process.communicate()
-        except asyncio.CancelledError:
-            kill_tree(process.pid)
-            await process.wait()
-            raise
-        if process.returncode != 0:
-            raise RuntimeError(f"{program} for {self.name} failed: {said.decode(errors='replace')}")
-
-
-def release_shared_memory(data_dir: Path) -> None:
-    """
-    Frees the System V segment that a killed server left behind.
-
-    A server that stopped by itself has done so; then this does nothing.
-
-    Args:
-        data_dir: The server's data folder.
-
-    Changes:
-        May remove one shared memory segment and the stale ``postmaster.pid``.
-    """
-    record = data_dir / "postmaster.pid"
-    try:
-        fields = record.read_text().splitlines()[6].split()
-    except (OSError, IndexError):
-        return
-    ipc_rmid = 0
-    ctypes.CDLL(None, use_errno=True).shmctl(int(fields[1]), ipc_rmid, None)
-    record.unlink(missing_ok=True)
-
-
-def _environment() -> dict[str, str]:
-    # Settings of the person who starts the lab must not reach its servers.
-    ours = {key: value for key, value in os.environ.items() if not key.startswith("PG")}
-    return ours | {"LC_ALL": "C", "TZ": "UTC"}

@@ -1,0 +1,220 @@
+"""Traffic moves by one object in the recovery region, without the control plane in us-east-1."""
+
+import json
+import secrets
+
+import pytest
+
+from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone, Nothing
+from drctl.actions.errors import (
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
+from drctl.actions.targets import DnsRecord, FailoverSwitch
+from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
+from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
+from drctl.adapters.aws.record import UpsertParams, UpsertRecord
+
+EAST, WEST = "us-east-1", "us-west-2"
+ENGAGE, DISENGAGE, UPSERT = EngageSwitch(), DisengageSwitch(), UpsertRecord()
+GO = NoParams()
+EAST_LB = "healing-guard-lb-1.us-east-1.elb.amazonaws.com"
+WEST_LB = "healing-guard-dr-lb-2.us-west-2.elb.amazonaws.com"
+ANYONE_MAY_READ = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {
+            "Effect": "Allow",
+            "Principal": "*",
+            "Action": "s3:GetObject",
+            "Resource": "arn:aws:s3:::healing-guard-switch/*",
+        }
+    ],
+}
+
+
+def alias(name, role, **more):
+    target = {"HostedZoneId": "Z35SXDOTRQ7X7K", "DNSName": name, "EvaluateTargetHealth": False}
+    record = {"Name": "api.healing-guard.com", "Type": "A", "SetIdentifier": role.lower()}
+    change = record | {"Failover": role, "AliasTarget": target} | more
+    return {"Action": "CREATE", "ResourceRecordSet": change}
+
+
+@pytest.fixture(scope="module")
+def zone(estate):
+    """The failover pair of the estate, with the inverted health check on the switch's object."""
+    estate.names |= {EAST_LB: "127.141.3.9", WEST_LB: "127.142.3.9"}
+    s3 = estate.client("s3", WEST)
+    location = {"LocationConstraint": WEST}
+    s3.create_bucket(Bucket="healing-guard-switch", CreateBucketConfiguration=location)
+    s3.put_bucket_policy(Bucket="healing-guard-switch", Policy=json.dumps(ANYONE_MAY_READ))
+    route53 = estate.client("route53", EAST)
+    zone = route53.create_hosted_zone(
+        Name="healing-guard.com", CallerReference=secrets.token_hex(4)
+    )["HostedZone"]["Id"].rsplit("/", 1)[-1]
+    host, port = estate.plan.aws_address(WEST)
+    check = route53.create_health_check(
+        CallerReference=secrets.token_hex(4),
+        HealthCheckConfig={
+            "Type": "HTTP",
+            "IPAddress": host,
+            "Port": port,
+            "ResourcePath": "/healing-guard-switch/engaged",
+            "RequestInterval": 10,
+            "FailureThreshold": 1,
+            "Inverted": True,
+        },
+    )["HealthCheck"]["Id"]
+    changes = [alias(EAST_LB, "PRIMARY", HealthCheckId=check), alias(WEST_LB, "SECONDARY")]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    return zone
+
+
+@pytest.fixture
+async def switch(estate, zone, context):
+    target = FailoverSwitch.model_validate(
+        {
+            "aws": estate.connection(WEST),
+            "bucket": "healing-guard-switch",
+            "key": "engaged",
+            "record_name": "api.healing-guard.com",
+            "recovery_name": WEST_LB,
+            "url": "http://api.healing-guard.com:8080",
+        }
+    )
+    await DISENGAGE.perform(context(resolvers=[estate.resolver]), target, GO)
+    yield target
+    estate.plane.set_reachable(EAST, True)
+    estate.client("s3", WEST).delete_object(Bucket="healing-guard-switch", Key="engaged")
+
+
+@pytest.fixture
+def record(estate, zone):
+    return DnsRecord.model_validate(
+        {
+            "aws": estate.connection(EAST),
+            "zone_id": zone,
+            "zone_name": "healing-guard.com.",
+            "record_name": f"{secrets.token_hex(3)}.healing-guard.com",
+        }
+    )
+
+
+async def test_traffic_moves_with_the_east_and_its_control_planes_gone(estate, switch, context):
+    ctx = context(20, resolvers=[estate.resolver])
+    seen = await ENGAGE.observe(ctx, switch, GO)
+    assert seen.facts == {"engaged": False}
+    preview = ENGAGE.preview(seen, switch, GO)
+    assert isinstance(preview, Change)
+    assert "127.141.3.9" in preview.before
+    assert "127.142.3.9" in preview.after
+    assert isinstance(await ENGAGE.settled(ctx, switch, GO), NotDone)
+
+    estate.plane.set_reachable(EAST, False)
+    moved = await ENGAGE.perform(ctx, switch, GO)
+
+    assert moved.answers == {estate.resolver: ("127.142.3.9",)}
+    assert await ENGAGE.settled(ctx, switch, GO) == Done(outputs=moved)
+    assert isinstance(ENGAGE.preview(await ENGAGE.observe(ctx, switch, GO), switch, GO), Nothing)
+    body = estate.client("s3", WEST).get_object(Bucket=switch.bucket, Key=switch.key)["Body"]
+    assert json.loads(body.read())["engaged_by"] == "run-1.step.1"
+    assert await ENGAGE.perform(ctx, switch, GO) == moved
+    back = await DISENGAGE.perform(ctx, switch, GO)
+    assert back.answers == {estate.resolver: ("127.141.3.9",)}
+
+
+def test_the_switch_needs_the_recovery_regions_data_plane_only(switch):
+    assert ENGAGE.planes(switch) == ("data-plane:us-west-2",)
+
+
+async def test_every_resolver_must_follow(estate, switch, context):
+    """A resolver that does not answer was not seen to follow: the end of the move is unknown."""
+    ctx = context(3, resolvers=[estate.resolver, "127.140.0.54:5353"])
+    with pytest.raises(OutcomeUnknown, match=r"is written, but"):
+        await ENGAGE.perform(ctx, switch, GO)
+    settled = await ENGAGE.settled(context(resolvers=ctx.resolvers), switch, GO)
+    assert isinstance(settled, CannotTell)
+    settled = await ENGAGE.settled(context(resolvers=[estate.resolver]), switch, GO)
+    assert isinstance(settled, Done)
+
+
+async def test_a_bucket_that_is_not_there_is_not_found(switch, estate, context):
+    target = switch.model_copy(update={"bucket": "healing-guard-nowhere"})
+    with pytest.raises(NotFound):
+        await ENGAGE.perform(context(resolvers=[estate.resolver]), target, GO)
+
+
+async def test_a_record_is_written_once_and_waited_for(estate, record, context):
+    params = UpsertParams(ttl=60, values=("127.0.0.1",))
+    preview = UPSERT.preview(await UPSERT.observe(context(), record, params), record, params)
+    assert isinstance(preview, Change)
+    assert preview.creates
+    assert isinstance(await UPSERT.settled(context(), record, params), NotDone)
+    done = await UPSERT.perform(context(), record, params)
+    status = estate.client("route53", EAST).get_change(Id=done.change_id)["ChangeInfo"]["Status"]
+    assert status == "INSYNC"
+    assert isinstance(await UPSERT.settled(context(), record, params), Done)
+    preview = UPSERT.preview(await UPSERT.observe(context(), record, params), record, params)
+    assert isinstance(preview, Nothing)
+    other = UpsertParams(alias={"zone_id": "Z35SXDOTRQ7X7K", "name": WEST_LB})
+    preview = UPSERT.preview(await UPSERT.observe(context(), record, other), record, other)
+    assert preview == Change(
+        before="A 127.0.0.1 for 60 s", after=f"A alias of {WEST_LB} without its health"
+    )
+    await UPSERT.perform(context(), record, other)
+    assert isinstance(await UPSERT.settled(context(), record, other), Done)
+
+
+async def test_a_change_that_is_not_seen_in_sync_is_unknown(estate, record, context):
+    with pytest.raises(OutcomeUnknown, match="PENDING"):
+        await UPSERT.perform(context(0.4), record, UpsertParams(ttl=60, values=("127.0.0.1",)))
+
+
+async def test_a_record_that_cannot_be_is_rejected(record, context):
+    params = UpsertParams(ttl=60, values=("not an address",))
+    with pytest.raises(Rejected):
+        await UPSERT.perform(context(), record, params)
+    target = record.model_copy(update={"zone_id": "ZNOWHERE"})
+    with pytest.raises(NotFound):
+        await UPSERT.perform(context(), target, UpsertParams(ttl=60, values=("127.0.0.1",)))
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "word"),
+    [("PriorRequestNotComplete", 400, Conflict), ("Throttling", 400, Throttled)],
+)
+async def test_a_busy_zone_is_not_an_unknown_outcome(
+    code, status, word, endpoint_at, connection_to, context
+):
+    body = f"<ErrorResponse><Error><Code>{code}</Code></Error></ErrorResponse>".encode()
+    endpoint = await endpoint_at(answer=lambda _request: (status, body))
+    target = DnsRecord(
+        aws=connection_to(endpoint.url), zone_id="Z1", zone_name="x.com", record_name="a.x.com"
+    )
+    with pytest.raises(word):
+        await UPSERT.perform(context(), target, UpsertParams(ttl=60, values=("127.0.0.1",)))
+    assert len(endpoint.requests) == 1
+
+
+async def test_pins_read_who_is_on_the_other_side(estate, record, switch, context):
+    account, zone = AccountPin(), ZonePin()
+    assert account.identity(switch).subject == WEST
+    assert await account.read(context(), switch) == account.identity(switch).expected
+    assert zone.identity(switch) is None
+    assert zone.identity(record).expected == "healing-guard.com"
+    assert await zone.read(context(), record) == "healing-guard.com"
+    caller = await CheckIdentity().perform(context(), switch, GO)
+    assert caller.account == "123456789012"
+
+
+async def test_a_region_that_is_gone_does_not_say_who_it_is(estate, record, context):
+    estate.plane.set_reachable(EAST, False)
+    try:
+        with pytest.raises(Unavailable):
+            await AccountPin().read(context(2), record)
+    finally:
+        estate.plane.set_reachable(EAST, True)
