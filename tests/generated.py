@@ -20,9 +20,16 @@ def schema() -> str:
 
 def readme() -> str:
     command = [sys.executable, "-m", "drctl", "--help"]
-    env = {"PATH": "/usr/bin:/bin", "COLUMNS": "100", "NO_COLOR": "1", "PYTHONPATH": str(ROOT / "src")}
+    env = {
+        "PATH": "/usr/bin:/bin",
+        "COLUMNS": "100",
+        "NO_COLOR": "1",
+        "PYTHONPATH": str(ROOT / "src"),
+    }
     shown = subprocess.run(command, capture_output=True, text=True, check=True, env=env).stdout
-    found, count = HELP.subn(lambda match: match[1] + shown.strip("\n") + "\n" + match[2], README.read_text())
+    found, count = HELP.subn(
+        lambda match: match[1] + shown.strip("\n") + "\n" + match[2], README.read_text()
+    )
     if count != 1:
         message = "README.md has no place for the help text"
         raise SystemExit(message)

@@ -56,13 +56,18 @@ class _Inbox:
 
     def take(self) -> list[Answer]:
         return [
-            Answer(gate=said.gate, answer=said.answer, by=said.by, via="simulated", reason=said.reason)
+            Answer(
+                gate=said.gate, answer=said.answer, by=said.by, via="simulated", reason=said.reason
+            )
             for said in self._people.due(self._clock.now())
         ]
 
 
 def tell(
-    runbook: Path, world: World, inputs: dict[str, str], environment: Path = HERE / "environment.yaml"
+    runbook: Path,
+    world: World,
+    inputs: dict[str, str],
+    environment: Path = HERE / "environment.yaml",
 ) -> Told:
     return run_virtual(_tell(runbook, world, inputs, environment))
 
@@ -77,7 +82,9 @@ async def _tell(runbook: Path, world: World, inputs: dict[str, str], environment
     plan = (await planner.look(draft)).model_copy(update={"world": "simulated"}).sealed()
     ledger.calls.clear()
     assert ledger.applied == [], "planning must not change anything"
-    accepted_s = parse_duration(world.accepted_loss).total_seconds() if world.accepted_loss else None
+    accepted_s = (
+        parse_duration(world.accepted_loss).total_seconds() if world.accepted_loss else None
+    )
     lines: list[str] = []
     try:
         preflight(plan, Consent(accepted_loss_s=accepted_s))

@@ -1,4 +1,7 @@
-"""Every folder here is a runbook in a model estate with what must come of it; `make golden` rewrites what is expected."""
+"""
+Every folder here is a runbook in a model estate with what must come of it; `make golden` rewrites
+what is expected.
+"""
 
 import os
 from pathlib import Path
@@ -54,7 +57,9 @@ def test_a_step_never_starts_before_its_needs_and_never_changes_without_an_inten
                 done = {n: before.steps[n].status for n in needs}
                 messages = {n for n in needs if came.plan.by_id[n].is_message}
                 assert all(
-                    status in {"succeeded", "skipped"} for n, status in done.items() if n not in messages
+                    status in {"succeeded", "skipped"}
+                    for n, status in done.items()
+                    if n not in messages
                 ), (step, done)
             case EffectIntended():
                 intents += 1

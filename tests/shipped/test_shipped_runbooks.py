@@ -2,6 +2,7 @@
 
 import importlib
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import jsonschema
@@ -48,7 +49,7 @@ def test_the_region_failover_keeps_the_order_that_is_the_point(registry: Registr
         "move_traffic",
         "verify_public",
     )
-    for earlier, later in zip(line, line[1:], strict=False):
+    for earlier, later in pairwise(line):
         assert earlier in above[later]
     assert not above["verify_public"] & {"announce", "open_incident"}
 

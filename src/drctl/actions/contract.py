@@ -1,10 +1,10 @@
 """
 What a step can be, for all vendors.
 
-An action is asked before it acts (`Action.observe`, `Action.preview`), acts once (`Action.perform`), and
-can be asked afterwards whether it did (`Action.settled`). The engine calls `perform` at exactly one
-place, after the intent is on disk. An action keeps no state between calls: everything it may know is in
-the `Context`, the target and the params.
+An action is asked before it acts (`Action.observe`, `Action.preview`), acts once
+(`Action.perform`), and can be asked afterwards whether it did (`Action.settled`). The engine calls
+`perform` at exactly one place, after the intent is on disk. An action keeps no state between calls:
+everything it may know is in the `Context`, the target and the params.
 """
 
 from collections.abc import Callable, Mapping
@@ -150,8 +150,8 @@ class Action(Generic[T, P, O]):
     """
     One kind of step. Subclass it, set the class variables, give it to the adapter's `Adapter`.
 
-    Class variables are the declaration that validation and planning read, so importing the module of an
-    action must not import a vendor's SDK: do that inside the functions that call it.
+    Class variables are the declaration that validation and planning read, so importing the module
+    of an action must not import a vendor's SDK: do that inside the functions that call it.
     """
 
     name: ClassVar[str]
@@ -168,7 +168,10 @@ class Action(Generic[T, P, O]):
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
 
     def planes(self, target: T) -> tuple[str, ...]:
-        """The planes it cannot work without, as ``control-plane:us-east-1`` or ``data-plane:us-west-2``."""
+        """
+        The planes it cannot work without, as ``control-plane:us-east-1`` or ``data-plane:us-
+        west-2``.
+        """
         return ()
 
     async def observe(self, ctx: Context, target: T, params: P | None) -> Observation:
@@ -214,17 +217,27 @@ class Identity:
     """Who something on the other side says it is, against who the environment says it must be."""
 
     name: str
-    """``aws.account``, ``kubernetes.cluster_uid``, ``postgres.system_identifier``, ``aws.route53.zone``."""
+    """
+    ``aws.account``, ``kubernetes.cluster_uid``, ``postgres.system_identifier``,
+    ``aws.route53.zone``.
+    """
     subject: str
-    """What was asked: ``us-west-2`` or ``db.recovery``. *name* and *subject* together are unique."""
+    """
+    What was asked: ``us-west-2`` or ``db.recovery``. *name* and *subject* together are unique.
+    """
     expected: str
 
 
 class Pin:
-    """One kind of identity check; the engine makes it before the first change and each irreversible one."""
+    """
+    One kind of identity check; the engine makes it before the first change and each irreversible
+    one.
+    """
 
     def identity(self, target: Target) -> Identity | None:
-        """What the environment pins for this target; ``None`` when this pin is not about it. Pure."""
+        """
+        What the environment pins for this target; ``None`` when this pin is not about it. Pure.
+        """
         raise NotImplementedError
 
     async def read(self, ctx: Context, target: Target) -> str:
@@ -245,5 +258,5 @@ class Adapter:
     actions: tuple[Action[Any, Any, Any], ...]
     pins: tuple[Pin, ...] = ()
     libraries: tuple[str, ...] = ()
-    """Heavy modules that its actions import when they are called. Whoever is about to call several imports
-    them first, so that importing is not paid out of a call's deadline."""
+    """Heavy modules that its actions import when they are called. Whoever is about to call several
+    imports     them first, so that importing is not paid out of a call's deadline."""

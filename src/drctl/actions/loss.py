@@ -18,7 +18,9 @@ class LossBound(Outputs):
     safe_until: datetime | None = None
     """UTC; from the clock of the witness that wrote the heartbeat."""
     lag_bytes: int | None = None
-    """Last LSN of the primary seen by somebody else minus the standby's replayed LSN; never negative."""
+    """
+    Last LSN of the primary seen by somebody else minus the standby's replayed LSN; never negative.
+    """
     primary_last_seen: datetime | None = None
     """When somebody else last saw the primary alive. Evidence for the start of the incident."""
     source: str

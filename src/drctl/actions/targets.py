@@ -1,9 +1,9 @@
 """
 The things an environment may name, by kind.
 
-A target is complete: it holds the connection it is reached through, so an action needs nothing ambient. The
-first word of a target's name in an environment (``db.primary``) is its *family*; a runbook that is checked
-without an environment is checked by family, with one by kind.
+A target is complete: it holds the connection it is reached through, so an action needs nothing
+ambient. The first word of a target's name in an environment (``db.primary``) is its *family*; a
+runbook that is checked without an environment is checked by family, with one by kind.
 """
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
@@ -35,7 +35,9 @@ class AwsConnection(Part):
     secret_access_key: SecretRef
     session_token: SecretRef | None = None
     endpoints: dict[str, Url] = Field(default_factory=dict)
-    """Service id (``rds``, ``s3``, ``sts``, ``ec2``, ``route53``) to URL; absent: the vendor's own."""
+    """
+    Service id (``rds``, ``s3``, ``sts``, ``ec2``, ``route53``) to URL; absent: the vendor's own.
+    """
 
 
 class KubernetesConnection(Part):
@@ -66,9 +68,9 @@ class Witness(Part):
     """
     Where an independent observer keeps its last sighting of the primary: a JSON object in S3.
 
-    The observer runs outside the primary's region. Once a second it writes a row of its own clock into the
-    primary's heartbeat table, and then this object, so that what the standby has can be compared with what
-    somebody else saw. Format: see `drctl.adapters._witness`.
+    The observer runs outside the primary's region. Once a second it writes a row of its own clock
+    into the primary's heartbeat table, and then this object, so that what the standby has can be
+    compared with what somebody else saw. Format: see `drctl.adapters._witness`.
     """
 
     aws: AwsConnection
@@ -101,10 +103,13 @@ class RdsInstance(Target):
     system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = None
     """Pin of the PostgreSQL cluster; primary and standby share it."""
     fence_security_group: Text | None = None
-    """A security group without any ingress rule, made in advance; the fence swaps the instance into it."""
+    """
+    A security group without any ingress rule, made in advance; the fence swaps the instance into
+    it.
+    """
     client_write_urls: tuple[Url, ...] = ()
-    """Places of this side where clients write through the application; the fence proves that a POST to each
-    is refused. Each is a vantage point besides SQL."""
+    """Places of this side where clients write through the application; the fence proves that a POST
+    to each is refused. Each is a vantage point besides SQL."""
     witness: Witness | None = None
 
     @property
@@ -146,10 +151,12 @@ class Deployment(Target):
 
 class FailoverSwitch(Target):
     """
-    A Route 53 failover pair whose primary record is held by an inverted health check on an S3 object.
+    A Route 53 failover pair whose primary record is held by an inverted health check on an S3
+    object.
 
-    While the object does not exist the primary record answers; once it exists in the recovery region the
-    health check turns unhealthy and the secondary answers. Moving traffic is one data-plane write to S3.
+    While the object does not exist the primary record answers; once it exists in the recovery
+    region the health check turns unhealthy and the secondary answers. Moving traffic is one data-
+    plane write to S3.
     """
 
     family: ClassVar[str] = "traffic"
@@ -161,7 +168,10 @@ class FailoverSwitch(Target):
     record_name: Text
     """The public name, without the final dot."""
     recovery_name: Text
-    """What the public name must resolve like once the switch is engaged (the recovery balancer's name)."""
+    """
+    What the public name must resolve like once the switch is engaged (the recovery balancer's
+    name).
+    """
     url: Url
     """The service as a customer calls it."""
 
@@ -171,7 +181,10 @@ class FailoverSwitch(Target):
 
 
 class DnsRecord(Target):
-    """A record in a hosted zone, changed through the Route 53 control plane (which lives in us-east-1)."""
+    """
+    A record in a hosted zone, changed through the Route 53 control plane (which lives in us-
+    east-1).
+    """
 
     family: ClassVar[str] = "traffic"
     kind: Literal["aws.route53.record"] = "aws.route53.record"

@@ -24,7 +24,9 @@ class Loaded:
 
 
 def all_runbooks() -> dict[str, Path]:
-    """Every runbook file by its name without suffix; one here hides a shipped one of the same name."""
+    """
+    Every runbook file by its name without suffix; one here hides a shipped one of the same name.
+    """
     found: dict[str, Path] = {}
     for folder in runbook_folders():
         for path in sorted(folder.glob("*.yaml")):
@@ -85,7 +87,8 @@ def _read(path: Path) -> bytes:
 
 def for_scenario(scenario: str, environment: Environment, registry: Registry) -> tuple[Loaded, str]:
     """
-    Chooses the runbook for what happened: the environment's choice, else the only one that says it is for it.
+    Chooses the runbook for what happened: the environment's choice, else the only one that says it
+    is for it.
 
     Returns:
         The runbook, and why it was chosen.

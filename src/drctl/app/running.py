@@ -203,7 +203,9 @@ async def _tick(driver: Driver, clock: Clock, views: Sequence[Watching]) -> None
 
 
 class _graceful:  # noqa: N801 (a context manager, used as a verb)
-    """Turns the first SIGINT or SIGTERM into a request; the second one ends the process as usual."""
+    """
+    Turns the first SIGINT or SIGTERM into a request; the second one ends the process as usual.
+    """
 
     def __init__(self, driver: Driver) -> None:
         self._driver = driver

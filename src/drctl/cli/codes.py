@@ -6,31 +6,33 @@ CODES: dict[str, str] = {
     **RUNBOOK_CODES,
     "DR1091": "No runbook file of that name is in ./runbooks or among the shipped ones.",
     "DR1092": "The runbook file cannot be read.",
-    "DR1093": "No runbook, or more than one, is for this scenario. The environment file decides with"
-    " runbooks: {SCENARIO: NAME}.",
+    "DR1093": "No runbook, or more than one, is for this scenario. The environment file decides"
+    " with runbooks: {SCENARIO: NAME}.",
     "DR3001": "A run has one process at a time. This one is live elsewhere.",
     "DR3003": "Only a live process hears an answer; this run has none.",
     "DR3004": "The gate is not open: not yet, not any more, or it is called otherwise.",
-    "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is larger"
-    " than the objective, or nobody can bound it. Unknown counts as too large. A person may accept a"
-    " named amount with --accept-data-loss and a --reason; both go into the record.",
-    "DR3102": "A failover asks for the name of the region that will serve, typed by a person or given"
-    " with --confirm. Anything else is a no.",
-    "DR3201": "A saved plan runs only in the world that it was made for. Something that was observed"
-    " then is different now.",
+    "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is"
+    " larger than the objective, or nobody can bound it. Unknown counts as too large."
+    " A person may accept a named amount with --accept-data-loss and a --reason; both"
+    " go into the record.",
+    "DR3102": "A failover asks for the name of the region that will serve, typed by a person or"
+    " given with --confirm. Anything else is a no.",
+    "DR3201": "A saved plan runs only in the world that it was made for. Something that was "
+    "observed then is different now.",
     "DR3202": "A plan that was made offline has looked at nothing. It is for reading and for CI.",
     "DR3203": "The file is not a plan that this version of drctl saved.",
     "DR3204": "The plan's digest does not match its content: it was changed after it was saved.",
     "DR4001": "The journal's chain of hashes is broken: a line is not what was written.",
     "DR4002": "Another process took the run's folder, or it is gone. Nothing further is sent.",
-    "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk first.",
+    "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk "
+    "first.",
     "DR4004": "No run, or more than one, has that id or that beginning.",
     "DR5001": "No environment of that name, or it cannot be read.",
     "DR5002": "Something in the environment file is wrong; the position says where.",
     "DR5006": "Two installed packages offer an action of the same name.",
     "DR5101": "A secret reference leads nowhere, or to a file that others than its owner may read.",
-    "DR5201": "An identity is not the one that the environment pins: another account, cluster or"
-    " database answers. Nothing was changed.",
+    "DR5201": "An identity is not the one that the environment pins: another account, cluster "
+    "or database answers. Nothing was changed.",
     "DR5202": "An identity that must hold before a change did not answer.",
     "DR5301": "One lab per user and DRCTL_LAB_NET.",
     "DR5302": "The command needs a lab that is up.",

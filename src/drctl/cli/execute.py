@@ -99,7 +99,7 @@ def execute(parts: "Parts", plan: "Plan", agreed: "Consent", manner: Manner) -> 
     preflight(plan, agreed)
     views = _views(parts, manner)
     end, folder = asyncio.run(run_plan(parts, plan, agreed, views))
-    _tell(plan, end, folder, manner)
+    _tell(end, folder, manner)
     raise typer.Exit(exit_code(end))
 
 
@@ -188,7 +188,7 @@ class TerminalGates:
         """A thread that still waits for a line dies with the process."""
 
 
-def _tell(plan: "Plan", end: "RunFinished", folder: "Folder", manner: Manner) -> None:
+def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
     """The last words: what was achieved, and what to do now."""
     from drctl.kernel.duration import format_duration
 
@@ -210,16 +210,16 @@ def _tell(plan: "Plan", end: "RunFinished", folder: "Folder", manner: Manner) ->
     typer.echo(f"run {folder.run_id} {end.result}: {end.why}")
     typer.echo(f"  RTA {rta} (RTO {rto})")
     typer.echo(f"  RPA {loss} (RPO {rpo})")
-    for line in _advice(plan, end, folder):
+    for line in _advice(end, folder):
         typer.echo(f"  {line}")
 
 
-def _advice(plan: "Plan", end: "RunFinished", folder: "Folder") -> list[str]:
+def _advice(end: "RunFinished", folder: "Folder") -> list[str]:
     chain = folder.read()
     from drctl.engine.events import StepFinished
 
     lines = [
-        f"note: {event.step} does not last: {event.outputs.get('why_not_durable') or 'undo it by hand'}"
+        f"note: {event.step} does not last: {event.outputs.get('note') or 'see its outputs'}"
         for record in chain.records
         if isinstance(event := record.event, StepFinished) and event.outputs.get("durable") is False
     ]

@@ -77,7 +77,9 @@ def traffic(
         bool, typer.Option("--stop", help="Stop the client; its record stays.")
     ] = False,
 ) -> None:
-    """Starts an independent client that writes through the public name and notes what it is told."""
+    """
+    Starts an independent client that writes through the public name and notes what it is told.
+    """
     with errors_shown():
         from drctl.lab import control
 

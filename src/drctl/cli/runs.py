@@ -49,7 +49,8 @@ def _summary(folder: "Folder") -> dict[str, object]:
         state, chain = fold_run(folder)
     except JournalError as error:
         return {
-            "run": folder.run_id, "status": f"unreadable ({error.problems[0].code})", "runbook": "?",
+            "run": folder.run_id, "status": f"unreadable ({error.problems[0].code})",
+            "runbook": "?",
             "environment": "?", "rta": blank, "rpa": blank, "by": "?",
         }  # fmt: skip
     loss_s = state.loss.bound_s if state.loss else None

@@ -28,6 +28,9 @@ def runbook_folders() -> tuple[Path, ...]:
 
 
 def lab_root() -> Path:
-    """Where a lab of this user keeps its files; the environment ``lab`` is written there by ``lab up``."""
+    """
+    Where a lab of this user keeps its files; the environment ``lab`` is written there by ``lab
+    up``.
+    """
     net = os.environ.get("DRCTL_LAB_NET", "70")
     return Path(tempfile.gettempdir()) / f"drctl-lab-{os.getuid()}-{net}"

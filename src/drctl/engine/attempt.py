@@ -10,7 +10,7 @@ from drctl.engine.values import values
 from drctl.kernel.clock import Deadline
 from drctl.plan.model import PlannedCall, PlannedStep
 from drctl.plan.terms import fill, has_marks, test
-from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.faults import ExpressionError
 from drctl.runbook.values import UNKNOWN
 
 
@@ -78,12 +78,12 @@ class Attempt:
             if ending.outcome == "succeeded":
                 try:
                     known = self._values(until, ending.outputs)
-                    verdict = test(self.effects.plan, self.step.id, until, known)
+                    if test(self.effects.plan, self.step.id, until, known) is True:
+                        return ending
+                    seen = f"last seen: {_brief(ending.outputs)}"
                 except ExpressionError as error:
-                    return _unresolved(f"until: {error}")
-                if verdict is True:
-                    return ending
-                seen = f"last seen: {_brief(ending.outputs)}"
+                    # A key that is not there yet may come with the next answer.
+                    seen = f"last seen: {error}"
             elif ending.error not in {"unavailable", "throttled", "timeout"}:
                 return ending
             if deadline.left_s(clock) <= self.step.every_s:

@@ -1,10 +1,11 @@
 """
 State to commands: ``decide(plan, state, now) -> commands``. Pure, deterministic.
 
-Invariant: a step starts only when each of its needs has succeeded or was skipped, nothing blocks the run
-(an interrupt, a pause, a stop), and its ``when`` is true. Blocking never touches what runs: a change that
-has begun is waited for, because stopping to wait does not stop the change. Telling people is outside all
-of this: a notification starts when it may, and nobody waits for it longer than `NOTIFY_GRACE_S`.
+Invariant: a step starts only when each of its needs has succeeded or was skipped, nothing blocks
+    the run (an interrupt, a pause, a stop), and its ``when`` is true. Blocking never touches what
+    runs: a change that has begun is waited for, because stopping to wait does not stop the change.
+    Telling people is outside all of this: a notification starts when it may, and nobody waits for
+    it longer than `NOTIFY_GRACE_S`.
 """
 
 from collections.abc import Iterator
@@ -16,12 +17,12 @@ from drctl.engine.values import values
 from drctl.kernel.clock import Instant, length_between
 from drctl.plan.model import Plan, PlannedStep
 from drctl.plan.terms import test
-from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.faults import ExpressionError
 from drctl.runbook.values import UNKNOWN
 
 NOTIFY_GRACE_S = 3.0
-"""How long a finished recovery waits for messages under way: longer than a healthy answer of Slack or
-Statuspage (about 0.5 s), short enough that nobody notices it when they hang."""
+"""How long a finished recovery waits for messages under way: longer than a healthy answer of Slack
+or Statuspage (about 0.5 s), short enough that nobody notices it when they hang."""
 
 
 def decide(plan: Plan, state: State, now: Instant) -> tuple[c.Command, ...]:

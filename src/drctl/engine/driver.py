@@ -18,7 +18,7 @@ from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan
 from drctl.plan.terms import sentence
-from drctl.runbook.expressions import ExpressionError
+from drctl.runbook.faults import ExpressionError
 
 INBOX_EVERY_S = 0.1
 """How often people's answers are looked for while a gate is open: below what a person notices."""

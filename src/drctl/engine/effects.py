@@ -1,14 +1,14 @@
 """
 The one place from which the outside world is changed.
 
-Invariant: before an adapter is asked for an effect, in this order: the intent is on disk; the run is still
-ours; there is time left; the identities that the environment pins hold. Only then is the adapter called,
-once. Whatever comes back, or does not, is one of four outcomes. A reply that did not come is not a failure:
-the action is asked to read back (`settled`), and when it cannot tell either, the outcome is unknown and a
-person decides.
+Invariant: before an adapter is asked for an effect, in this order: the intent is on disk; the run
+    is still ours; there is time left; the identities that the environment pins hold. Only then is
+    the adapter called, once. Whatever comes back, or does not, is one of four outcomes. A reply
+    that did not come is not a failure: the action is asked to read back (`settled`), and when it
+    cannot tell either, the outcome is unknown and a person decides.
 
-What is not promised: a call that was sent cannot be taken back; when we stop waiting it may still take
-effect, which is why an unknown outcome is never retried.
+What is not promised: a call that was sent cannot be taken back; when we stop waiting it may still
+take effect, which is why an unknown outcome is never retried.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from drctl.actions import errors as words
-from drctl.actions.contract import CannotTell, Context, Done, Effect, NotDone, Outputs
+from drctl.actions.contract import CannotTell, Context, Done, Effect, NotDone, Outputs, Params
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
@@ -60,6 +60,16 @@ class Ending:
     request_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """All that a call needs."""
+
+    action: AnyAction
+    target: Target
+    params: Params
+    context: Context
+
+
 class _TimeIsOver(Exception):
     """Waiting ended; the work may go on."""
 
@@ -89,6 +99,24 @@ class Effects:
         Raises:
             JournalError: The intent could not be written; nothing was sent.
         """
+        asked = self._prepared(step, call, params, deadline)
+        if isinstance(asked, Ending):
+            return asked
+        if asked.action.effect.changes_something:
+            refusal = await self._check_pins(step, call, asked.action.effect)
+            if refusal is not None:
+                return refusal
+        if asked.action.effect is not Effect.READ:
+            self.record(self._intent(step, asked))
+        if not self.log.is_ours():
+            raise JournalError((LOST_RUN,))
+        if deadline.has_passed(self.clock):
+            return _failed("timeout", "no time was left to start")
+        return await self._ask(asked)
+
+    def _prepared(
+        self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any], deadline: Deadline
+    ) -> _Asked | Ending:
         action = self.registry.get(call.uses)
         if action is None:
             return _failed("rejected", f'the action "{call.uses}" is not installed')
@@ -96,82 +124,66 @@ class Effects:
             checked = action.params.model_validate(params)
         except ValidationError as error:
             return _failed("rejected", f"with: {_first_complaint(error)}")
-        target = self.plan.targets[call.target] if call.target else Target()
-        changes = action.effect.changes_something
-        if changes:
-            refusal = await self._check_pins(step, call, action.effect)
-            if refusal is not None:
-                return refusal
-        attempt = self.state().steps[step.id].attempt
-        key = self._key(step, call)
-        if action.effect is not Effect.READ:
-            self.record(
-                EffectIntended(
-                    step=step.id,
-                    attempt=attempt,
-                    action=action.name,
-                    effect=action.effect,
-                    key=key,
-                    target=target.label,
-                    params=checked.model_dump(mode="json"),
-                    changes=changes,
-                )
-            )
-        if not self.log.is_ours():
-            raise JournalError((LOST_RUN,))
-        if deadline.has_passed(self.clock):
-            return _failed("timeout", "no time was left to start")
-        context = self._context(step.id, deadline, key)
+        return _Asked(
+            action=action,
+            target=self.plan.targets[call.target] if call.target else Target(),
+            params=checked,
+            context=self._context(step.id, deadline, self._key(step, call)),
+        )
+
+    def _intent(self, step: PlannedStep, asked: _Asked) -> EffectIntended:
+        return EffectIntended(
+            step=step.id,
+            attempt=self.state().steps[step.id].attempt,
+            action=asked.action.name,
+            effect=asked.action.effect,
+            key=asked.context.key,
+            target=asked.target.label,
+            params=asked.params.model_dump(mode="json"),
+            changes=asked.action.effect.changes_something,
+        )
+
+    async def _ask(self, asked: _Asked) -> Ending:
+        """Calls the adapter, once; everything it can answer or raise becomes an ending here."""
+        performing = asked.action.perform(asked.context, asked.target, asked.params)
         try:
-            outputs = await self._within(deadline, action.perform(context, target, checked))
+            outputs = await self._within(asked.context.deadline, performing)
         except _TimeIsOver:
-            why = "no answer within the step's timeout"
-            if action.effect is Effect.READ:
-                return _failed("timeout", why)
-            return await self._settle(action, target, checked, context, "timeout", why)
+            return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
         except words.OutcomeUnknown as error:
-            return await self._settle(action, target, checked, context, error.word, str(error))
+            return await self._unanswered(asked, error.word, str(error))
         except words.ActionError as error:
             return _failed(error.word, str(error), error.request_id)
         except DrctlError as error:
             return _failed("auth_rejected", str(error))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
-            if action.effect is Effect.READ:
-                return _failed("bug", why)
-            return await self._settle(action, target, checked, context, "bug", why)
+            return await self._unanswered(asked, "bug", why)
         return Ending(outcome="succeeded", outputs=_as_json(outputs))
+
+    async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
+        """A read that was not answered has failed; an effect must be looked for."""
+        if asked.action.effect is Effect.READ:
+            return _failed(word, why)
+        return await self._settle(asked, word, why)
 
     async def settle(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]
     ) -> Ending:
         """Looks whether an effect that a dead process intended has happened. Changes nothing."""
-        action = self.registry.get(call.uses)
-        if action is None:
-            return _failed("rejected", f'the action "{call.uses}" is not installed')
-        target = self.plan.targets[call.target] if call.target else Target()
-        context = self._context(
-            step.id, Deadline.after(self.clock, SETTLE_TIMEOUT), self._key(step, call)
-        )
-        checked = action.params.model_validate(params)
-        why = "the process that asked for it died"
-        return await self._settle(action, target, checked, context, "interrupted", why)
+        asked = self._prepared(step, call, params, Deadline.after(self.clock, SETTLE_TIMEOUT))
+        if isinstance(asked, Ending):
+            return asked
+        return await self._settle(asked, "interrupted", "the process that asked for it died")
 
-    async def _settle(
-        self,
-        action: AnyAction,
-        target: Target,
-        params: Any,
-        context: Context,
-        word: str,
-        why: str,
-    ) -> Ending:
+    async def _settle(self, asked: _Asked, word: str, why: str) -> Ending:
         """Asks the action to read back; the four outcomes are decided here and nowhere else."""
         deadline = Deadline.after(self.clock, SETTLE_TIMEOUT)
-        context = replace(context, deadline=deadline)
+        context = replace(asked.context, deadline=deadline)
         context.say("looking whether it happened")
+        looking = asked.action.settled(context, asked.target, asked.params)
         try:
-            answer = await self._within(deadline, action.settled(context, target, params))
+            answer = await self._within(deadline, looking)
         except (_TimeIsOver, words.ActionError) as error:
             answer = CannotTell(why=str(error) or "the read-back did not answer either")
         except Exception as error:  # noqa: BLE001 (a bug in a read-back is a reading we do not have)
@@ -190,7 +202,9 @@ class Effects:
     async def _check_pins(
         self, step: PlannedStep, call: PlannedCall, effect: Effect
     ) -> Ending | None:
-        """Checks who is there: each pin before its first change, all before a point of no return."""
+        """
+        Checks who is there: each pin before its first change, all before a point of no return.
+        """
         verified = self.state().verified_pins
         due = [
             pin
@@ -258,8 +272,8 @@ class Effects:
 
     async def _within(self, deadline: Deadline, work: Coroutine[Any, Any, R]) -> R:
         """
-        Waits for *work* until *deadline*. Work that overruns is cancelled only in so far as asyncio can:
-        a request that has left goes on.
+        Waits for *work* until *deadline*. Work that overruns is cancelled only in so far as asyncio
+        can: a request that has left goes on.
         """
         task = asyncio.ensure_future(work)
         timer = asyncio.ensure_future(self.clock.sleep(deadline.left_s(self.clock)))

@@ -1,8 +1,8 @@
 """
 What happened, one frozen record each: the whole of what a run leaves behind.
 
-Fields are plain JSON values, so that a journal of this version can be read by the next one. A field is only
-ever added, with a default; a meaning is never changed (`tests/replay` holds that).
+Fields are plain JSON values, so that a journal of this version can be read by the next one. A field
+is only ever added, with a default; a meaning is never changed (`tests/replay` holds that).
 """
 
 from collections.abc import Mapping
@@ -85,7 +85,9 @@ class StepFinished:
     outcome: OutcomeWord
     outputs: Mapping[str, JSON] = field(default_factory=dict)
     error: str | None = None
-    """The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until`` or ``bug``."""
+    """
+    The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until`` or ``bug``.
+    """
     why: str | None = None
     request_id: str | None = None
 
@@ -153,7 +155,7 @@ class ServiceRestored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """This process is done with the run. The last event; after it only `RunResumed` may follow."""
+    """The process is done with the run. After it only `RunResumed` may follow."""
 
     type: ClassVar[str] = "run_finished"
     result: Result

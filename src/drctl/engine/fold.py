@@ -1,4 +1,7 @@
-"""Events to state: ``fold(plan, state, record) -> state``. Total, pure; the same for a run, its resume and its report."""
+"""
+Events to state: ``fold(plan, state, record) -> state``. Total, pure; the same for a run, its resume
+and its report.
+"""
 
 import hashlib
 from dataclasses import replace
@@ -28,7 +31,7 @@ def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
 
 
 @singledispatch
-def _apply(event: e.Event, plan: Plan, state: State, record: Record) -> State:
+def _apply(_event: e.Event, _plan: Plan, state: State, _record: Record) -> State:
     return state
 
 
@@ -172,11 +175,11 @@ def _retry_at(
     is_named = event.error is not None and event.error in retry.on_errors
     if event.outcome != "failed" or not is_named or event.attempt >= retry.attempts:
         return None
-    longest_s = min(retry.max_backoff_s, retry.backoff_s * 2 ** (event.attempt - 1))
+    longest_s = min(retry.max_backoff_s, retry.backoff_s * 2.0 ** (event.attempt - 1))
     run = state.start.run_id if state.start else ""
     # Full jitter without randomness in the core: the draw is a hash of who is asking.
     draw = hashlib.sha256(f"{run}/{planned.id}/{event.attempt}".encode()).digest()[0] / 255
-    return record.at.boot_s + longest_s * draw
+    return float(record.at.boot_s + longest_s * draw)
 
 
 @_apply.register

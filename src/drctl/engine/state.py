@@ -103,7 +103,9 @@ class State:
     finished: RunFinished | None = None
 
     def elapsed(self, now: Instant) -> Length:
-        """Length of the incident until *now*; uncertain when the machine was rebooted in between."""
+        """
+        Length of the incident until *now*; uncertain when the machine was rebooted in between.
+        """
         if self.started is None or self.start is None:
             return Length(seconds=0.0, is_certain=True)
         since = length_between(self.started, now)

@@ -1,14 +1,14 @@
 """
 Events as lines of bytes, each bound to the one before.
 
-Problem: after a bad night somebody will ask whether the record is what was written then. Invariant: a
-line is the canonical JSON of one event, with the hash of the line before it (``prev``) and its own
-(``hash``, over all the rest). Any byte changed, line removed, inserted or moved breaks the chain at a place
-that can be named. A torn last line, without its newline, is what a crash leaves: it was never acknowledged
-to anybody, so it is dropped, and said so.
+Problem: after a bad night somebody will ask whether the record is what was written then. Invariant:
+    a line is the canonical JSON of one event, with the hash of the line before it (``prev``) and
+    its own (``hash``, over all the rest). Any byte changed, line removed, inserted or moved breaks
+    the chain at a place that can be named. A torn last line, without its newline, is what a crash
+    leaves: it was never acknowledged to anybody, so it is dropped, and said so.
 
-What is not promised: a bare chain does not show that whole lines were cut off its end, and who can write
-the file can write a new chain.
+What is not promised: a bare chain does not show that whole lines were cut off its end, and who can
+write the file can write a new chain.
 """
 
 import json
@@ -129,7 +129,7 @@ def _broken(name: str, number: int, why: str) -> JournalError:
                 at=f"{name}:{number}",
                 why=why,
                 now="everything before that line is as it was written; nothing after it is proven",
-                do=f"keep the file as it is and look at line {number} by eye: less +{number} {name}",
+                do=f"keep the file as it is, and look by eye: less +{number} {name}",
             ),
         )
     )

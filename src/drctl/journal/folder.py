@@ -105,7 +105,8 @@ class Journal:
     @classmethod
     def create(cls, runs: Path, run_id: RunId, plan: Plan, clock: Clock) -> "Journal":
         """
-        Makes the folder (0700) with the plan and an empty journal (0600), durable before it returns.
+        Makes the folder (0700) with the plan and an empty journal (0600), durable before it
+        returns.
 
         Raises:
             JournalError: It cannot be made; then nothing may be run.
@@ -167,7 +168,7 @@ class Journal:
     def is_ours(self) -> bool:
         """True while the lock file we hold is still the run's lock file."""
         try:
-            there, held = os.stat(self.folder.path / "lock"), os.fstat(self._lock)
+            there, held = (self.folder.path / "lock").stat(), os.fstat(self._lock)
         except OSError:
             return False
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 JSON: TypeAlias = (
-    "None | bool | int | float | str | Sequence[JSON] | Mapping[str, JSON]"  # recursive, as JSON is
+    "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"  # recursive
 )
 
 

@@ -7,8 +7,9 @@ wall time; every recorded instant carries both, and the boot id that says whethe
 subtracted. ``CLOCK_BOOTTIME`` goes on while the machine sleeps, which ``CLOCK_MONOTONIC`` does not:
 a laptop that was shut for ten minutes of an outage has lost those ten minutes.
 
-Across boots no length is known: `length_between` falls back to wall time, clamps it at zero and says
-that it is uncertain. Order is never taken from a clock; it is the sequence number of the event.
+Across boots no length is known: `length_between` falls back to wall time, clamps it at zero and
+says that it is uncertain. Order is never taken from a clock; it is the sequence number of the
+event.
 """
 
 import asyncio
@@ -87,8 +88,10 @@ class Deadline:
 
 @cache
 def boot_id() -> str:
-    """Names this boot of this machine; random where the kernel does not say (lengths then hold
-    within this process only, which is the safe direction)."""
+    """
+    Names this boot of this machine; random where the kernel does not say (lengths then hold
+    within this process only, which is the safe direction).
+    """
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:

@@ -1,4 +1,6 @@
-"""Retries of reads. The engine owns the retries of effects; nothing else in drctl repeats a call."""
+"""
+Retries of reads. The engine owns the retries of effects; nothing else in drctl repeats a call.
+"""
 
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -18,7 +20,8 @@ async def retry_read(
     max_wait_s: float = 5.0,
 ) -> T:
     """
-    Calls *read* until it answers, with full-jitter backoff, until *deadline*; then raises its last error.
+    Calls *read* until it answers, with full-jitter backoff, until *deadline*; then raises its last
+    error.
 
     Only for calls that change nothing. Waits on *clock*, so a virtual clock makes it instant.
     """

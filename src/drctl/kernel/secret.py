@@ -13,8 +13,8 @@ class Secret:
     """
     A value that no sink can show.
 
-    It has no useful text form, cannot be pickled, copied into JSON or compared in a message; the one
-    way to the value is `reveal`, which only adapters call, as late as they can.
+    It has no useful text form, cannot be pickled, copied into JSON or compared in a message; the
+    one way to the value is `reveal`, which only adapters call, as late as they can.
     """
 
     __slots__ = ("_value",)
@@ -38,9 +38,7 @@ class Secret:
 
 
 class SecretRef(str):
-    """
-    Where a secret is: ``env:NAME`` or ``file:/path``. Safe to print, plan and journal.
-    """
+    """Where a secret is: ``env:NAME`` or ``file:/path``. Safe to print, plan and journal."""
 
     __slots__ = ()
 

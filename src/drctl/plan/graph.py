@@ -1,10 +1,11 @@
 """
 Order and time of a plan: waves, the longest chain, what is left of it.
 
-Invariant: an edge is a ``needs``. The forecast is the length of the longest chain of estimates that ends
-in a step at which the incident clock stops; what runs beside it costs nothing, and what comes after it
-(telling people, tidying up) is not counted. A step that runs has at least its estimate minus the time it
-already took left, and never less than nothing: one that is overdue holds the forecast at "now".
+Invariant: an edge is a ``needs``. The forecast is the length of the longest chain of estimates that
+    ends in a step at which the incident clock stops; what runs beside it costs nothing, and what
+    comes after it (telling people, tidying up) is not counted. A step that runs has at least its
+    estimate minus the time it already took left, and never less than nothing: one that is overdue
+    holds the forecast at "now".
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,7 +36,8 @@ def longest_chain(
     steps: Sequence[PlannedStep], left_s: Mapping[str, float], ends: Iterable[str]
 ) -> tuple[float, tuple[str, ...]]:
     """
-    Finds the longest chain of *left_s* that ends in one of *ends* (in any step when there are none).
+    Finds the longest chain of *left_s* that ends in one of *ends* (in any step when there are
+    none).
 
     Returns:
         Its length in seconds, and its steps in order.

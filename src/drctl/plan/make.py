@@ -42,10 +42,11 @@ from drctl.plan.model import (
     Retry,
     Symbol,
 )
-from drctl.runbook import Call, Runbook, Step
 from drctl.plan.terms import fill, has_marks
-from drctl.runbook.expressions import ExpressionError
-from drctl.runbook.scopes import AT_THE_END, EVERYWHERE, output_types
+from drctl.runbook import Call, Runbook, Step
+from drctl.runbook.faults import ExpressionError
+from drctl.runbook.scopes import AT_THE_END, EVERYWHERE
+from drctl.runbook.signatures import output_types
 from drctl.runbook.values import UNKNOWN, CelType
 
 LOOK_TIMEOUT = timedelta(seconds=8)
@@ -113,7 +114,7 @@ class Planner:
             inputs=dict(inputs),
             types=self._types(runbook),
             objectives=objectives,
-            targets=targets,  # type: ignore[arg-type]  # every member of the union, by the loader
+            targets=targets,
             steps=steps,
             gates={
                 name: PlannedGate(
@@ -166,7 +167,9 @@ class Planner:
         )
 
     def _types(self, runbook: Runbook) -> dict[str, str]:
-        """Every name that an expression of this runbook may use; who may use which was checked before."""
+        """
+        Every name that an expression of this runbook may use; who may use which was checked before.
+        """
         types = {**EVERYWHERE, **AT_THE_END}
         types |= {f"inputs.{name}": CelType(spec.type) for name, spec in runbook.inputs.items()}
         for step in (*runbook.steps, *runbook.finally_):
@@ -197,9 +200,11 @@ class Planner:
 
     async def look(self, plan: Plan) -> Plan:
         """
-        Asks every action to observe and preview, and every pin who is there, all at once. Changes nothing.
+        Asks every action to observe and preview, and every pin who is there, all at once. Changes
+        nothing.
 
-        What does not answer is ``?``, never an error: a plan must be possible while a region is dead.
+        What does not answer is ``?``, never an error: a plan must be possible while a region is
+        dead.
         """
         await self._import_libraries(plan)
         known = {f"inputs.{name}": value for name, value in plan.inputs.items()}
@@ -217,7 +222,9 @@ class Planner:
         ).sealed()
 
     async def _import_libraries(self, plan: Plan) -> None:
-        """Before any deadline runs: an import takes a second on a busy machine, and holds up the loop."""
+        """
+        Before any deadline runs: an import takes a second on a busy machine, and holds up the loop.
+        """
         used = {call.uses for step in plan.steps for call in _calls(step)}
         wanted = {module for name in used for module in self.registry.libraries.get(name, ())}
         for module in sorted(wanted):

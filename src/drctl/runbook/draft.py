@@ -37,7 +37,8 @@ class Draft:
 
     file: str
     root: Node
-    problems: list[Problem] = field(default_factory=list)
+    problems: dict[Problem, None] = field(default_factory=dict)
+    """An ordered set."""
     metadata: Metadata | None = None
     objectives: Objectives | None = None
     inputs: dict[str, InputSpec | None] = field(default_factory=dict)
@@ -63,9 +64,7 @@ class Draft:
 
     def say(self, code: str, what: str, position: Position, *, do: str | None = None) -> None:
         """Notes a problem, unless the same was noted at the same place."""
-        problem = Problem(code=code, what=what, at=position, do=do)
-        if problem not in self.problems:
-            self.problems.append(problem)
+        self.problems[Problem(code=code, what=what, at=position, do=do)] = None
 
     def say_at(self, code: str, what: str, path: Path) -> None:
         """Notes a problem about the value at *path*, unless it was told what is wrong there."""

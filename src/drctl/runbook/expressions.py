@@ -48,6 +48,8 @@ ROOTS = frozenset({"inputs", "steps", "outputs", "rto", "rpo", "run", "env", "ea
 """First words of everything that a runbook can refer to."""
 MAX_LENGTH = 4096
 """Longer than any expression a person reads; the library's parser takes 100,000."""
+MAX_MARKS = 100
+"""More ``${{ }}`` than any text has; each is compiled, and each fault searched for."""
 
 _LITERAL = re.compile(
     r'"""(?:\\.|[^\\])*?"""'
@@ -324,6 +326,10 @@ def _marks(text: str, faults: list[Fault]) -> list[tuple[int, int]]:
                 Fault(code="DR1040", what='no "}}" closes this "${{"', offset=start, fragment="${{")
             )
             break
+        if len(found) > MAX_MARKS:
+            what = f"a text with more than {MAX_MARKS} expressions"
+            faults.append(Fault(code="DR1040", what=what, offset=start, fragment="${{"))
+            return []
         start = text.find("${{", at + 2)
     return found
 

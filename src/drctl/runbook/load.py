@@ -1,6 +1,6 @@
 """From the text of a file to a checked runbook, or to everything that is wrong with it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from drctl.actions.registry import Registry
@@ -62,7 +62,7 @@ def check_runbook(
     document = read(text, file=file)
     if document.root is None:
         return None, _sorted(document.problems)
-    draft = Draft(file=file, root=document.root, problems=list(document.problems))
+    draft = Draft(file=file, root=document.root, problems=dict.fromkeys(document.problems))
     check_literals(draft)
     read_parts(draft)
     check_inputs(draft)
@@ -122,7 +122,7 @@ def _runbook(draft: Draft) -> Runbook:
     )
 
 
-def _sorted(problems: tuple[Problem, ...] | list[Problem]) -> tuple[Problem, ...]:
+def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:
     """In the order of the file; problems at the same place by code."""
     nowhere = Position("", 0, 0)
     return tuple(

@@ -9,7 +9,7 @@ from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.kernel.ids import StepId
 from drctl.runbook.draft import Draft, Placed
-from drctl.runbook.rules import target_of
+from drctl.runbook.rules import probable_action, target_of
 
 
 def check_order(
@@ -23,15 +23,16 @@ def check_order(
     actions = {
         step_id: action
         for step_id, placed in steps.items()
-        if placed.step.uses and (action := registry.get(placed.step.uses))
+        if placed.step.uses and (action := probable_action(placed.step.uses, registry))
     }
     for placed in draft.steps:
         action = actions.get(placed.step.id)
         if action is not None and action.effect is Effect.PROMOTE:
-            above = [
-                (steps[one], actions[one]) for one in ancestors[placed.step.id] if one in actions
-            ]
-            _check_promotion(draft, placed, above, environment)
+            ids = sorted(ancestors[placed.step.id])
+            above = [(steps[one], actions[one]) for one in ids if one in actions]
+            # A step whose action cannot be told may be the fence; that it has none was said.
+            if all(draft.has((*steps[one].path, "uses")) or steps[one].step.gate for one in ids):
+                _check_promotion(draft, placed, above, environment)
     _check_messages(draft, steps, actions)
 
 

@@ -35,6 +35,14 @@ def target_of(
     return name.partition(".")[0], (environment or {}).get(name)
 
 
+def probable_action(name: str, registry: Registry) -> AnyAction | None:
+    """The action of that name, or the one that a misspelt name probably means."""
+    if action := registry.get(name):
+        return action
+    near = did_you_mean(name, registry.names)
+    return registry.get(near.split('"')[1]) if near else None
+
+
 def check_targets(draft: Draft, environment: Mapping[str, Target] | None) -> None:
     """Notes names that the environment does not have."""
     for alias, name in draft.targets.items():

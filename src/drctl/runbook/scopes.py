@@ -68,7 +68,9 @@ class Scopes:
             for step_id, outputs in self._outputs.items()
         }
         # Of an action that is not installed nothing is known; its outputs are no second mistake.
-        self._opaque = {step.id for step in steps if step.uses and not registry.get(step.uses)}
+        self._opaque = {
+            step.id for step in steps if not step.gate and not registry.get(step.uses or "")
+        }
         self._ancestors = above
         self._final = final
         self._main = frozenset(self._fields) - final

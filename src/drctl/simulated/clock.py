@@ -1,8 +1,9 @@
 """
 Virtual time: an event loop that jumps to the next moment at which something is due.
 
-Invariant: time moves only when nothing can run. A fifteen-minute failover takes milliseconds, and two runs
-of the same world are the same run, because nothing but the world decides what happens when.
+Invariant: time moves only when nothing can run. A fifteen-minute failover takes milliseconds, and
+    two runs of the same world are the same run, because nothing but the world decides what happens
+    when.
 
 What is not promised: threads and sockets. The loop does not wait for them; it would jump past them.
 """

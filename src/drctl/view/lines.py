@@ -59,7 +59,7 @@ class Lines:
         """Nothing to tidy."""
 
 
-def describe(event: e.Event, run: str) -> str | None:
+def describe(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0912 (a case per event)
     """One event in words; ``None`` for events that only the journal needs."""
     match event:
         case e.RunStarted():

@@ -9,6 +9,7 @@ from drctl.actions.errors import (
     AuthRejected,
     Conflict,
     OutcomeUnknown,
+    Rejected,
     Throttled,
     Unavailable,
 )
@@ -65,6 +66,23 @@ async def test_a_put_to_s3_is_delivered_once_whatever_comes_back(
     with pytest.raises(OutcomeUnknown):
         await aws.mutate("s3", "put_object", Bucket="b", Key="k", Body=b"{}")
     assert [(one.method, one.path) for one in endpoint.requests] == [("PUT", "/b/k")]
+
+
+@pytest.mark.parametrize("status", [301, 307, 400])
+async def test_a_bucket_of_another_region_is_refused_and_not_followed(
+    status, endpoint_at, connection_to, context
+):
+    """The SDK would send it again, to the region that the answer names: the burning one."""
+    other = await endpoint_at("127.141.0.12")
+    code = "AuthorizationHeaderMalformed" if status == 400 else "PermanentRedirect"
+    body = f"<Error><Code>{code}</Code><Region>us-east-1</Region>"
+    body += f"<Endpoint>127.141.0.12:{other.port}</Endpoint></Error>"
+    endpoint = await endpoint_at(answer=lambda _request: (status, body.encode()))
+    aws = Aws(context(), connection_to(endpoint.url), call_s=1.0)
+    with pytest.raises((Rejected, AuthRejected)):
+        await aws.mutate("s3", "put_object", Bucket="b", Key="k", Body=b"{}")
+    assert [request.method for request in endpoint.requests] == ["PUT"]
+    assert other.connections == 0
 
 
 async def test_a_refused_connection_is_not_an_unknown_outcome(connection_to, context):

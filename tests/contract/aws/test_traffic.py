@@ -133,7 +133,7 @@ def test_the_switch_needs_the_recovery_regions_data_plane_only(switch):
 
 async def test_every_resolver_must_follow(estate, switch, context):
     """A resolver that does not answer was not seen to follow: the end of the move is unknown."""
-    ctx = context(3, resolvers=[estate.resolver, "127.140.0.54:5353"])
+    ctx = context(1.5, resolvers=[estate.resolver, "127.140.0.54:5353"])
     with pytest.raises(OutcomeUnknown, match=r"is written, but"):
         await ENGAGE.perform(ctx, switch, GO)
     settled = await ENGAGE.settled(context(resolvers=ctx.resolvers), switch, GO)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
-from dnslib import QTYPE, RCODE, AAAA, DNSRecord, RR, A
+from dnslib import AAAA, QTYPE, RCODE, RR, A, DNSRecord
 
 from drctl.actions.contract import Context
 from drctl.kernel.clock import Deadline, SystemClock

@@ -88,9 +88,7 @@ async def test_what_a_service_says_is_inert(serve, context):
 
 
 async def test_no_answer_is_something_that_a_probe_saw(context):
-    seen = await Probe().perform(
-        context(), record(f"http://{HOST}:1"), ProbeParams(path="/health")
-    )
+    seen = await Probe().perform(context(), record(f"http://{HOST}:1"), ProbeParams(path="/health"))
 
     assert 0 == seen.status
     assert "refused" in seen.error
@@ -152,13 +150,17 @@ async def test_names_that_lead_nowhere(nameserver, name, word):
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "::1", "[::1]"])
 async def test_an_address_is_its_own_answer(address):
-    assert [address.strip("[]")] == await _resolver.resolve(address, ("127.150.0.91:1",), timeout_s=1)
+    assert [address.strip("[]")] == await _resolver.resolve(
+        address, ("127.150.0.91:1",), timeout_s=1
+    )
 
 
 async def test_ipv4_comes_first(nameserver):
     resolver = await nameserver({"both.drctl.test": ["::1", "10.0.0.1"]})
 
-    assert ["10.0.0.1", "::1"] == await _resolver.resolve("both.drctl.test", (resolver,), timeout_s=1)
+    assert ["10.0.0.1", "::1"] == await _resolver.resolve(
+        "both.drctl.test", (resolver,), timeout_s=1
+    )
 
 
 @pytest.mark.parametrize("wrong", ["dns.example:53", "10.0.0.1:x", "nonsense"])

@@ -277,7 +277,9 @@ def certificate(tmp_path_factory):
         .serial_number(1)
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("api.drctl.test")]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.DNSName("api.drctl.test")]), critical=False
+        )
         .sign(key, hashes.SHA256())
     )
     path = tmp_path_factory.mktemp("tls") / "both.pem"

@@ -61,7 +61,9 @@ def test_a_probes_path_is_a_path(path):
 
 
 def test_a_probes_time_is_written_with_units():
-    assert 1.5 == ProbeParams.model_validate({"path": "/", "timeout": "1.5s"}).timeout.total_seconds()
+    assert (
+        1.5 == ProbeParams.model_validate({"path": "/", "timeout": "1.5s"}).timeout.total_seconds()
+    )
     for wrong in ("0s", "5", "soon"):
         with pytest.raises(ValidationError):
             ProbeParams.model_validate({"path": "/", "timeout": wrong})

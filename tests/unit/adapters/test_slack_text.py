@@ -7,7 +7,14 @@ from drctl.adapters.slack.message import MAX_TEXT, message_text
 
 @pytest.mark.parametrize(
     "hostile",
-    ["<!channel>", "<!here|x>", "<@U123>", "<https://evil.example|our bank>", "a\x1b[31mb", "x\u202ey"],
+    [
+        "<!channel>",
+        "<!here|x>",
+        "<@U123>",
+        "<https://evil.example|our bank>",
+        "a\x1b[31mb",
+        "x\u202ey",
+    ],
 )
 def test_no_text_mentions_links_or_steers(hostile):
     text = message_text(hostile, "")

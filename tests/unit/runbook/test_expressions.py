@@ -129,8 +129,8 @@ def test_a_wanted_type_is_checked_and_a_dynamic_one_when_it_is_known() -> None:
 def test_what_is_not_known_is_unknown_and_not_false(text: str) -> None:
     """A skipped fence must not read as "no fence needed"."""
     assert value(text, {}) is UNKNOWN
-    assert value(text, {name: None for name in NAMES}) is UNKNOWN
-    assert value(text, {name: UNKNOWN for name in NAMES}) is UNKNOWN
+    assert value(text, dict.fromkeys(NAMES)) is UNKNOWN
+    assert value(text, dict.fromkeys(NAMES, UNKNOWN)) is UNKNOWN
 
 
 def test_unknown_does_not_matter_where_the_answer_does_not_depend_on_it() -> None:

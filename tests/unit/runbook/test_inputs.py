@@ -91,8 +91,10 @@ def test_everything_wrong_is_told_at_once(runbook: Runbook) -> None:
     assert told(runbook, cuont="1", wait="5") == [
         'DR1080: there is no input "cuont"; did you mean "count"?',
         'DR1081: the input "text" (text) is missing: some a\'s',
-        'DR1082: the input "wait" must be a duration: "5" is not a duration: units are ms, s, m, h,'
-        ' d, as in "4m30s"; write "5s" for seconds',
+        (
+            'DR1082: the input "wait" must be a duration: "5" is not a duration: units are'
+            ' ms, s, m, h, d, as in "4m30s"; write "5s" for seconds'
+        ),
     ]
 
 

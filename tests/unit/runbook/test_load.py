@@ -41,7 +41,7 @@ steps:
     verify:
       - {uses: http.probe, target: app, with: {path: /x}, timeout: 5s}
     undo:
-      {uses: kubernetes.deployment.scale, target: app, with: {replicas: "${{ outputs.previous_replicas }}"}}
+      {uses: human.task, with: {text: "was ${{ outputs.previous_replicas }}"}}
     on_failure: stop
     links: [x]
     compliance: [y]

@@ -46,8 +46,10 @@ def test_a_sound_runbook_has_no_problems(check: Check) -> None:
         (MEASURE + PROMOTE, "DR1060: promote promotes, and no step before it fences"),
         (
             MEASURE + FENCE.replace("old_db", "new_db") + PROMOTE,
-            "DR1060: promote promotes, and no step before it fences the old primary of the same"
-            " database; fence fences something else",
+            (
+                "DR1060: promote promotes, and no step before it fences the old primary of the"
+                " same database; fence fences something else"
+            ),
         ),
         (
             MEASURE + FENCE.replace("}", ", when: \"inputs.region == 'west'\"}") + PROMOTE,
@@ -157,6 +159,13 @@ def test_outputs_of_an_unknown_action_are_no_second_mistake(check: Check) -> Non
     assert len(check(steps + with_(SCALE, "when: steps.one.outputs.y.z == 1"))) == 1
 
 
+@pytest.mark.parametrize("wrong", ["uses: aws.rds.fance", "use: aws.rds.fence"])
+def test_a_misspelt_fence_is_not_missing_as_well(check: Check, wrong: str) -> None:
+    problems = check(MEASURE + FENCE.replace("uses: aws.rds.fence", wrong) + PROMOTE)
+    assert len(problems) == 1, problems
+    assert "did you mean" in problems[0]
+
+
 def test_a_wrongly_declared_input_gate_or_target_is_no_second_mistake(check: Check) -> None:
     head = """\
 apiVersion: drctl/v1
@@ -169,7 +178,8 @@ gates: {go: {title: Go}}
 """
     steps = "- {id: one, gate: go}\n" + SCALE.replace("replicas: 3", 'replicas: "${{ inputs.n }}"')
     problems = check(steps, head=head)
-    assert ["DR1012", "DR1012", "DR1011", "DR1011"] == [problem[:6] for problem in problems]
+    codes = [problem[:6] for problem in problems]
+    assert codes == ["DR1012", "DR1012", "DR1011", "DR1011"]
 
 
 def test_a_message_may_follow_a_change_and_a_read_may_follow_a_message(check: Check) -> None:
@@ -204,8 +214,10 @@ def test_with_an_environment_targets_are_checked_by_kind_and_name(check: Check) 
     problems = check(MEASURE + FENCE + PROMOTE + SCALE, environment=environment("7", "7"))
     assert problems == [
         'DR1053: the environment has no target "comms.room"',
-        "DR1052: kubernetes.deployment.scale acts on kubernetes.deployment, and app.recovery is"
-        " aws.route53.failover_switch",
+        (
+            "DR1052: kubernetes.deployment.scale acts on kubernetes.deployment, and app.recovery"
+            " is aws.route53.failover_switch"
+        ),
     ]
 
 

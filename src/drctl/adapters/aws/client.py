@@ -164,7 +164,7 @@ class Aws:
         endpoint = connection.endpoints.get(service)
         left_s = max(0.1, ctx.deadline.left_s(ctx.clock))
         token = connection.session_token
-        return _session().create_client(
+        client = _session().create_client(
             service,
             # The vendor's own endpoint rules sign global services right; a given URL has no rules.
             region_name=_GLOBAL_SIGNING.get(service, self.region) if endpoint else self.region,
@@ -182,3 +182,14 @@ class Aws:
                 s3={"addressing_style": "path" if endpoint else "auto"},
             ),
         )
+        client.meta.events.register("before-call.s3", _stay_in_this_region)
+        return client
+
+
+def _stay_in_this_region(params: dict[str, Any], **_: Any) -> None:
+    """
+    Makes the SDK believe that it has followed S3's redirect already.
+
+    Otherwise it would send the request a second time, to whatever region the answer names.
+    """
+    params["context"].setdefault("s3_redirect", {})["redirected"] = True

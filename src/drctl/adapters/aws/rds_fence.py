@@ -200,8 +200,9 @@ async def _observed_dead(
         final_lsn="",
         previous_security_groups=(),
         proof=proof,
-        note=f"nothing keeps {target.label} from coming back: stop it, or move it into"
-        f" {target.fence_security_group}, as soon as {target.aws.region} answers ({reason})",
+        note=f"nothing keeps {target.label} from coming back: as soon as {target.aws.region} answers,"
+        f" stop it or move it into {target.fence_security_group or 'a group without ingress'}"
+        f" ({reason})",
     )
 
 

@@ -61,8 +61,8 @@ class _QuietHandler(MotoRequestHandler):
 
     def connection_dropped(
         self,
-        error: BaseException,  # noqa: ARG002  werkzeug's signature
-        environ: WSGIEnvironment | None = None,  # noqa: ARG002  werkzeug's signature
+        error: BaseException,
+        environ: WSGIEnvironment | None = None,
     ) -> None:
         self.close_connection = True
 

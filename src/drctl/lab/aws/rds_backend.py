@@ -220,7 +220,7 @@ class StrictRdsBackend(RDSBackend):
         db_instance_identifier: str,
         final_db_snapshot_identifier: str | None = None,
         skip_final_snapshot: bool | None = False,
-        delete_automated_backups: bool | None = True,  # noqa: ARG002  the emulator's signature
+        delete_automated_backups: bool | None = True,
     ) -> DBInstance:
         """Begins to delete; the instance is described as ``deleting`` until it is gone."""
         with _turn:

@@ -1,0 +1,24 @@
+"""Fixtures of the end-to-end tests."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from e2e_lab import lab_of  # noqa: E402 (it is found through the line above)
+
+
+@pytest.fixture
+def lab(request, tmp_path):
+    """A lab that is up; the test's marker ``net`` names its loopback net."""
+    made = lab_of(request.node.get_closest_marker("net").args[0], tmp_path)
+    made.drctl("lab", "down")
+    up = made.drctl("lab", "up", timeout_s=120)
+    assert up.returncode == 0, up.stdout + up.stderr
+    try:
+        yield made
+    finally:
+        down = made.drctl("lab", "down")
+        assert down.returncode == 0, down.stdout + down.stderr
