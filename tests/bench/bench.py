@@ -1,7 +1,8 @@
 """
 Ratios to floors and peers, all taken in this one run; also in ``build/bench.json``.
 
-Absolute times drift with the machine, so none is asserted anywhere, and none is comparable between runs.
+Absolute times drift with the machine, so none is asserted anywhere, and none is comparable between
+runs.
 """
 
 import argparse
@@ -23,7 +24,9 @@ BUILD = Path(__file__).parent.parent.parent / "build"
 def main() -> None:
     """Measures, prints, writes. Leaves no process behind."""
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--quick", action="store_true", help="fewer rounds, no lab: under a minute")
+    options.add_argument(
+        "--quick", action="store_true", help="fewer rounds, no lab: under a minute"
+    )
     options.add_argument(
         "--only", choices=("startup", "engine", "failover"), help="one part instead of all"
     )
@@ -55,7 +58,9 @@ def _measure(chosen: argparse.Namespace, programs: Path) -> dict[str, Any]:
         rows += _shown(made)
         found["per_step"] = per_step
         for shape, cost in per_step.items():
-            print(f"{'':16}one step in {shape}: " + ", ".join(f"{k} {v:.2f}" for k, v in cost.items()))
+            print(
+                f"{'':16}one step in {shape}: " + ", ".join(f"{k} {v:.2f}" for k, v in cost.items())
+            )
     if chosen.only == "failover" or (chosen.only is None and not quick):
         made, seen = failover.measure(programs, BUILD / "bench" / "failover")
         rows += _shown(made)

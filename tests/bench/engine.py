@@ -27,25 +27,25 @@ def measure(
     made = NoOperations(folder, steps)
     made.write()
     inside = _inside(made, rounds)
-    return [*_against_the_disk(inside), *_against_peers(harness, programs, made, rounds, with_debug)], {
-        shape: _per_step(runs) for shape, runs in inside.items()
-    }
+    return [
+        *_against_the_disk(inside),
+        *_against_peers(harness, programs, made, rounds, with_debug),
+    ], {shape: _per_step(runs) for shape, runs in inside.items()}
 
 
 def _inside(made: NoOperations, rounds: int) -> dict[str, list[dict[str, Any]]]:
-    runs: dict[str, list[dict[str, Any]]] = {shape: [] for shape in _SHAPES}
-    for _ in range(rounds):
-        for shape in _SHAPES:
-            done = subprocess.run(
-                [sys.executable, HERE / "noop_run.py", made.runbook(shape), made.environment]
-                + [made.folder / "runs"],
-                env={**os.environ, **made.variables},
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            runs[shape].append(json.loads(done.stdout))
-    return runs
+    runbooks = [made.runbook(shape) for shape in _SHAPES]
+    done = subprocess.run(
+        [
+            *(sys.executable, HERE / "noop_run.py", str(rounds)),
+            *(made.environment, made.folder / "runs", *runbooks),
+        ],
+        env={**os.environ, **made.variables},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return dict(zip(_SHAPES, json.loads(done.stdout), strict=True))
 
 
 def _against_the_disk(inside: dict[str, list[dict[str, Any]]]) -> list[Row]:
@@ -112,5 +112,8 @@ def _ansible(programs: Path, made: NoOperations, task: str) -> Subject:
         "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": "",
     }
-    name = {"meta": "ansible-playbook, meta: noop (no log)", "debug": "ansible-playbook, debug (no log)"}
+    name = {
+        "meta": "ansible-playbook, meta: noop (no log)",
+        "debug": "ansible-playbook, debug (no log)",
+    }
     return Subject(name[task], command, made.folder, variables)

@@ -54,7 +54,7 @@ class NoOperations:
 
     @property
     def variables(self) -> Mapping[str, str]:
-        """What makes the plug-in installed for ``drctl``, and the no-op module known to ``chaos``."""
+        """What makes the plug-in installed for ``drctl``."""
         return {
             "PYTHONPATH": f"{SOURCE}:{HERE / 'plugin'}:{self.folder / 'installed'}",
             "XDG_STATE_HOME": str(self.folder / "state"),
@@ -75,7 +75,9 @@ class NoOperations:
         """What pip leaves behind for a package with an entry point, without pip."""
         info = self.folder / "installed" / "drctl_bench_noop-0.dist-info"
         info.mkdir(parents=True, exist_ok=True)
-        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: drctl-bench-noop\nVersion: 0\n")
+        (info / "METADATA").write_text(
+            "Metadata-Version: 2.1\nName: drctl-bench-noop\nVersion: 0\n"
+        )
         (info / "entry_points.txt").write_text(
             "[drctl.actions]\nbench = drctl_bench_noop:ADAPTER\n"
         )

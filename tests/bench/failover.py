@@ -1,9 +1,9 @@
 """
-Part 3: one region of the lab lost; drctl brings service back, and so does the written plan's own script.
+Part 3: one region of the lab lost; drctl brings service back, or the written plan's own script.
 
-Each gets a fresh lab with the same vendor delays. What the outage was is said by the lab's client, which
-knows neither. What a client costs by itself is its processor time, children included: unlike wall time it
-holds no wait for a vendor, for a person or for an endpoint that is dead.
+Each gets a fresh lab with the same vendor delays. What the outage was is said by the lab's client,
+which knows neither. What a client costs by itself is its processor time, children included: unlike
+wall time it holds no wait for a vendor, for a person or for an endpoint that is dead.
 """
 
 import json
@@ -22,7 +22,7 @@ from timing import Row, ratio
 
 LOST = "us-east-1"
 LIMIT_S = 20
-"""How long a command of the script may take: the AWS CLI by itself waits five minutes for a dead endpoint."""
+"""What a command of the script may take: the AWS CLI waits minutes for an endpoint that is dead."""
 PATIENCE_S = 10.0
 """How long the client goes on after the script has ended, in case service comes back late."""
 
@@ -52,14 +52,23 @@ def measure(programs: Path, folder: Path) -> tuple[list[Row], dict[str, Any]]:
             theirs, their_cost = _script(lab, programs, folder)
     except LabError as error:
         return [], {"drctl": f"not measured: {error}", "script": "not measured"}
-    row = ratio(
-        "region-failover",
-        "processor time of drctl failover (fence, checks, waits)",
-        "the plan's script (none of these)",
-        [our_cost.cpu_s],
-        [their_cost.cpu_s],
-    )
-    return [row], {"drctl": ours, "script": theirs}
+    rows = [
+        ratio(
+            "region-failover",
+            "processor time of drctl failover (fence, checks, waits)",
+            "the plan's script (none of these)",
+            [our_cost.cpu_s],
+            [their_cost.cpu_s],
+        ),
+        ratio(
+            "region-failover",
+            "the same for each request to a control plane",
+            "for each command of the script",
+            [our_cost.cpu_s / ours["own"]["requests"]],
+            [their_cost.cpu_s / len(theirs["steps"])],
+        ),
+    ]
+    return rows, {"drctl": ours, "script": theirs}
 
 
 def told(seen: dict[str, Any]) -> list[str]:
@@ -79,6 +88,12 @@ def told(seen: dict[str, Any]) -> list[str]:
             f"{who}: {service}; lost writes {lost}, wrong-side writes {wrong}; "
             f"client wall {facts['wall_s']:.1f} s, processor {facts['cpu_s']:.2f} s"
         )
+        if "own" in facts:
+            own = facts["own"]
+            lines.append(
+                f"    itself: RTA {own['rta_s']} s, loss at most {own['loss_bound_s']} s;"
+                f" {own['requests']} requests to control planes, {own['connections']} connections"
+            )
         lines += [f"    {step}" for step in facts.get("steps", ())]
     return lines
 
@@ -89,11 +104,18 @@ def _drctl(lab: Lab, folder: Path) -> tuple[dict[str, Any], Cost]:
     commander = threading.Thread(target=_say_go, args=(lab,), daemon=True)
     commander.start()
     words = ("failover", "region", "-e", "lab", "--confirm", "us-west-2", "--no-input")
-    cost = _run(lab.drctl(*words), lab.variables, folder / "drctl.txt")
+    calls = folder / "calls.txt"
+    variables = lab.variables | {
+        "BENCH_CALLS": str(calls),
+        "PYTHONPATH": f"{HERE / 'counted'}{os.pathsep}{lab.variables['PYTHONPATH']}",
+    }
+    cost = _run(lab.drctl(*words), variables, folder / "drctl.txt")
     commander.join(timeout=1)
     time.sleep(1)
     judged = lab.verdict("latest")
-    return _facts(judged, cost, restored=cost.exit_code == 0) | {"own": judged["drctl"]}, cost
+    requests, connections = map(int, calls.read_text().split())
+    own = {**judged["drctl"], "requests": requests, "connections": connections}
+    return _facts(judged, cost, restored=cost.exit_code == 0) | {"own": own}, cost
 
 
 def _say_go(lab: Lab) -> None:

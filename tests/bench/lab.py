@@ -1,4 +1,4 @@
-"""A lab of the bench's own: up, with traffic and one region lost; afterwards the verdict of its client."""
+"""A lab of the bench's own, and the verdict of its client."""
 
 import json
 import os

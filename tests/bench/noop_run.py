@@ -1,4 +1,8 @@
-"""One run of no-op steps in this process, through the real engine and journal; then the floor: the same lines, fsynced."""
+"""
+Runs of no-op steps in this process, through the real engine and journal, each with its floor.
+
+The floor is the lines that the run has just written, appended and fsynced with nothing else.
+"""
 
 import asyncio
 import json
@@ -35,11 +39,7 @@ def _append(path: Path, lines: list[bytes]) -> None:
         os.close(handle)
 
 
-def main(runbook: str, environment: str, runs: str) -> None:
-    """Prints what it measured as JSON."""
-    parts = Parts(
-        registry=Registry([ADAPTER]), clock=SystemClock(), secrets=LocalSecrets(), runs=Path(runs)
-    )
+def _measured(parts: Parts, runbook: str, environment: str) -> dict[str, Any]:
     plan, planning = _timed(lambda: asyncio.run(plan_runbook(parts, runbook, environment, {})))
     (end, folder), running = _timed(lambda: asyncio.run(run_plan(parts, plan, Consent(), [])))
     if end.result != "succeeded":
@@ -48,7 +48,18 @@ def main(runbook: str, environment: str, runs: str) -> None:
     # In the run's own folder: the floor must be of the same file system.
     _none, floor = _timed(lambda: _append(folder.path / "floor", lines))
     measured = {"steps": len(plan.steps), "events": len(lines), "bytes": sum(map(len, lines))}
-    print(json.dumps({**measured, "plan": planning, "run": running, "floor": floor}))
+    return {**measured, "plan": planning, "run": running, "floor": floor}
+
+
+def main(rounds: str, environment: str, runs: str, *runbooks: str) -> None:
+    """Prints one list of measurements for each runbook, as JSON; runbooks take turns."""
+    parts = Parts(
+        registry=Registry([ADAPTER]), clock=SystemClock(), secrets=LocalSecrets(), runs=Path(runs)
+    )
+    rows = [
+        [_measured(parts, runbook, environment) for runbook in runbooks] for _ in range(int(rounds))
+    ]
+    print(json.dumps(list(zip(*rows, strict=True))))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The peers, at locked versions, in an environment of their own: awscli pins another botocore than ours."""
+"""The peers, at locked versions, in an environment of their own: awscli pins its own botocore."""
 
 import hashlib
 import subprocess

@@ -25,6 +25,4 @@ def measure(harness: Harness, rounds: int) -> list[Row]:
     ]
     harness.take_turns(subjects, 1)  # byte code and disk cache
     seconds = harness.take_turns(subjects, rounds)
-    return [
-        ratio("start-up", name, _FLOOR, seconds[name], seconds[_FLOOR]) for name in _COMMANDS
-    ]
+    return [ratio("start-up", name, _FLOOR, seconds[name], seconds[_FLOOR]) for name in _COMMANDS]

@@ -1,9 +1,9 @@
 """
 Whole processes timed by pyperf, taking turns.
 
-The machine drifts more within a minute than a tool differs from the next, so subjects are run one after the
-other, round by round, and a ratio is made inside each round: what is reported is the median of those, with
-the smallest and the largest.
+The machine drifts more within a minute than a tool differs from the next, so subjects are run one
+after the other, round by round, and a ratio is made inside each round: what is reported is the
+median of those, with the smallest and the largest.
 """
 
 import json
@@ -79,7 +79,7 @@ class Harness:
             Seconds of wall time, by subject's name, in the order of the rounds.
 
         Raises:
-            subprocess.CalledProcessError: A subject failed; a time of something broken is worth nothing.
+            subprocess.CalledProcessError: A subject failed: its time is worth nothing.
         """
         seconds: dict[str, list[float]] = {subject.name: [] for subject in subjects}
         for _ in range(rounds):
@@ -93,8 +93,10 @@ class Harness:
         with tempfile.TemporaryDirectory() as folder:
             result = Path(folder) / "result.json"
             subprocess.run(
-                [self.python, "-m", "pyperf", "command", "--quiet", "--copy-env", *one]
-                + ["--output", result, "--", *subject.command],
+                [
+                    *(self.python, "-m", "pyperf", "command", "--quiet", "--copy-env", *one),
+                    *("--output", result, "--", *subject.command),
+                ],
                 cwd=subject.folder,
                 env={**os.environ, **subject.variables},
                 stdout=subprocess.DEVNULL,

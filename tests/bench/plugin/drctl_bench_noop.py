@@ -17,7 +17,7 @@ from drctl.actions.targets import Target
 
 class NoOperation(Action[Target, NoParams, NoOutputs]):
     """
-    Declared as a change, so that the engine spares it nothing: the intent is on disk before it is called.
+    Declared as a change, so that the engine spares it nothing: its intent is on disk first.
     """
 
     name = "bench.nothing.apply"
@@ -25,9 +25,7 @@ class NoOperation(Action[Target, NoParams, NoOutputs]):
     effect = Effect.CHANGE
     repeat = Repeat.IDEMPOTENT
 
-    def preview(
-        self, observation: Observation, target: Target, params: NoParams | None
-    ) -> Preview:
+    def preview(self, observation: Observation, target: Target, params: NoParams | None) -> Preview:
         return Nothing(why="there is nothing to do")
 
     async def perform(self, ctx: Context, target: Target, params: NoParams) -> NoOutputs:
