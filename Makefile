@@ -31,10 +31,10 @@ demo-alive: $(READY) ## The same with the old primary alive and in use
 	@PATH="$(CURDIR)/$(BIN):$$PATH" sh examples/demo.sh alive
 
 test: $(READY) ## All tests: unit, scenarios, properties, contracts, end to end
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 e2e: $(READY) ## Only the end-to-end failovers
-	@$(BIN)/python -m pytest tests/e2e
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/e2e
 
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .

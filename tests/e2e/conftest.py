@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from e2e_lab import lab_of  # noqa: E402 (it is found through the line above)
+from e2e_lab import lab_of
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The demo in its three forms: what drctl says of the failover, against what an independent client saw."""
+"""The demo in its three forms: what drctl says, against what an independent client saw."""
 
 import json
 import subprocess

@@ -17,6 +17,7 @@ from drctl.cli.output import (
     OutputOption,
     console,
     given,
+    looking,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def region(
         values = given(inputs)
         if "incident" in loaded.runbook.inputs and "incident" not in values:
             values["incident"] = incident or f"inc-{made.clock.now().wall:%Y%m%d}-001"
+        looking(environment.name)
         plan = asyncio.run(plan_loaded(made, loaded, environment, values))
         if output is Format.TEXT:
             show_plan(plan, console(color))

@@ -46,6 +46,11 @@ def console(color: Color) -> "Console":
     return make_console(color={Color.ALWAYS: True, Color.NEVER: False}.get(color))
 
 
+def looking(where: str) -> None:
+    """Says what is going on while a plan asks the world; what does not answer costs seconds."""
+    typer.echo(f"looking at {where} ...", err=True)
+
+
 def print_json(document: Any) -> None:
     """Prints one document to stdout."""
     typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))

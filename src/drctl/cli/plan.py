@@ -15,6 +15,7 @@ from drctl.cli.output import (
     OutputOption,
     console,
     given,
+    looking,
 )
 
 
@@ -43,6 +44,8 @@ def plan(
         from drctl.app.planning import plan_runbook
         from drctl.view.plan_text import show_plan
 
+        if not offline:
+            looking(env)
         made = asyncio.run(plan_runbook(parts(), runbook, env, given(inputs), offline=offline))
         if out is not None:
             out.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")

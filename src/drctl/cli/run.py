@@ -15,6 +15,7 @@ from drctl.cli.output import (
     NoInputOption,
     OutputOption,
     given,
+    looking,
 )
 
 
@@ -46,6 +47,7 @@ def run(
         from drctl.app.planning import plan_runbook, read_plan, still_holds
 
         made = parts()
+        looking(env or what)
         if what.endswith(".json"):
             if env or inputs:
                 message = "a saved plan has its environment and inputs; leave -e and -i out"

@@ -38,7 +38,7 @@ def parse_duration(text: str) -> timedelta:
 
 def format_duration(length: timedelta | float) -> str:
     """
-    Writes a duration for people: tenths below ten seconds, whole seconds above.
+    Writes a duration for people: whole milliseconds below a second, tenths below ten, then seconds.
 
     Example:
         >>> format_duration(270)
@@ -49,6 +49,8 @@ def format_duration(length: timedelta | float) -> str:
     seconds = length.total_seconds() if isinstance(length, timedelta) else length
     if seconds < 0:
         return f"-{format_duration(-seconds)}"
+    if seconds < 1:
+        return f"{seconds * 1000:.0f}ms" if seconds else "0s"
     if seconds < 10:  # noqa: PLR2004 (below ten seconds a tenth is worth reading)
         return f"{seconds:.1f}".rstrip("0").rstrip(".") + "s"
     whole = round(seconds)

@@ -113,7 +113,7 @@ def _finished(event: e.StepFinished) -> str:
 
 def _outputs(event: e.StepFinished) -> str:
     shown = [
-        f"{name}={value}"
+        f"{name}={round(value, 3) if isinstance(value, float) else value}"
         for name, value in event.outputs.items()
         if isinstance(value, str | int | float) and value != "" and len(str(value)) < 60  # noqa: PLR2004 (half a terminal line)
     ]

@@ -136,7 +136,7 @@ async def test_every_resolver_must_follow(estate, switch, context):
     ctx = context(1.5, resolvers=[estate.resolver, "127.140.0.54:5353"])
     with pytest.raises(OutcomeUnknown, match=r"is written, but"):
         await ENGAGE.perform(ctx, switch, GO)
-    settled = await ENGAGE.settled(context(resolvers=ctx.resolvers), switch, GO)
+    settled = await ENGAGE.settled(context(0.5, resolvers=ctx.resolvers), switch, GO)
     assert isinstance(settled, CannotTell)
     settled = await ENGAGE.settled(context(resolvers=[estate.resolver]), switch, GO)
     assert isinstance(settled, Done)
@@ -215,6 +215,6 @@ async def test_a_region_that_is_gone_does_not_say_who_it_is(estate, record, cont
     estate.plane.set_reachable(EAST, False)
     try:
         with pytest.raises(Unavailable):
-            await AccountPin().read(context(2), record)
+            await AccountPin().read(context(1), record)
     finally:
         estate.plane.set_reachable(EAST, True)

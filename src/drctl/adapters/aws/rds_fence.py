@@ -194,15 +194,15 @@ async def _observed_dead(
         proof = await death
     except Rejected as error:
         raise Rejected(f"{error}; and its network cannot be shut: {reason}") from error
+    place, group = target.aws.region, target.fence_security_group or "a group without ingress"
     return Fence(
         method="observed_dead",
         durable=False,
         final_lsn="",
         previous_security_groups=(),
         proof=proof,
-        note=f"nothing keeps {target.label} from coming back: as soon as {target.aws.region} answers,"
-        f" stop it or move it into {target.fence_security_group or 'a group without ingress'}"
-        f" ({reason})",
+        note=f"nothing keeps {target.label} from coming back: as soon as {place} answers, stop it"
+        f" or move it into {group} ({reason})",
     )
 
 

@@ -75,7 +75,7 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
 
     async def perform(self, ctx: Context, target: RdsInstance, params: UnfenceParams) -> Unfenced:
         """
-        Sets the groups.
+        Sets the groups; nothing is sent when they are in force already.
 
         Raises:
             Conflict: RDS refuses in the instance's present state.
@@ -84,7 +84,10 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
         Changes:
             The security groups of the RDS instance.
         """
-        seen = await put_into(ctx, target, tuple(sorted(set(params.security_groups))))
+        wanted = tuple(sorted(set(params.security_groups)))
+        seen = await describe(Aws(ctx, target.aws), target.instance)
+        if dict(seen.groups) != dict.fromkeys(wanted, "active"):
+            seen = await put_into(ctx, target, wanted)
         return Unfenced(security_groups=tuple(sorted(seen.groups)))
 
     async def settled(
