@@ -40,8 +40,6 @@ def measure(programs: Path, folder: Path) -> tuple[list[Row], dict[str, Any]]:
     """Returns the ratio of the costs, and what the client saw of both."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    if os.environ.get("DRCTL_LAB_NET") is None:
-        os.environ["DRCTL_LAB_NET"] = "150"
     try:
         with fresh(folder / "state") as lab:
             ours, our_cost = _drctl(lab, folder)

@@ -13,6 +13,8 @@ from typing import Any
 
 from estate import SOURCE
 
+from drctl.lab.plan import AddressPlan
+
 _TRAFFIC_BEFORE_S = 4.0
 """Acknowledged writes to measure an outage from."""
 
@@ -80,8 +82,6 @@ def fresh(state: Path) -> Iterator[Lab]:
         "PYTHONPATH": str(SOURCE),
         "XDG_STATE_HOME": str(state),
     }
-    from drctl.lab.plan import AddressPlan
-
     lab = Lab(AddressPlan(int(net)).lab_root(), state, variables)
     # Refused when one is up: then it is not ours to take down either.
     lab.ask("lab", "up")
