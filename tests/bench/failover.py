@@ -112,7 +112,8 @@ def _drctl(lab: Lab, folder: Path) -> tuple[dict[str, Any], Cost]:
     time.sleep(1)
     judged = lab.verdict("latest")
     requests, connections = map(int, calls.read_text().split())
-    own = {**judged["drctl"], "requests": requests, "connections": connections}
+    said = {k: round(v, 2) if isinstance(v, float) else v for k, v in judged["drctl"].items()}
+    own = {**said, "requests": requests, "connections": connections}
     return _facts(judged, cost, restored=cost.exit_code == 0) | {"own": own}, cost
 
 
