@@ -13,7 +13,7 @@ write the file can write a new chain.
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -48,11 +48,12 @@ def encode(record: Record, prev: str) -> tuple[bytes, str]:
 
 def as_body(record: Record) -> dict[str, Any]:
     """The event as the journal has it, without the chain's own fields."""
-    at = record.at
+    at, event = record.at, record.event
     return {
-        **asdict(record.event),
+        # Not asdict: it copies every value deeply, and all of them are plain JSON already.
+        **{field.name: getattr(event, field.name) for field in fields(event)},
         "seq": record.seq,
-        "type": record.event.type,
+        "type": event.type,
         "at": {
             "wall": at.wall.isoformat(timespec="microseconds"),
             "boot_s": round(at.boot_s, 6),

@@ -3,14 +3,14 @@
 import fcntl
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 from drctl.engine.events import Event, RunFinished
 from drctl.engine.state import Record
 from drctl.journal.chain import GENESIS, Chain, decode, encode
-from drctl.kernel.clock import Clock
+from drctl.kernel.clock import Clock, Instant
 from drctl.kernel.errors import JournalError, Problem
 from drctl.kernel.ids import RunId
 from drctl.plan.model import Plan
@@ -148,7 +148,10 @@ class Journal:
             JournalError: The disk refused. An fsync that failed is never tried again: what the
                 kernel held may be gone.
         """
-        record = Record(seq=self._seq + 1, at=self._clock.now(), event=event)
+        now = self._clock.now()
+        # What a reader of the file will see: times rounded as they are written.
+        at = Instant(wall=now.wall, boot_s=round(now.boot_s, 6), boot_id=now.boot_id)
+        record = Record(seq=self._seq + 1, at=at, event=event)
         line, head = encode(record, self._head)
         try:
             view = memoryview(line)
@@ -160,8 +163,7 @@ class Journal:
                 f"the journal of run {self.folder.run_id} cannot be written", error
             ) from error
         self._head, self._seq = head, record.seq
-        # What a reader of the file would see: times rounded as they were written.
-        return replace(record, at=replace(record.at, boot_s=round(record.at.boot_s, 6)))
+        return record
 
     def is_ours(self) -> bool:
         """True while the lock file we hold is still the run's lock file."""
