@@ -17,8 +17,12 @@ def _until(condition, timeout_s: float):
     raise AssertionError("it did not happen in time")
 
 
-def _approve(lab):
-    _until(lambda: lab.drctl("approve", "latest", "go", "--reason", "test").returncode == 0, 60)
+def _approve(lab, run):
+    def said() -> bool:
+        assert run.poll() is None, run.stdout.read()
+        return lab.drctl("approve", "latest", "go", "--reason", "test").returncode == 0
+
+    _until(said, 60)
 
 
 @pytest.mark.lab
@@ -26,10 +30,10 @@ def _approve(lab):
 @pytest.mark.timeout(300)
 def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_record(lab, tmp_path):
     """
-    "Cannot reach" is not a fence: with the old region alive behind a partition, nothing is promoted.
+    "Cannot reach" is not a fence: with the old region alive behind a partition nothing is promoted.
 
-    In the same lab, to save its start: a saved plan is stale after the world changed; a killed run is
-    shown as interrupted; a changed journal does not verify; planning changes nothing.
+    In the same lab, to save its start: a saved plan is stale after the world changed; a killed run
+    is shown as interrupted; a changed journal does not verify; planning changes nothing.
     """
     inputs = ["-i", "incident=inc-20261122-001"]
     plan_file = tmp_path / "plan.json"
@@ -74,7 +78,7 @@ def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_re
     assert lab.drctl("lab", "break", "region", "us-east-1", "--how", "partition").returncode == 0
     run = lab.start("failover", "region", "-e", "lab", "--confirm", "us-west-2", "--no-input",
                     "--accept-data-loss", "unknown", "--reason", "test")  # fmt: skip
-    _approve(lab)
+    _approve(lab, run)
     shown, _ = run.communicate(timeout=120)
     assert run.returncode == 6, shown
     events = lab.events()

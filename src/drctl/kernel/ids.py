@@ -12,6 +12,6 @@ _ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that two tired people r
 
 
 def new_run_id(now: datetime) -> RunId:
-    """Makes an id that sorts by time and can be read out loud: ``20261122T1004-k3f9``."""
+    """Makes an id that sorts by time and can be read out loud: ``20261122T100405-k3f9``."""
     tail = "".join(secrets.choice(_ALPHABET) for _ in range(4))
-    return RunId(f"{now:%Y%m%dT%H%M}-{tail}")
+    return RunId(f"{now:%Y%m%dT%H%M%S}-{tail}")

@@ -100,5 +100,5 @@ class Process:
     def _forget(self) -> None:
         # A pod of the same name may have recorded its own process there meanwhile.
         with suppress(FileNotFoundError):
-            if self._pid_file.read_text().strip() == str(self.pid):
+            if self._pid_file.read_text().split()[:1] == [str(self.pid)]:
                 self._pid_file.unlink()
