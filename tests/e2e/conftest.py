@@ -20,5 +20,6 @@ def lab(request, tmp_path):
     try:
         yield made
     finally:
+        made.stop()
         down = made.drctl("lab", "down")
         assert down.returncode == 0, down.stdout + down.stderr

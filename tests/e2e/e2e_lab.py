@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
@@ -17,6 +17,7 @@ class Lab:
 
     env: dict[str, str]
     state: Path
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def drctl(self, *arguments: str, timeout_s: float = 90) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -30,7 +31,7 @@ class Lab:
         )
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*DRCTL, *arguments],
             env=self.env,
             cwd=ROOT,
@@ -38,6 +39,14 @@ class Lab:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        for process in self.started:
+            process.kill()
+            process.wait()
+            process.stdout.close()
 
     def events(self) -> list[dict]:
         [run] = sorted((self.state / "drctl" / "runs").iterdir())[-1:]
