@@ -145,6 +145,7 @@ class Driver:
         )
 
     def _open_gate(self, step: str) -> None:
+        self._take_answers()  # what was said before people were asked is no answer
         planned = self._plan.by_id[step]
         gate = self._plan.gates[planned.gate or ""]
         text = " ".join(planned.show)
@@ -212,7 +213,8 @@ class Driver:
     def _take_answers(self) -> bool:
         taken = False
         for answer in self._inbox.take() if self._inbox else ():
-            if answer.gate not in self._state.gates:
+            # An answer that is late, early or a second one is to a question that is not asked.
+            if answer.gate not in self._state.gates.keys() & self._state.running:
                 continue
             taken = True
             self._record(

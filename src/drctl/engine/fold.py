@@ -190,7 +190,11 @@ def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
 
 @_apply.register
 def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
-    gate = state.gates[event.step]
+    gate = state.gates.get(event.step)
+    if gate is None or event.step not in state.running:
+        # It was decided before this answer came: an answer counts once, or the steps behind the
+        # gate would be opened twice.
+        return state
     if event.answer == "deny":
         return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
     # Set semantics: one person twice is one approval.
@@ -209,6 +213,8 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
 
 @_apply.register
 def _(event: e.GateExpired, _plan: Plan, state: State, _record: Record) -> State:
+    if event.step not in state.gates or event.step not in state.running:
+        return state
     return _close_gate(event.step, state, "nobody answered the gate in time")
 
 
