@@ -26,6 +26,8 @@ CODES: dict[str, str] = {
     "DR4002": "Another process took the run's folder, or it is gone. Nothing further is sent.",
     "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk "
     "first.",
+    "DR4005": "The folder's plan has another digest than the journal's first event says: one of the"
+    " two was replaced.",
     "DR4004": "No run, or more than one, has that id or that beginning.",
     "DR5001": "No environment of that name, or it cannot be read.",
     "DR5002": "Something in the environment file is wrong; the position says where.",
