@@ -49,6 +49,8 @@ class PinChecked:
     expected: str
     found: str | None
     verdict: Literal["match", "mismatch", "unreachable"]
+    target: str = ""
+    """Name of the target through which it was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

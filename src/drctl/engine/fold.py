@@ -36,7 +36,8 @@ def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
 def _(event: e.PinChecked, _plan: Plan, state: State, _record: Record) -> State:
     if event.verdict != "match":
         return state
-    return replace(state, verified_pins=state.verified_pins | {(event.name, event.subject)})
+    seen = (event.name, event.subject, event.target)
+    return replace(state, verified_pins=state.verified_pins | {seen})
 
 
 @_apply.register
@@ -128,19 +129,30 @@ def _pause(state: State, kind: Literal["failed", "unknown", "gate", "loss"], why
 
 def _weigh_loss(plan: Plan, event: e.StepFinished, state: State) -> State:
     """The RPO gate: a bound that is unknown, or larger than allowed, lets nothing further start."""
-    measured = LossBound.model_validate(dict(event.outputs))
-    bound_s = None if measured.bound is None else measured.bound.total_seconds()
-    loss = Loss(
-        bound_s=bound_s,
-        safe_until=measured.safe_until.isoformat() if measured.safe_until else None,
-        source=measured.source,
-        step=event.step,
-    )
+    loss = _measured(event)
+    bound_s = loss.bound_s
     accepted_s = state.start.accepted_loss_s if state.start else None
     allowed = loss_is_allowed(bound_s, plan.objectives.rpo_s, accepted_s)
     why = loss_refusal(bound_s, plan.objectives.rpo_s, loss.source)
     state = replace(state, loss=loss)
     return state if allowed else _pause(state, "loss", why)
+
+
+def _measured(event: e.StepFinished) -> Loss:
+    known = {name: event.outputs[name] for name in LossBound.model_fields if name in event.outputs}
+    try:
+        measured = LossBound.model_validate(known)
+    except ValueError:
+        why = "what was measured cannot be read"
+        return Loss(bound_s=None, safe_until=None, source=why, step=event.step)
+    bound_s = None if measured.bound is None else measured.bound.total_seconds()
+    return Loss(
+        # Less than nothing is not a bound; the evidence contradicts itself.
+        bound_s=bound_s if bound_s is None or bound_s >= 0 else None,
+        safe_until=measured.safe_until.isoformat() if measured.safe_until else None,
+        source=measured.source,
+        step=event.step,
+    )
 
 
 def loss_is_allowed(bound_s: float | None, rpo_s: float, accepted_s: float | None) -> bool:

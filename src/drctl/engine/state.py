@@ -98,7 +98,8 @@ class State:
     stop: str | None = None
     """Why the run ends without reaching its goal."""
     loss: Loss | None = None
-    verified_pins: frozenset[tuple[str, str]] = frozenset()
+    verified_pins: frozenset[tuple[str, str, str]] = frozenset()
+    """Name, subject, and the target through which they were asked."""
     restored_s: float | None = None
     finished: RunFinished | None = None
 
