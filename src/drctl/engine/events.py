@@ -88,7 +88,8 @@ class StepFinished:
     outputs: Mapping[str, JSON] = field(default_factory=dict)
     error: str | None = None
     """
-    The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until`` or ``bug``.
+    The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until``,
+    ``pin``, ``guard``, ``unresolved``, ``undelivered`` or ``bug``.
     """
     why: str | None = None
     request_id: str | None = None

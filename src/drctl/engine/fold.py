@@ -47,7 +47,7 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
         status="running",
         attempt=event.attempt,
         started=state.steps[event.step].started or record.at,
-        retry_at=None,
+        backoff_s=None,
         has_intent=False,
     )
     return replace(
@@ -71,16 +71,16 @@ def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> St
 @_apply.register
 def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
     planned, before = plan.by_id[event.step], state.steps[event.step]
-    retry_at = _retry_at(planned, event, record, state)
+    backoff_s = _backoff_s(planned, event, state)
     after = StepState(
-        status="waiting" if retry_at is not None else event.outcome,
+        status="waiting" if backoff_s is not None else event.outcome,
         attempt=event.attempt,
         started=before.started,
         finished=record.at,
         outputs=event.outputs,
         error=event.error,
         why=event.why,
-        retry_at=retry_at,
+        backoff_s=backoff_s,
         has_intent=before.has_intent,
     )
     state = replace(
@@ -89,7 +89,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         running=state.running - {event.step},
         ready=tuple(name for name in state.ready if name != event.step),
     )
-    if retry_at is not None:
+    if backoff_s is not None:
         return replace(state, ready=(*state.ready, event.step))
     state = _settle(planned, state, record)
     if event.outcome == "succeeded" and planned.measures_loss:
@@ -172,10 +172,8 @@ def loss_refusal(bound_s: float | None, rpo_s: float, source: str) -> str:
     return f"the bound on lost writes {size}, the objective is {rpo_s:g}s ({source})"
 
 
-def _retry_at(
-    planned: PlannedStep, event: e.StepFinished, record: Record, state: State
-) -> float | None:
-    """When to try again, in boot seconds; ``None``: not. Unknown outcomes are never retried."""
+def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> float | None:
+    """How long to wait before another try; ``None``: none. Unknown outcomes are never retried."""
     retry = planned.retry
     is_named = event.error is not None and event.error in retry.on_errors
     if event.outcome != "failed" or not is_named or event.attempt >= retry.attempts:
@@ -184,7 +182,7 @@ def _retry_at(
     run = state.start.run_id if state.start else ""
     # Full jitter without randomness in the core: the draw is a hash of who is asking.
     draw = hashlib.sha256(f"{run}/{planned.id}/{event.attempt}".encode()).digest()[0] / 255
-    return float(record.at.boot_s + longest_s * draw)
+    return float(longest_s * draw)
 
 
 @_apply.register

@@ -34,8 +34,8 @@ class StepState:
     outputs: Mapping[str, JSON] = field(default_factory=dict)
     error: str | None = None
     why: str | None = None
-    retry_at: float | None = None
-    """Boot seconds before which a retry must not start."""
+    backoff_s: float | None = None
+    """How long after ``finished`` the next attempt may start; ``None``: there is none."""
     has_intent: bool = False
     """An effect of this attempt may have left."""
 
@@ -120,7 +120,7 @@ class State:
             settled=frozenset(
                 name
                 for name, step in self.steps.items()
-                if step.status in {"succeeded", "failed", "skipped"}
+                if step.status not in {"waiting", "running"}
             ),
             running_s={
                 name: length_between(started, now).seconds
