@@ -193,6 +193,7 @@ class Driver:
                 loss_bound_s=loss.bound_s if loss else None,
                 safe_until=loss.safe_until if loss else None,
                 rpo_s=self._plan.objectives.rpo_s,
+                signal=state.interrupted,
             )
         )
 

@@ -170,6 +170,8 @@ class RunFinished:
     loss_bound_s: float | None
     safe_until: str | None
     rpo_s: float
+    signal: str | None = None
+    """Which one interrupted the run, if one did."""
 
 
 Event: TypeAlias = (

@@ -241,13 +241,13 @@ def _close_gate(name: str, state: State, why: str) -> State:
 
 
 @_apply.register
-def _(_event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=True)
+def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, interrupted=event.signal)
 
 
 @_apply.register
 def _(_event: e.RunResumed, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=False, finished=None)
+    return replace(state, interrupted=None, finished=None)
 
 
 @_apply.register

@@ -92,7 +92,8 @@ class State:
     """Steps of ``finally`` that are not settled yet."""
     work_done: Instant | None = None
     changed: bool = False
-    interrupted: bool = False
+    interrupted: str | None = None
+    """The signal that asked for an end."""
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
     stop: str | None = None
@@ -132,7 +133,7 @@ class State:
     @property
     def is_blocked(self) -> bool:
         """True when nothing that changes anything may start."""
-        return self.interrupted or self.pause is not None or self.stop is not None
+        return bool(self.interrupted or self.pause or self.stop)
 
 
 def initial(plan: Plan) -> State:
