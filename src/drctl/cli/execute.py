@@ -203,6 +203,7 @@ class TerminalGates:
 def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
     """The last words: what was achieved, and what to do now."""
     from drctl.kernel.duration import format_duration
+    from drctl.kernel.text import sanitize
 
     if manner.output is Format.JSONL:
         return
@@ -219,7 +220,7 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
         else f"at most {format_duration(end.loss_bound_s)}"
     )
     typer.echo("")
-    typer.echo(f"run {folder.run_id} {end.result}: {end.why}")
+    typer.echo(sanitize(f"run {folder.run_id} {end.result}: {end.why}"))
     typer.echo(f"  RTA {rta} (RTO {rto})")
     typer.echo(f"  RPA {loss} (RPO {rpo})")
     for line in _advice(end, folder):
