@@ -307,7 +307,11 @@ def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
 
 
 def _given(outputs: Outputs) -> Mapping[str, Any]:
-    given: Mapping[str, Any] = as_json(outputs.model_dump(mode="json"))
+    try:
+        dumped = outputs.model_dump(mode="json")
+    except ValueError:  # half a character somewhere: the effect happened all the same
+        dumped = outputs.model_dump()
+    given: Mapping[str, Any] = as_json(dumped)
     return given
 
 

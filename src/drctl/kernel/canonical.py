@@ -38,7 +38,9 @@ def as_json(value: Any) -> Any:
             return {as_json(str(key)): as_json(item) for key, item in value.items()}
         case list() | tuple():
             return [as_json(item) for item in value]
-    return value
+        case bool() | int() | None:
+            return value
+    return as_json(str(value))
 
 
 def digest(value: JSON) -> str:
