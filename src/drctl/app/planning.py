@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from drctl import __version__
 from drctl.app.compose import Parts
 from drctl.app.runbooks import Loaded, find_runbook, load
 from drctl.config.environment import Environment, find_environment, load_environment
@@ -59,6 +60,10 @@ def read_plan(path: Path) -> Plan:
         why = str(error).splitlines()[0]
         problem = Problem(code="DR3203", what=f"{path} is not a saved plan", why=why)
         raise InvalidError((problem,)) from error
+    if plan.drctl != __version__:
+        what = f"{path} was made by drctl {plan.drctl}, and this is {__version__}"
+        problem = Problem(code="DR3203", what=what, do="plan again")
+        raise InvalidError((problem,))
     if plan.computed_digest() != plan.digest:
         raise InvalidError(
             (

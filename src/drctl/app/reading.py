@@ -3,12 +3,14 @@
 from functools import reduce
 
 from drctl.app.compose import Parts
+from drctl.engine.events import RunStarted
 from drctl.engine.fold import fold
 from drctl.engine.state import State, initial
 from drctl.journal.chain import Chain
 from drctl.journal.folder import Folder, all_folders
-from drctl.kernel.errors import InvalidError, Problem
+from drctl.kernel.errors import InvalidError, JournalError, Problem
 from drctl.kernel.text import did_you_mean
+from drctl.plan.model import Plan
 
 
 def find_run(parts: Parts, name: str) -> Folder:
@@ -38,7 +40,27 @@ def fold_run(folder: Folder) -> tuple[State, Chain]:
     Raises:
         JournalError: The journal or the plan does not verify.
     """
-    plan, chain = folder.plan(), folder.read()
+    plan, chain = read_run(folder)
     return reduce(
         lambda state, record: fold(plan, state, record), chain.records, initial(plan)
     ), chain
+
+
+def read_run(folder: Folder) -> tuple[Plan, Chain]:
+    """
+    The plan and the journal of a run.
+
+    Raises:
+        JournalError: One of them does not verify, or they do not belong together.
+    """
+    plan, chain = folder.plan(), folder.read()
+    first = chain.records[0].event if chain.records else None
+    if first is None or (isinstance(first, RunStarted) and first.plan_digest == plan.digest):
+        return plan, chain
+    problem = Problem(
+        code="DR4005",
+        what=f"the plan of run {folder.run_id} is not the one that its journal began with",
+        at=str(folder.path / "plan.json"),
+        do=f"look by eye: less {folder.journal}",
+    )
+    raise JournalError((problem,))

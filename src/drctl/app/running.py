@@ -20,7 +20,13 @@ from drctl.journal.folder import Folder, Journal
 from drctl.journal.inbox import FolderInbox
 from drctl.kernel.clock import Clock
 from drctl.kernel.duration import format_duration
-from drctl.kernel.errors import Problem, RefusedError
+from drctl.kernel.errors import (
+    BrokenOffError,
+    DrctlError,
+    JournalError,
+    Problem,
+    RefusedError,
+)
 from drctl.kernel.ids import new_run_id
 from drctl.plan.model import Plan
 
@@ -134,10 +140,14 @@ async def run_plan(
     SIGINT and SIGTERM end it gracefully: nothing new starts, what runs finishes.
 
     Raises:
-        JournalError: The record could not be written; nothing was sent after that.
+        RefusedError: There is no place for the record, so nothing was sent.
+        BrokenOffError: The record could not be written on; nothing was sent after that.
     """
     now = parts.clock.now()
-    journal = Journal.create(parts.runs, new_run_id(now.wall), plan, parts.clock)
+    try:
+        journal = Journal.create(parts.runs, new_run_id(now.wall), plan, parts.clock)
+    except JournalError as error:
+        raise RefusedError(error.problems) from error
     before_s, source = _incident_clock(plan, consent, now.wall)
     first = RunStarted(
         run_id=journal.folder.run_id,
@@ -166,18 +176,30 @@ async def run_plan(
         listeners=views,
     )
     for view in views:
-        view.opened(plan, journal.folder)
+        with suppress(Exception):  # a view is never worth a run
+            view.opened(plan, journal.folder)
     ticker = asyncio.create_task(_tick(driver, parts.clock, views))
     try:
         with _graceful(driver):
             return await driver.run(first), journal.folder
+    except JournalError as error:
+        raise _broken_off(driver.state, error) from error
     finally:
         ticker.cancel()
         with suppress(asyncio.CancelledError):
             await ticker
         for view in views:
-            view.closed()
+            with suppress(Exception):
+                view.closed()
         journal.close()
+
+
+def _broken_off(state: State, error: JournalError) -> DrctlError:
+    """What it means for the world that the record could not be written on."""
+    if not state.changed:
+        return RefusedError(error.problems)
+    under_way = [name for name in sorted(state.running) if state.steps[name].has_intent]
+    return BrokenOffError(error.problems, is_known=not under_way)
 
 
 def _incident_clock(plan: Plan, consent: Consent, now: datetime) -> tuple[float, str]:
@@ -199,7 +221,8 @@ async def _tick(driver: Driver, clock: Clock, views: Sequence[Watching]) -> None
     while True:
         await clock.sleep(TICK_S)
         for view in views:
-            view.tick(driver.state)
+            with suppress(Exception):
+                view.tick(driver.state)
 
 
 class _graceful:  # noqa: N801 (a context manager, used as a verb)

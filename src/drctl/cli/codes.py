@@ -15,8 +15,9 @@ CODES: dict[str, str] = {
     " larger than the objective, or nobody can bound it. Unknown counts as too large."
     " A person may accept a named amount with --accept-data-loss and a --reason; both"
     " go into the record.",
-    "DR3102": "A failover asks for the name of the region that will serve, typed by a person or"
-    " given with --confirm. Anything else is a no.",
+    "DR3102": "A failover asks for the name of the region that will serve, and a run in a protected"
+    " environment for the environment's name, typed by a person or given with --confirm. Anything"
+    " else is a no.",
     "DR3201": "A saved plan runs only in the world that it was made for. Something that was "
     "observed then is different now.",
     "DR3202": "A plan that was made offline has looked at nothing. It is for reading and for CI.",
@@ -26,6 +27,8 @@ CODES: dict[str, str] = {
     "DR4002": "Another process took the run's folder, or it is gone. Nothing further is sent.",
     "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk "
     "first.",
+    "DR4005": "The folder's plan has another digest than the journal's first event says: one of the"
+    " two was replaced.",
     "DR4004": "No run, or more than one, has that id or that beginning.",
     "DR5001": "No environment of that name, or it cannot be read.",
     "DR5002": "Something in the environment file is wrong; the position says where.",

@@ -1,5 +1,6 @@
 """Runs a plan for a person or a script: consent, views, gates on the terminal, the exit code."""
 
+import os
 import sys
 import threading
 from dataclasses import dataclass
@@ -55,7 +56,10 @@ def consent(accept: str | None, reason: str | None, started_at: str | None) -> "
             raise typer.BadParameter("say why: --reason TEXT", param_hint="--accept-data-loss")
         try:
             accepted_s = (
-                ANY_LOSS_S if accept == "unknown" else parse_duration(accept).total_seconds()
+                ANY_LOSS_S
+                if accept == "unknown"
+                # A number, however large, is consent to a bound; "unknown" is a word of its own.
+                else min(parse_duration(accept).total_seconds(), ANY_LOSS_S / 2)
             )
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--accept-data-loss") from error
@@ -97,9 +101,17 @@ def execute(parts: "Parts", plan: "Plan", agreed: "Consent", manner: Manner) -> 
     from drctl.app.running import preflight, run_plan
 
     preflight(plan, agreed)
+    if agreed.started_at is not None and agreed.started_at > parts.clock.now().wall:
+        message = f"{agreed.started_at.isoformat()} has not come yet"
+        raise typer.BadParameter(message, param_hint="--started-at")
     views = _views(parts, manner)
     end, folder = asyncio.run(run_plan(parts, plan, agreed, views))
-    _tell(end, folder, manner)
+    try:
+        _tell(end, folder, manner)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Nobody reads any more; the exit code is still the run's.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     raise typer.Exit(exit_code(end))
 
 
@@ -115,7 +127,7 @@ def exit_code(end: "RunFinished") -> Exit:
         case "unknown":
             return Exit.UNKNOWN
         case "interrupted":
-            return Exit.INTERRUPTED
+            return Exit.TERMINATED if end.signal == "SIGTERM" else Exit.INTERRUPTED
         case "succeeded":
             late = end.rta_s is not None and end.rta_s > end.rto_s
             lost = end.loss_bound_s is not None and end.loss_bound_s > end.rpo_s
@@ -191,6 +203,7 @@ class TerminalGates:
 def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
     """The last words: what was achieved, and what to do now."""
     from drctl.kernel.duration import format_duration
+    from drctl.kernel.text import sanitize
 
     if manner.output is Format.JSONL:
         return
@@ -207,7 +220,7 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
         else f"at most {format_duration(end.loss_bound_s)}"
     )
     typer.echo("")
-    typer.echo(f"run {folder.run_id} {end.result}: {end.why}")
+    typer.echo(sanitize(f"run {folder.run_id} {end.result}: {end.why}"))
     typer.echo(f"  RTA {rta} (RTO {rto})")
     typer.echo(f"  RPA {loss} (RPO {rpo})")
     for line in _advice(end, folder):
@@ -217,9 +230,10 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
 def _advice(end: "RunFinished", folder: "Folder") -> list[str]:
     chain = folder.read()
     from drctl.engine.events import StepFinished
+    from drctl.kernel.text import sanitize
 
     lines = [
-        f"note: {event.step} does not last: {event.outputs.get('note') or 'see its outputs'}"
+        sanitize(f"note: {event.step} does not last: {event.outputs.get('note') or 'see outputs'}")
         for record in chain.records
         if isinstance(event := record.event, StepFinished) and event.outputs.get("durable") is False
     ]

@@ -25,6 +25,7 @@ class Exit(IntEnum):
     UNVERIFIED = 9
     UNKNOWN = 10
     INTERRUPTED = 130
+    TERMINATED = 143
 
 
 @contextmanager
@@ -34,6 +35,8 @@ def errors_shown() -> Iterator[None]:
 
     No traceback reaches a person unless DRCTL_DEBUG is set.
     """
+    import asyncio
+
     from drctl.kernel import errors
 
     try:
@@ -46,7 +49,9 @@ def errors_shown() -> Iterator[None]:
         _leave(error.problems, Exit.REFUSED)
     except errors.JournalError as error:
         _leave(error.problems, Exit.UNVERIFIED)
-    except KeyboardInterrupt:
+    except errors.BrokenOffError as error:
+        _leave(error.problems, Exit.FAILED if error.is_known else Exit.UNKNOWN)
+    except (KeyboardInterrupt, asyncio.CancelledError):
         typer.echo("interrupted", err=True)
         raise typer.Exit(Exit.INTERRUPTED) from None
     except (typer.Exit, typer.Abort):

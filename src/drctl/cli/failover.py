@@ -1,12 +1,12 @@
 """``drctl failover``: the emergency verb. Choose the runbook, plan, show, confirm, run."""
 
-import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from drctl.cli.confirm import confirmed
 from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
-from drctl.cli.exit import Exit, errors_shown
+from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
     Color,
     ColorOption,
@@ -19,9 +19,6 @@ from drctl.cli.output import (
     given,
     looking,
 )
-
-if TYPE_CHECKING:
-    from drctl.plan.model import Plan
 
 app = typer.Typer(
     help="The standby takes over because the primary is lost (ungraceful).", no_args_is_help=True
@@ -88,28 +85,5 @@ def region(
             show_plan(plan, console(color))
         preflight(plan, agreed)
         manner = Manner(output=output, color=color, no_input=no_input)
-        _confirm(plan, confirm, manner)
+        confirmed(plan, confirm, manner, str(plan.inputs.get("to_region", plan.environment)))
         execute(made, plan, agreed, manner)
-
-
-def _confirm(plan: "Plan", typed: str | None, manner: Manner) -> None:
-    """
-    Asks for the name of the region that will serve; anything else is a no.
-
-    Raises:
-        typer.Exit: Not confirmed; nothing was changed.
-    """
-    wanted = str(plan.inputs.get("to_region", plan.environment))
-    irreversible = ", ".join(step.id for step in plan.steps if step.prediction.symbol == "!")
-    if typed is None and manner.asks:
-        typer.echo(f"\nNo way back after: {irreversible}", err=True)
-        sys.stderr.write(f"Type {wanted} to fail over to it: ")
-        sys.stderr.flush()
-        typed = sys.stdin.readline().strip()
-    if typed == wanted:
-        return
-    said = "nothing was typed" if not typed else f'"{typed}" is not "{wanted}"'
-    typer.echo(f"error DR3102: not confirmed: {said}", err=True)
-    typer.echo("  now  nothing was changed", err=True)
-    typer.echo(f"  do   add --confirm {wanted}", err=True)
-    raise typer.Exit(Exit.REFUSED)

@@ -53,7 +53,9 @@ def looking(where: str) -> None:
 
 def print_json(document: Any) -> None:
     """Prints one document to stdout."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False, default=str))
+    from drctl.kernel.text import sanitize_json
+
+    typer.echo(sanitize_json(json.dumps(document, indent=2, ensure_ascii=False, default=str)))
 
 
 def given(pairs: list[str] | None) -> dict[str, str]:

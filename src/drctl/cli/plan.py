@@ -42,18 +42,22 @@ def plan(
 
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook
+        from drctl.kernel.text import sanitize_json
         from drctl.view.plan_text import show_plan
 
         if not offline:
             looking(env)
         made = asyncio.run(plan_runbook(parts(), runbook, env, given(inputs), offline=offline))
         if out is not None:
-            out.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            try:
+                out.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            except OSError as error:
+                raise typer.BadParameter(str(error), param_hint="--out") from error
         if output is Format.TEXT:
             show_plan(made, console(color))
             if out is not None:
                 typer.echo(f"saved to {out}; run it with: drctl run {out}", err=True)
         else:
-            typer.echo(made.model_dump_json(indent=2))
+            typer.echo(sanitize_json(made.model_dump_json(indent=2)))
         if made.forecast_s > made.objectives.rto_s:
             raise typer.Exit(Exit.MISSED)

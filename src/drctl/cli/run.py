@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from drctl.cli.confirm import confirmed
 from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
@@ -25,6 +26,14 @@ def run(
         str | None, typer.Option("-e", "--env", help="Environment; a saved plan brings its own.")
     ] = None,
     inputs: InputOption = None,
+    confirm: Annotated[
+        str | None,
+        typer.Option(
+            "--confirm",
+            metavar="NAME",
+            help="The name of a protected environment, typed ahead.",
+        ),
+    ] = None,
     accept_data_loss: AcceptOption = None,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
@@ -35,7 +44,8 @@ def run(
     """
     Runs a runbook, or exactly the plan that was saved and approved.
 
-    A saved plan runs only if its digest, and what it observed, still hold.
+    A saved plan runs only if its digest, and what it observed, still hold. A protected environment
+    asks for its name.
 
     Example: drctl run plan.json
     """
@@ -45,6 +55,7 @@ def run(
 
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook, read_plan, still_holds
+        from drctl.app.running import preflight
 
         made = parts()
         looking(env or what)
@@ -58,4 +69,8 @@ def run(
             raise typer.BadParameter(message, param_hint="-e")
         else:
             plan = asyncio.run(plan_runbook(made, what, env, given(inputs)))
-        execute(made, plan, agreed, Manner(output=output, color=color, no_input=no_input))
+        manner = Manner(output=output, color=color, no_input=no_input)
+        if plan.protected and any(step.effect.changes_something for step in plan.steps):
+            preflight(plan, agreed)
+            confirmed(plan, confirm, manner, plan.environment)
+        execute(made, plan, agreed, manner)

@@ -119,11 +119,10 @@ def verify(run: RunArgument, output: OutputOption = Format.TEXT) -> None:
     """
     with errors_shown():
         from drctl.app.compose import parts
-        from drctl.app.reading import find_run
+        from drctl.app.reading import find_run, read_run
 
         folder = find_run(parts(), run)
-        folder.plan()
-        chain = folder.read()
+        _plan, chain = read_run(folder)
         if output is not Format.TEXT:
             print_json(
                 {"version": 1, "run": folder.run_id, "verifies": True, "events": len(chain.records),

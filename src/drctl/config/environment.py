@@ -1,6 +1,7 @@
 """The environment file: what the names in a runbook really are."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,9 +85,12 @@ def find_environment(name_or_path: str) -> Path:
         raise _missing(f"there is no environment file {name_or_path}", None)
     if name_or_path == "lab":
         running = lab_root() / "environment.yaml"
-        if running.is_file():
-            return running
-        raise _missing("no lab is running", "drctl lab up")
+        if not running.is_file():
+            raise _missing("no lab is running", "drctl lab up")
+        # The folder for temporary files is everybody's, and this file says where secrets go.
+        if running.stat().st_uid != os.getuid() or running.is_symlink():
+            raise _missing(f"{running} is not yours", None, why="somebody else put it there")
+        return running
     found = [folder / f"{name_or_path}.yaml" for folder in environment_folders()]
     for candidate in found:
         if candidate.is_file():
@@ -129,9 +133,12 @@ def load_environment(path: Path) -> Environment:
     try:
         shape = _Shape.model_validate(plain)
         limits = {
-            name: parse_duration(value).total_seconds() if value else None
-            for name, value in shape.objectives.model_dump().items()
+            name: parse_duration(value).total_seconds()
+            for name, value in shape.objectives.model_dump(exclude_none=True).items()
         }
+        if limits.get("rto") == 0:
+            at = yaml_tree.key_position(root, ("objectives", "rto"))
+            problems.append(_problem("rto: nothing recovers in no time", at))
     except ValidationError as error:
         problems += _complaints(error, (), root)
         limits = {}
@@ -139,7 +146,7 @@ def load_environment(path: Path) -> Environment:
         problems.append(_problem(str(error), yaml_tree.key_position(root, ("objectives",))))
         limits = {}
     if problems or shape is None:
-        raise InvalidError(tuple(problems))
+        raise InvalidError(tuple(sorted(problems, key=_line)))
     return Environment(
         name=shape.metadata.name,
         title=shape.metadata.title,
@@ -155,11 +162,19 @@ def load_environment(path: Path) -> Environment:
     )
 
 
+def _named(raw: Any, key: str, root: yaml_tree.Node, problems: list[Problem]) -> Mapping[str, Any]:
+    if isinstance(raw, dict):
+        return raw
+    at = yaml_tree.key_position(root, (key,))
+    problems.append(_problem(f"{key} are a mapping of names", at))
+    return {}
+
+
 def _connections(
     raw: Any, root: yaml_tree.Node, problems: list[Problem]
 ) -> dict[str, tuple[str, Part]]:
     made: dict[str, tuple[str, Part]] = {}
-    for name, value in (raw if isinstance(raw, dict) else {}).items():
+    for name, value in _named(raw, "connections", root, problems).items():
         path = ("connections", name)
         kind = value.pop("type", None) if isinstance(value, dict) else None
         if kind not in _CONNECTIONS:
@@ -184,7 +199,7 @@ def _targets(
     problems: list[Problem],
 ) -> dict[str, Target]:
     made: dict[str, Target] = {}
-    for name, value in (raw if isinstance(raw, dict) else {}).items():
+    for name, value in _named(raw, "targets", root, problems).items():
         path = ("targets", name)
         known = len(problems)
         resolved = _resolve(value, connections, path, root, problems)
@@ -238,6 +253,11 @@ def _complaints(
         at = yaml_tree.key_position(root, place)
         found.append(_problem(f"{'.'.join(str(p) for p in place)}: {complaint['msg']}", at))
     return found
+
+
+def _line(problem: Problem) -> tuple[int, int]:
+    at = problem.at
+    return (at.line, at.column) if isinstance(at, Position) else (0, 0)
 
 
 def _problem(what: str, at: Position | None) -> Problem:

@@ -29,11 +29,19 @@ class LocalSecrets:
     def _file(ref: SecretRef) -> str:
         path = Path(ref.place)
         try:
-            if stat.S_IMODE(path.stat().st_mode) & 0o077:
-                raise _problem(ref, "may be read by others than its owner", f"chmod 600 {path}")
-            return path.read_text(encoding="utf-8")[:_LARGEST].removesuffix("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise _problem(ref, f"cannot be read ({type(error).__name__})") from error
+            # Opened once and never waited for: what is checked is what is read.
+            handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with os.fdopen(handle, "rb") as file:
+                there = os.fstat(handle)
+                if not stat.S_ISREG(there.st_mode):
+                    raise _problem(ref, "is not a file")
+                if stat.S_IMODE(there.st_mode) & 0o077:
+                    raise _problem(ref, "may be read by others than its owner", f"chmod 600 {path}")
+                if there.st_size > _LARGEST:
+                    raise _problem(ref, f"is longer than {_LARGEST} bytes")
+                return file.read(_LARGEST).decode().removesuffix("\n")
+        except (OSError, ValueError) as error:
+            raise _problem(ref, f"cannot be read ({type(error).__name__})") from None
 
 
 def _problem(ref: SecretRef, why: str, do: str | None = None) -> CredentialsError:

@@ -13,6 +13,9 @@ from drctl.plan.terms import fill, has_marks, test
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.values import UNKNOWN
 
+_PASSING = {"unavailable", "throttled", "timeout"}
+"""Failures of a look after which it is worth looking again."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
@@ -84,7 +87,7 @@ class Attempt:
                 except ExpressionError as error:
                     # A key that is not there yet may come with the next answer.
                     seen = f"last seen: {error}"
-            elif ending.error not in {"unavailable", "throttled", "timeout"}:
+            elif ending.outcome == "unknown" or ending.error not in _PASSING:
                 return ending
             if deadline.left_s(clock) <= self.step.every_s:
                 why = f"{until} did not become true in {self.step.timeout_s:g}s; {seen}"

@@ -38,10 +38,11 @@ class Skip:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refuse:
-    """The step cannot start: its ``when`` cannot be decided."""
+    """The step cannot start: its ``when`` cannot be decided, or a guard says no."""
 
     step: str
     why: str
+    error: str = "unresolved"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

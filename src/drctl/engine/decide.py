@@ -4,15 +4,19 @@ State to commands: ``decide(plan, state, now) -> commands``. Pure, deterministic
 Invariant: a step starts only when each of its needs has succeeded or was skipped, nothing blocks
     the run (an interrupt, a pause, a stop), and its ``when`` is true. Blocking never touches what
     runs: a change that has begun is waited for, because stopping to wait does not stop the change.
-    Telling people is outside all of this: a notification starts when it may, and nobody waits for
-    it longer than `NOTIFY_GRACE_S`.
+    A promotion needs more than that: a fence that has succeeded in this run, none before it that
+    has not, and a loss bound that is allowed. Lint demands the steps; that they *happened* is
+    decided here. Telling people is outside all of this: a notification starts when it may, and
+    nobody waits for it longer than `NOTIFY_GRACE_S`.
 """
 
 from collections.abc import Iterator
 
+from drctl.actions.contract import Effect
 from drctl.engine import commands as c
 from drctl.engine.events import Result
-from drctl.engine.state import State
+from drctl.engine.fold import loss_is_allowed, loss_refusal
+from drctl.engine.state import State, StepState
 from drctl.engine.values import values
 from drctl.kernel.clock import Instant, length_between
 from drctl.plan.model import Plan, PlannedStep
@@ -42,14 +46,22 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
         step = plan.by_id[name]
         if not _may_start(step, state):
             continue
-        attempt = state.steps[name]
-        if attempt.retry_at is not None and attempt.retry_at > now.boot_s:
-            wakes.append(attempt.retry_at)
+        left_s = _backoff_left_s(state.steps[name], now)
+        if left_s > 0:
+            wakes.append(now.boot_s + left_s)
             continue
         yield _begin(plan, step, state, now)
-    yield from _ending(plan, state, now, is_waiting=bool(wakes))
+    yield from _messages(plan, state, now)
+    yield from _ending(plan, state)
     if wakes:
         yield c.WakeAt(boot_s=min(wakes))
+
+
+def _backoff_left_s(step: StepState, now: Instant) -> float:
+    if step.backoff_s is None or step.finished is None:
+        return 0.0
+    # A length, not a moment: a run that is resumed after a reboot counts from another boot.
+    return step.backoff_s - length_between(step.finished, now).seconds
 
 
 def _may_start(step: PlannedStep, state: State) -> bool:
@@ -67,7 +79,8 @@ def _at_work(state: State) -> frozenset[str]:
 
 
 def _begin(plan: Plan, step: PlannedStep, state: State, now: Instant) -> c.Command:
-    if step.when is not None:
+    # A retry is the same decision carried on; else a step that failed could still turn "skipped".
+    if step.when is not None and state.steps[step.id].attempt == 0:
         try:
             verdict = test(plan, step.id, step.when, values(plan, state, now, text=step.when))
         except ExpressionError as error:
@@ -78,7 +91,37 @@ def _begin(plan: Plan, step: PlannedStep, state: State, now: Instant) -> c.Comma
             return c.Skip(step=step.id, why=f"when: {step.when} is false")
     if step.gate is not None:
         return c.OpenGate(step=step.id)
+    danger = _danger(plan, step, state)
+    if danger is not None:
+        return c.Refuse(step=step.id, why=danger, error="guard")
     return c.Start(step=step.id, attempt=state.steps[step.id].attempt + 1)
+
+
+def _danger(plan: Plan, step: PlannedStep, state: State) -> str | None:
+    """Why this promotion would be unsafe."""
+    if step.effect is not Effect.PROMOTE:
+        return None
+    before = _ancestors(plan, step)
+    fences = [one.id for one in before if one.effect is Effect.FENCE]
+    unfenced = [name for name in fences if state.steps[name].status != "succeeded"]
+    if unfenced or not fences:
+        return f"no promotion without a fence: {', '.join(unfenced) or 'no step before it'} has not"
+    loss, accepted_s = state.loss, state.start.accepted_loss_s if state.start else None
+    bound_s, rpo_s = loss.bound_s if loss else None, plan.objectives.rpo_s
+    if loss_is_allowed(bound_s, rpo_s, accepted_s):
+        return None
+    return loss_refusal(bound_s, rpo_s, loss.source if loss else "nothing has measured it")
+
+
+def _ancestors(plan: Plan, step: PlannedStep) -> list[PlannedStep]:
+    found: dict[str, PlannedStep] = {}
+    left = list(step.needs)
+    while left:
+        name = left.pop()
+        if name not in found:
+            found[name] = plan.by_id[name]
+            left.extend(found[name].needs)
+    return list(found.values())
 
 
 def _gates(state: State, now: Instant) -> Iterator[c.Command]:
@@ -90,51 +133,95 @@ def _gates(state: State, now: Instant) -> Iterator[c.Command]:
 
 
 def _restored(plan: Plan, state: State) -> c.Restored | None:
-    """The clock stops when the last of the proving steps finished, not when we come to look."""
-    ends = plan.objectives.stops_after
-    if state.restored_s is not None or not ends:
+    """
+    The clock stops when the last of the proving steps finished, not when we come to look. One that
+    was skipped proves nothing, and does not keep another from proving it.
+    """
+    if state.restored_s is not None:
         return None
     moments = []
-    for name in ends:
+    for name in plan.objectives.stops_after:
         step = state.steps[name]
-        if step.status != "succeeded" or step.finished is None:
+        if step.status not in {"succeeded", "skipped"}:
             return None
-        moments.append(state.elapsed(step.finished))
+        if step.status == "succeeded" and step.finished is not None:
+            moments.append(state.elapsed(step.finished))
+    if not moments:
+        return None
     latest = max(moments, key=lambda length: length.seconds)
     return c.Restored(rta_s=latest.seconds, is_certain=all(m.is_certain for m in moments))
 
 
-def _ending(plan: Plan, state: State, now: Instant, *, is_waiting: bool) -> Iterator[c.Command]:
-    at_work = _at_work(state)
-    messages = sorted(name for name in at_work if plan.by_id[name].is_message)
-    if len(at_work) > len(messages):
-        return
-    halted = state.pause is not None or state.interrupted
-    if not halted and state.stop is None and (state.open_work > 0 or is_waiting):
-        return
-    for name in messages:
+def _messages(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
+    """Gives up on messages that the recovery, or its end, would have to wait for."""
+    is_over = state.is_blocked or state.open_work == 0
+    for name in plan.messages:
         step = state.steps[name]
-        since = max((i for i in (step.started, state.work_done) if i), key=lambda i: i.boot_s)
-        left_s = NOTIFY_GRACE_S - length_between(since, now).seconds
+        if step.started is None:
+            continue
+        if step.status != "running" and not (step.status == "waiting" and name in state.ready):
+            continue
+        if not is_over and not _holds_up(plan, name, state):
+            continue
+        begun = [step.started] + ([state.work_done] if state.work_done else [])
+        # Counted from the later of the two, which is the shorter length; boots may differ.
+        waited_s = min(length_between(since, now).seconds for since in begun)
+        left_s = NOTIFY_GRACE_S - waited_s
         yield c.Abandon(step=name) if left_s <= 0 else c.WakeAt(boot_s=now.boot_s + left_s)
-    if not messages and (halted or not any(_may_start(plan.by_id[n], state) for n in state.ready)):
-        yield _finish(state)
 
 
-def _finish(state: State) -> c.Finish:
-    result, why = _result(state)
+def _holds_up(plan: Plan, message: str, state: State) -> bool:
+    """True when a step that is no message has nothing else to wait for than messages."""
+    return any(
+        not plan.by_id[name].is_message
+        and all(
+            plan.by_id[need].is_message
+            for need in plan.by_id[name].needs
+            if state.steps[need].status in {"waiting", "running"}
+        )
+        for name in state.dependents[message]
+    )
+
+
+def _ending(plan: Plan, state: State) -> Iterator[c.Command]:
+    if _at_work(state):
+        return
+    if state.pause is not None or state.interrupted:
+        yield _finish(plan, state)
+        return
+    if any(_may_start(plan.by_id[name], state) for name in state.ready):
+        return
+    if state.stop is None and state.open_work > 0 and state.running:
+        return  # an open gate
+    yield _finish(plan, state)
+
+
+def _finish(plan: Plan, state: State) -> c.Finish:
+    result, why = _result(plan, state)
     return c.Finish(result=result, why=why)
 
 
-def _result(state: State) -> tuple[Result, str]:
+def _result(plan: Plan, state: State) -> tuple[Result, str]:
+    """The worst that is true, in the order of the exit codes: unknown, failed, paused."""
+    for name, step in state.steps.items():
+        if step.status == "unknown" and not plan.by_id[name].is_message:
+            return "unknown", f"step {name} has an unknown outcome"
+    ill: Result = "failed" if state.changed else "refused"
     if state.pause is not None:
-        if state.pause.kind == "unknown":
-            return "unknown", state.pause.why
-        if not state.changed:
-            return "refused", state.pause.why
-        return ("failed" if state.pause.kind == "failed" else "paused"), state.pause.why
-    if state.stop is not None:
-        return ("failed" if state.changed else "refused"), state.stop
-    if state.interrupted and state.open_work > 0:
+        is_waiting = state.changed and state.pause.kind != "failed"
+        return "paused" if is_waiting else ill, state.pause.why
+    if state.interrupted and state.stop is None and state.open_work > 0:
         return "interrupted", "interrupted; what was running has finished"
-    return "succeeded", "every step is settled"
+    why = state.stop or _unfinished(plan, state)
+    return (ill, why) if why else ("succeeded", "every step is settled")
+
+
+def _unfinished(plan: Plan, state: State) -> str | None:
+    """What a run lacks that ends without a stop: nothing may end well that was not proven."""
+    if state.open_work > 0:
+        waiting = [name for name, step in state.steps.items() if step.status == "waiting"]
+        return f"nothing can start: {', '.join(waiting)}"
+    if state.restored_s is None and plan.objectives.stops_after:
+        unproven = ", ".join(plan.objectives.stops_after)
+        return f"every step is settled, and service was not proven: {unproven}"
+    return None

@@ -1,19 +1,20 @@
 """Carries out what the core decides, on asyncio, and writes down what comes of it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from drctl.actions.registry import Registry
 from drctl.engine import commands as c
 from drctl.engine import events as e
 from drctl.engine.attempt import Attempt
 from drctl.engine.decide import decide
-from drctl.engine.effects import Effects, finished
+from drctl.engine.effects import Effects, Ending, finished
 from drctl.engine.fold import fold
 from drctl.engine.ports import Inbox, Listener, Log
 from drctl.engine.state import Record, State
 from drctl.engine.values import values
 from drctl.kernel.clock import Clock
+from drctl.kernel.errors import DrctlError
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan
@@ -40,7 +41,7 @@ class Driver:
         listeners: Sequence[Listener] = (),
     ) -> None:
         self._plan, self._state, self._log, self._clock = plan, state, log, clock
-        self._inbox, self._listeners = inbox, listeners
+        self._inbox, self._listeners = inbox, list(listeners)
         self._tasks: dict[asyncio.Task[e.StepFinished], str] = {}
         self._interrupt: str | None = None
         self._woken = asyncio.Event()
@@ -94,6 +95,8 @@ class Driver:
             else:
                 self._carry_out(command)
                 acted = True
+                if not isinstance(command, c.Start | c.Skip):
+                    break  # it may block what else was decided: decide again
         if not acted:
             await self._wait(wake_s)
 
@@ -107,10 +110,11 @@ class Driver:
             case c.Skip(step=step, why=why):
                 attempt = self._state.steps[step].attempt
                 self._record(e.StepFinished(step=step, attempt=attempt, outcome="skipped", why=why))
-            case c.Refuse(step=step, why=why):
+            case c.Refuse(step=step, why=why, error=error):
+                attempt = self._state.steps[step].attempt
                 self._record(
                     e.StepFinished(
-                        step=step, attempt=1, outcome="failed", error="unresolved", why=why
+                        step=step, attempt=attempt, outcome="failed", error=error, why=sanitize(why)
                     )
                 )
             case c.OpenGate(step=step):
@@ -127,7 +131,16 @@ class Driver:
                 raise AssertionError("unreachable")
 
     async def _attempt(self, step: str, attempt: int) -> e.StepFinished:
-        ending = await Attempt(effects=self._effects, step=self._plan.by_id[step]).run()
+        try:
+            ending = await Attempt(effects=self._effects, step=self._plan.by_id[step]).run()
+        except DrctlError:
+            raise
+        except Exception as error:  # noqa: BLE001 (our own bug must not lose what else is under way)
+            # With an intent on disk a request may have left, and nobody has looked.
+            may_have_left = self._state.steps[step].has_intent
+            outcome = "unknown" if may_have_left else "failed"
+            why = sanitize(f"{type(error).__name__}: {error}")
+            ending = Ending(outcome=outcome, outputs={}, error="bug", why=why)
         return finished(step, attempt, ending)
 
     def _abandon(self, step: str) -> None:
@@ -145,6 +158,7 @@ class Driver:
         )
 
     def _open_gate(self, step: str) -> None:
+        self._take_answers()  # what was said before people were asked is no answer
         planned = self._plan.by_id[step]
         gate = self._plan.gates[planned.gate or ""]
         text = " ".join(planned.show)
@@ -179,6 +193,7 @@ class Driver:
                 loss_bound_s=loss.bound_s if loss else None,
                 safe_until=loss.safe_until if loss else None,
                 rpo_s=self._plan.objectives.rpo_s,
+                signal=state.interrupted,
             )
         )
 
@@ -212,7 +227,8 @@ class Driver:
     def _take_answers(self) -> bool:
         taken = False
         for answer in self._inbox.take() if self._inbox else ():
-            if answer.gate not in self._state.gates:
+            # An answer that is late, early or a second one is to a question that is not asked.
+            if answer.gate not in self._state.gates.keys() & self._state.running:
                 continue
             taken = True
             self._record(
@@ -229,10 +245,16 @@ class Driver:
     def _record(self, event: e.Event) -> Record:
         record = self._log.append(event)
         self._state = fold(self._plan, self._state, record)
-        for listener in self._listeners:
-            listener.seen(record, self._state)
+        self._tell(lambda listener: listener.seen(record, self._state))
         return record
 
     def _say(self, step: str, text: str) -> None:
-        for listener in self._listeners:
-            listener.said(step, text)
+        self._tell(lambda listener: listener.said(step, text))
+
+    def _tell(self, tell: Callable[[Listener], None]) -> None:
+        """Who cannot listen (a pipe that was closed) is told nothing more; the run goes on."""
+        for listener in tuple(self._listeners):
+            try:
+                tell(listener)
+            except Exception:  # noqa: BLE001 (the journal has it all; a view is never worth a run)
+                self._listeners.remove(listener)

@@ -1,11 +1,12 @@
 """
 The one place from which the outside world is changed.
 
-Invariant: before an adapter is asked for an effect, in this order: the intent is on disk; the run
-    is still ours; there is time left; the identities that the environment pins hold. Only then is
-    the adapter called, once. Whatever comes back, or does not, is one of four outcomes. A reply
-    that did not come is not a failure: the action is asked to read back (`settled`), and when it
-    cannot tell either, the outcome is unknown and a person decides.
+Invariant: before an adapter is asked for an effect, in this order: the identities that the
+    environment pins hold; there is time left; the intent is on disk; the run is still ours, and
+    still there is time. Only then is the adapter called, once. What was refused before the intent
+    has changed nothing, and the record shows it. Whatever comes back, or does not, is one of four
+    outcomes. A reply that did not come is not a failure: the action is asked to read back
+    (`settled`), and when it cannot tell either, the outcome is unknown and a person decides.
 
 What is not promised: a call that was sent cannot be taken back; when we stop waiting it may still
 take effect, which is why an unknown outcome is never retried.
@@ -26,7 +27,7 @@ from drctl.actions.targets import Target
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
 from drctl.engine.ports import Log
 from drctl.engine.state import Record, State
-from drctl.kernel.canonical import digest
+from drctl.kernel.canonical import as_json, digest
 from drctl.kernel.clock import Clock, Deadline
 from drctl.kernel.errors import DrctlError, JournalError, Problem
 from drctl.kernel.secret import Secrets
@@ -106,12 +107,14 @@ class Effects:
             refusal = await self._check_pins(step, call, asked.action.effect)
             if refusal is not None:
                 return refusal
+        if deadline.has_passed(self.clock):
+            return _failed("timeout", "no time was left to start")
         if asked.action.effect is not Effect.READ:
             self.record(self._intent(step, asked))
         if not self.log.is_ours():
             raise JournalError((LOST_RUN,))
         if deadline.has_passed(self.clock):
-            return _failed("timeout", "no time was left to start")
+            return _failed("timeout", "writing the intent took all the time; nothing was sent")
         return await self._ask(asked)
 
     def _prepared(
@@ -139,7 +142,7 @@ class Effects:
             effect=asked.action.effect,
             key=asked.context.key,
             target=asked.target.label,
-            params=asked.params.model_dump(mode="json"),
+            params=as_json(asked.params.model_dump(mode="json")),
             changes=asked.action.effect.changes_something,
         )
 
@@ -155,11 +158,11 @@ class Effects:
         except words.ActionError as error:
             return _failed(error.word, str(error), error.request_id)
         except DrctlError as error:
-            return _failed("auth_rejected", str(error))
+            return _failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
             return await self._unanswered(asked, "bug", why)
-        return Ending(outcome="succeeded", outputs=_as_json(outputs))
+        return Ending(outcome="succeeded", outputs=_given(outputs))
 
     async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
@@ -190,13 +193,12 @@ class Effects:
             answer = CannotTell(why=sanitize(f"{type(error).__name__}: {error}"))
         match answer:
             case Done(outputs=outputs):
-                return Ending(outcome="succeeded", outputs=_as_json(outputs))
+                return Ending(outcome="succeeded", outputs=_given(outputs))
             case NotDone(why=seen):
-                return _failed(word, f"{why}; looked again: {seen}")
+                return _failed(word, sanitize(f"{why}; looked again: {seen}"))
             case CannotTell(why=seen):
-                return Ending(
-                    outcome="unknown", outputs={}, error=word, why=f"{why}; looked again: {seen}"
-                )
+                both = sanitize(f"{why}; looked again: {seen}")
+                return Ending(outcome="unknown", outputs={}, error=word, why=both)
         raise AssertionError("unreachable")
 
     async def _check_pins(
@@ -205,16 +207,15 @@ class Effects:
         """
         Checks who is there: each pin before its first change, all before a point of no return.
         """
-        verified = self.state().verified_pins
+        verified, target = self.state().verified_pins, call.target or ""
+        # By target: another one of the same account may be reached with other credentials.
         due = [
             pin
             for pin in self.plan.pins
-            if call.target in pin.targets
-            and (effect.is_irreversible or (pin.name, pin.subject) not in verified)
+            if target in pin.targets
+            and (effect.is_irreversible or (pin.name, pin.subject, target) not in verified)
         ]
-        readings = await asyncio.gather(
-            *(self._read_pin(pin, call.target or "", effect) for pin in due)
-        )
+        readings = await asyncio.gather(*(self._read_pin(pin, target, effect) for pin in due))
         refusal = None
         for pin, (found, why) in zip(due, readings, strict=True):
             verdict = _verdict(pin, found)
@@ -224,18 +225,20 @@ class Effects:
                     name=pin.name,
                     subject=pin.subject,
                     expected=pin.expected,
-                    found=found,
+                    found=found and sanitize(found, limit=200),
                     verdict=verdict,
+                    target=target,
                 )
             )
             if verdict == "mismatch":
-                what = f"{pin.name} of {pin.subject} is {found}, must be {pin.expected}"
+                shown = sanitize(found or "", limit=200)
+                what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
                 refusal = _failed("pin", what)
             # A fence on something that does not answer cannot hit the wrong thing by it; and it is
             # the one step whose business is with what has stopped answering.
             if verdict == "unreachable" and effect is not Effect.FENCE:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refusal = refusal or _failed("unavailable", what)
+                refusal = refusal or _failed("unavailable", sanitize(what))
         return refusal
 
     async def _read_pin(
@@ -253,6 +256,8 @@ class Effects:
                 return await self._within(deadline, reader.read(context, target)), ""
             except (_TimeIsOver, words.ActionError, DrctlError) as error:
                 return None, str(error) or "no answer"
+            except Exception as error:  # noqa: BLE001 (an identity that cannot be read is not known)
+                return None, f"{type(error).__name__}: {error}"
         return None, "nothing installed can read it"
 
     def _context(self, step: str, deadline: Deadline, key: str) -> Context:
@@ -279,8 +284,12 @@ class Effects:
         timer = asyncio.ensure_future(self.clock.sleep(deadline.left_s(self.clock)))
         try:
             await asyncio.wait({task, timer}, return_when=asyncio.FIRST_COMPLETED)
+            if task.cancelled():
+                raise words.OutcomeUnknown("the call was cancelled from within")
             if task.done():
                 return task.result()
+            # What it says when nobody listens any more is not for the terminal.
+            task.add_done_callback(lambda late: late.cancelled() or late.exception())
             raise _TimeIsOver
         finally:
             timer.cancel()
@@ -297,8 +306,13 @@ def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
     return Ending(outcome="failed", outputs={}, error=word, why=why, request_id=request_id)
 
 
-def _as_json(outputs: Outputs) -> Mapping[str, Any]:
-    return outputs.model_dump(mode="json")
+def _given(outputs: Outputs) -> Mapping[str, Any]:
+    try:
+        dumped = outputs.model_dump(mode="json")
+    except ValueError:  # half a character somewhere: the effect happened all the same
+        dumped = outputs.model_dump()
+    given: Mapping[str, Any] = as_json(dumped)
+    return given
 
 
 def _first_complaint(error: ValidationError) -> str:

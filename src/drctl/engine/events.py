@@ -49,6 +49,8 @@ class PinChecked:
     expected: str
     found: str | None
     verdict: Literal["match", "mismatch", "unreachable"]
+    target: str = ""
+    """Name of the target through which it was asked."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,8 @@ class StepFinished:
     outputs: Mapping[str, JSON] = field(default_factory=dict)
     error: str | None = None
     """
-    The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until`` or ``bug``.
+    The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until``,
+    ``pin``, ``guard``, ``unresolved``, ``undelivered`` or ``bug``.
     """
     why: str | None = None
     request_id: str | None = None
@@ -167,6 +170,8 @@ class RunFinished:
     loss_bound_s: float | None
     safe_until: str | None
     rpo_s: float
+    signal: str | None = None
+    """Which one interrupted the run, if one did."""
 
 
 Event: TypeAlias = (

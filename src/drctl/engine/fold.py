@@ -44,7 +44,8 @@ def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
 def _(event: e.PinChecked, _plan: Plan, state: State, _record: Record) -> State:
     if event.verdict != "match":
         return state
-    return replace(state, verified_pins=state.verified_pins | {(event.name, event.subject)})
+    seen = (event.name, event.subject, event.target)
+    return replace(state, verified_pins=state.verified_pins | {seen})
 
 
 @_apply.register
@@ -54,7 +55,7 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
         status="running",
         attempt=event.attempt,
         started=state.steps[event.step].started or record.at,
-        retry_at=None,
+        backoff_s=None,
         has_intent=False,
     )
     return replace(
@@ -78,16 +79,16 @@ def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> St
 @_apply.register
 def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
     planned, before = plan.by_id[event.step], state.steps[event.step]
-    retry_at = _retry_at(planned, event, record, state)
+    backoff_s = _backoff_s(planned, event, state)
     after = StepState(
-        status="waiting" if retry_at is not None else event.outcome,
+        status="waiting" if backoff_s is not None else event.outcome,
         attempt=event.attempt,
         started=before.started,
         finished=record.at,
         outputs=event.outputs,
         error=event.error,
         why=event.why,
-        retry_at=retry_at,
+        backoff_s=backoff_s,
         has_intent=before.has_intent,
     )
     state = replace(
@@ -96,7 +97,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         running=state.running - {event.step},
         ready=_without(state.ready, event.step),
     )
-    if retry_at is not None:
+    if backoff_s is not None:
         return replace(state, ready=(*state.ready, event.step))
     state = _settle(planned, state, record)
     if event.outcome == "succeeded" and planned.measures_loss:
@@ -135,19 +136,30 @@ def _pause(state: State, kind: Literal["failed", "unknown", "gate", "loss"], why
 
 def _weigh_loss(plan: Plan, event: e.StepFinished, state: State) -> State:
     """The RPO gate: a bound that is unknown, or larger than allowed, lets nothing further start."""
-    measured = LossBound.model_validate(dict(event.outputs))
-    bound_s = None if measured.bound is None else measured.bound.total_seconds()
-    loss = Loss(
-        bound_s=bound_s,
-        safe_until=measured.safe_until.isoformat() if measured.safe_until else None,
-        source=measured.source,
-        step=event.step,
-    )
+    loss = _measured(event)
+    bound_s = loss.bound_s
     accepted_s = state.start.accepted_loss_s if state.start else None
     allowed = loss_is_allowed(bound_s, plan.objectives.rpo_s, accepted_s)
     why = loss_refusal(bound_s, plan.objectives.rpo_s, loss.source)
     state = replace(state, loss=loss)
     return state if allowed else _pause(state, "loss", why)
+
+
+def _measured(event: e.StepFinished) -> Loss:
+    known = {name: event.outputs[name] for name in LossBound.model_fields if name in event.outputs}
+    try:
+        measured = LossBound.model_validate(known)
+    except ValueError:
+        why = "what was measured cannot be read"
+        return Loss(bound_s=None, safe_until=None, source=why, step=event.step)
+    bound_s = None if measured.bound is None else measured.bound.total_seconds()
+    return Loss(
+        # Less than nothing is not a bound; the evidence contradicts itself.
+        bound_s=bound_s if bound_s is None or bound_s >= 0 else None,
+        safe_until=measured.safe_until.isoformat() if measured.safe_until else None,
+        source=measured.source,
+        step=event.step,
+    )
 
 
 def loss_is_allowed(bound_s: float | None, rpo_s: float, accepted_s: float | None) -> bool:
@@ -167,10 +179,8 @@ def loss_refusal(bound_s: float | None, rpo_s: float, source: str) -> str:
     return f"the bound on lost writes {size}, the objective is {rpo_s:g}s ({source})"
 
 
-def _retry_at(
-    planned: PlannedStep, event: e.StepFinished, record: Record, state: State
-) -> float | None:
-    """When to try again, in boot seconds; ``None``: not. Unknown outcomes are never retried."""
+def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> float | None:
+    """How long to wait before another try; ``None``: none. Unknown outcomes are never retried."""
     retry = planned.retry
     is_named = event.error is not None and event.error in retry.on_errors
     if event.outcome != "failed" or not is_named or event.attempt >= retry.attempts:
@@ -179,7 +189,7 @@ def _retry_at(
     run = state.start.run_id if state.start else ""
     # Full jitter without randomness in the core: the draw is a hash of who is asking.
     draw = hashlib.sha256(f"{run}/{planned.id}/{event.attempt}".encode()).digest()[0] / 255
-    return float(record.at.boot_s + longest_s * draw)
+    return float(longest_s * draw)
 
 
 @_apply.register
@@ -197,7 +207,11 @@ def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
 
 @_apply.register
 def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
-    gate = state.gates[event.step]
+    gate = state.gates.get(event.step)
+    if gate is None or event.step not in state.running:
+        # It was decided before this answer came: an answer counts once, or the steps behind the
+        # gate would be opened twice.
+        return state
     if event.answer == "deny":
         return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
     # Set semantics: one person twice is one approval.
@@ -216,6 +230,8 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
 
 @_apply.register
 def _(event: e.GateExpired, _plan: Plan, state: State, _record: Record) -> State:
+    if event.step not in state.gates or event.step not in state.running:
+        return state
     return _close_gate(event.step, state, "nobody answered the gate in time")
 
 
@@ -232,13 +248,13 @@ def _close_gate(name: str, state: State, why: str) -> State:
 
 
 @_apply.register
-def _(_event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=True)
+def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, interrupted=event.signal)
 
 
 @_apply.register
 def _(_event: e.RunResumed, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=False, finished=None)
+    return replace(state, interrupted=None, finished=None)
 
 
 @_apply.register

@@ -34,8 +34,8 @@ class StepState:
     outputs: Mapping[str, JSON] = field(default_factory=dict)
     error: str | None = None
     why: str | None = None
-    retry_at: float | None = None
-    """Boot seconds before which a retry must not start."""
+    backoff_s: float | None = None
+    """How long after ``finished`` the next attempt may start; ``None``: there is none."""
     has_intent: bool = False
     """An effect of this attempt may have left."""
 
@@ -92,13 +92,15 @@ class State:
     """Steps of ``finally`` that are not settled yet."""
     work_done: Instant | None = None
     changed: bool = False
-    interrupted: bool = False
+    interrupted: str | None = None
+    """The signal that asked for an end."""
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
     stop: str | None = None
     """Why the run ends without reaching its goal."""
     loss: Loss | None = None
-    verified_pins: frozenset[tuple[str, str]] = frozenset()
+    verified_pins: frozenset[tuple[str, str, str]] = frozenset()
+    """Name, subject, and the target through which they were asked."""
     restored_s: float | None = None
     finished: RunFinished | None = None
 
@@ -119,7 +121,7 @@ class State:
             settled=frozenset(
                 name
                 for name, step in self.steps.items()
-                if step.status in {"succeeded", "failed", "skipped"}
+                if step.status not in {"waiting", "running"}
             ),
             running_s={
                 name: length_between(started, now).seconds
@@ -131,7 +133,7 @@ class State:
     @property
     def is_blocked(self) -> bool:
         """True when nothing that changes anything may start."""
-        return self.interrupted or self.pause is not None or self.stop is not None
+        return bool(self.interrupted or self.pause or self.stop)
 
 
 def initial(plan: Plan) -> State:

@@ -72,10 +72,10 @@ def decode(data: bytes, *, name: str) -> Chain:
     Raises:
         JournalError: A line is not what was written; the problem names it.
     """
-    complete, _newline, torn = data.rpartition(b"\n")
+    *complete, torn = data.split(b"\n")
     records: list[Record] = []
     head = GENESIS
-    for number, line in enumerate(complete.split(b"\n") if complete else (), start=1):
+    for number, line in enumerate(complete, start=1):
         record, head = _link(line, number, head, name)
         records.append(record)
     return Chain(
@@ -96,7 +96,7 @@ def _link(line: bytes, number: int, prev: str, name: str) -> tuple[Record, str]:
         if body["seq"] != number:
             raise _broken(name, number, f"its sequence number is {body['seq']}")
         return _record(body), own
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise _broken(name, number, f"it cannot be read ({type(error).__name__})") from error
 
 

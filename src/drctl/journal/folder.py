@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,9 @@ Standing: TypeAlias = Literal[
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+# A FIFO in a file's place must not hold up whoever reads.
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,7 @@ class Folder:
             JournalError: It is missing, or not the plan that was put there.
         """
         try:
-            plan = Plan.model_validate_json((self.path / "plan.json").read_bytes())
+            plan = Plan.model_validate_json(_read(self.path / "plan.json"))
         except (OSError, ValueError) as error:
             raise _cannot(f"the plan of run {self.run_id} cannot be read", error) from error
         if plan.computed_digest() != plan.digest:
@@ -67,7 +71,7 @@ class Folder:
             JournalError: It cannot be read, or does not verify.
         """
         try:
-            data = self.journal.read_bytes()
+            data = _read(self.journal)
         except OSError as error:
             raise _cannot(f"the journal of run {self.run_id} cannot be read", error) from error
         return decode(data, name=str(self.journal))
@@ -86,7 +90,8 @@ class Folder:
         except OSError:
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Shared: to look must not look like holding to somebody else who looks.
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:
@@ -101,6 +106,7 @@ class Journal:
         self.folder = folder
         self._clock, self._lock, self._head, self._seq = clock, lock, head, seq
         self._file = os.open(folder.journal, _APPEND)
+        self._is_broken = False
 
     @classmethod
     def create(cls, runs: Path, run_id: RunId, plan: Plan, clock: Clock) -> "Journal":
@@ -114,16 +120,19 @@ class Journal:
         folder = Folder(path=runs / run_id)
         try:
             runs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _check_owner(runs)
             folder.path.mkdir(mode=0o700)
+            # Held before there is anything to read: who lists runs must not find it unheld.
+            _write_new(folder.path / "lock", b"")
+            lock = _hold(folder)
             folder.inbox.mkdir(mode=0o700)
             _write_new(folder.path / "plan.json", plan.model_dump_json(indent=1).encode())
             _write_new(folder.journal, b"")
-            _write_new(folder.path / "lock", b"")
             _sync_folder(folder.path)
             _sync_folder(runs)
+            return cls(folder, clock, lock=lock, head=GENESIS, seq=0)
         except OSError as error:
             raise _cannot(f"the folder of run {run_id} cannot be made", error) from error
-        return cls(folder, clock, lock=_hold(folder), head=GENESIS, seq=0)
 
     @classmethod
     def take_up(cls, folder: Folder, clock: Clock) -> tuple["Journal", Chain]:
@@ -133,45 +142,63 @@ class Journal:
         Raises:
             JournalError: Somebody holds it, or it does not verify.
         """
-        lock = _hold(folder)
-        chain = folder.read()
-        if chain.torn_bytes:
-            os.truncate(folder.journal, chain.size)
-        last = chain.records[-1].seq if chain.records else 0
-        return cls(folder, clock, lock=lock, head=chain.head, seq=last), chain
+        try:
+            lock = _hold(folder)
+            try:
+                chain = folder.read()
+                if chain.torn_bytes:
+                    os.truncate(folder.journal, chain.size)
+                last = chain.records[-1].seq if chain.records else 0
+                return cls(folder, clock, lock=lock, head=chain.head, seq=last), chain
+            except BaseException:
+                os.close(lock)
+                raise
+        except OSError as error:
+            raise _cannot(f"run {folder.run_id} cannot be taken up", error) from error
 
     def append(self, event: Event) -> Record:
         """
         Writes the event and waits until the disk has it.
 
         Raises:
-            JournalError: The disk refused. An fsync that failed is never tried again: what the
-                kernel held may be gone.
+            JournalError: The disk refused, or the run is not ours any more. After that nothing can
+                be appended again: half a line may be there, and of an fsync that failed nobody
+                knows what the kernel has thrown away.
         """
+        what = f"the journal of run {self.folder.run_id} cannot be written"
+        if self._is_broken:
+            raise _cannot(what, None)
+        self._is_broken = True
+        if not self._is_in_place():
+            raise JournalError((lost(self.folder),))
         now = self._clock.now()
         # What a reader of the file will see: times rounded as they are written.
         at = Instant(wall=now.wall, boot_s=round(now.boot_s, 6), boot_id=now.boot_id)
         record = Record(seq=self._seq + 1, at=at, event=event)
-        line, head = encode(record, self._head)
         try:
+            line, head = encode(record, self._head)
             view = memoryview(line)
             while view:
                 view = view[os.write(self._file, view) :]
             os.fsync(self._file)
-        except OSError as error:
-            raise _cannot(
-                f"the journal of run {self.folder.run_id} cannot be written", error
-            ) from error
+        except (OSError, ValueError) as error:
+            raise _cannot(what, error) from error
+        self._is_broken = False
         self._head, self._seq = head, record.seq
         return record
 
     def is_ours(self) -> bool:
-        """True while the lock file we hold is still the run's lock file."""
+        """True while we can write, and what we hold are still the run's own lock and journal."""
+        return not self._is_broken and self._is_in_place()
+
+    def _is_in_place(self) -> bool:
+        held = {self.folder.path / "lock": self._lock, self.folder.journal: self._file}
         try:
-            there, held = (self.folder.path / "lock").stat(), os.fstat(self._lock)
+            return all(
+                os.path.samestat(path.lstat(), os.fstat(handle)) for path, handle in held.items()
+            )
         except OSError:
             return False
-        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
 
     def close(self) -> None:
         """Lets go of the run."""
@@ -183,8 +210,36 @@ def all_folders(runs: Path) -> Sequence[Folder]:
     """Every run, newest first."""
     if not runs.is_dir():
         return ()
-    names = sorted((entry.name for entry in runs.iterdir() if entry.is_dir()), reverse=True)
+    entries = (entry for entry in runs.iterdir() if entry.is_dir() and not entry.is_symlink())
+    names = sorted((entry.name for entry in entries), reverse=True)
     return [Folder(path=runs / name) for name in names]
+
+
+def lost(folder: Folder) -> Problem:
+    """What there is to say when the run is not ours any more."""
+    return Problem(
+        code="DR4002",
+        what=f"run {folder.run_id} is no longer ours: its folder is gone or another process has it",
+        now="nothing further was sent by this process",
+        do="drctl runs list   (shows who runs it now)",
+    )
+
+
+def _check_owner(runs: Path) -> None:
+    """Raises OSError when others could put their files in the place of ours."""
+    there = runs.stat()
+    if there.st_uid not in {os.geteuid(), 0} or there.st_mode & _OTHERS_WRITE:
+        message = f"{runs} belongs to others or may be written by others; chmod go-w {runs}"
+        raise PermissionError(message)
+
+
+def _read(path: Path) -> bytes:
+    handle = os.open(path, _READ)
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            message = f"{path} is not a plain file"
+            raise OSError(message)
+        return file.read()
 
 
 def _hold(folder: Folder) -> int:
@@ -208,7 +263,9 @@ def _hold(folder: Folder) -> int:
 def _write_new(path: Path, data: bytes) -> None:
     handle = os.open(path, _NEW_FILE, 0o600)
     try:
-        os.write(handle, data)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(handle, view) :]
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 JSON: TypeAlias = (
     "bool | int | float | str | Sequence[JSON] | Mapping[str, JSON] | None"  # recursive
@@ -21,6 +22,25 @@ def canonical(value: JSON) -> bytes:
         value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
     )
     return text.encode()
+
+
+def as_json(value: Any) -> Any:
+    """
+    The same value made writable: what other sides send may hold numbers that are none and halves of
+    characters, and neither may keep a record from being written.
+    """
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case str():
+            return value.encode("utf-8", "backslashreplace").decode()
+        case Mapping():
+            return {as_json(str(key)): as_json(item) for key, item in value.items()}
+        case list() | tuple():
+            return [as_json(item) for item in value]
+        case bool() | int() | None:
+            return value
+    return as_json(str(value))
 
 
 def digest(value: JSON) -> str:

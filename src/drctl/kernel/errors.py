@@ -5,7 +5,8 @@ The errors that reach a person, in five parts.
     ├── InvalidError        text is wrong: runbook, inputs, environment
     ├── CredentialsError    who we are is wrong or unreadable
     ├── RefusedError        a guard said no before anything changed
-    └── JournalError        the record cannot be written or does not verify
+    ├── JournalError        the record cannot be written or does not verify
+    └── BrokenOffError      the record could not be written on after something had changed
 
 Exceptions are for code; what they carry is data (`Problem`) that `cli` prints and counts.
 """
@@ -63,3 +64,11 @@ class RefusedError(DrctlError):
 
 class JournalError(DrctlError):
     """The record of a run cannot be written, or does not verify."""
+
+
+@dataclass(eq=False)
+class BrokenOffError(DrctlError):
+    """A run ended in the middle, because its record could not be written on."""
+
+    is_known: bool = False
+    """False while an effect was under way: nobody can say how it came out."""

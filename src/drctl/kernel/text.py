@@ -1,6 +1,7 @@
 """Foreign text made inert before a person or a file sees it."""
 
 import difflib
+import json
 import unicodedata
 from collections.abc import Iterable
 
@@ -23,6 +24,16 @@ def sanitize(text: str, *, limit: int = 2000, keep_lines: bool = False) -> str:
         for character in text[:limit]
     )
     return shown if len(text) <= limit else f"{shown}… ({len(text) - limit} more characters)"
+
+
+def sanitize_json(text: str) -> str:
+    """The same JSON document, with what could act on a terminal written as JSON's own escapes."""
+    return "".join(
+        character
+        if character == "\n" or unicodedata.category(character) not in _UNSAFE
+        else json.dumps(character)[1:-1]
+        for character in text
+    )
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -18,12 +18,14 @@ from drctl.actions.contract import (
     Effect,
     Nothing,
     Observation,
+    Outputs,
     Preview,
 )
 from drctl.actions.loss import LossBound
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
+from drctl.kernel.canonical import as_json
 from drctl.kernel.clock import Clock, Deadline
 from drctl.kernel.errors import DrctlError
 from drctl.kernel.secret import Secrets
@@ -181,13 +183,13 @@ class Planner:
         return {name: str(kind) for name, kind in types.items()}
 
     def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
-        found: dict[tuple[str, str], PlannedPin] = {}
+        found: dict[tuple[str, str, str], PlannedPin] = {}
         for name, target in targets.items():
             for pin in self.registry.pins:
                 identity = pin.identity(target)
                 if identity is None:
                     continue
-                key = (identity.name, identity.subject)
+                key = (identity.name, identity.subject, identity.expected)
                 before = found[key].targets if key in found else ()
                 found[key] = PlannedPin(
                     name=identity.name,
@@ -244,11 +246,10 @@ class Planner:
                 action.observe(self._context(plan), target, params),
                 LOOK_TIMEOUT.total_seconds() + 1,
             )
-        except (words.ActionError, DrctlError, TimeoutError) as error:
-            reason = sanitize(str(error) or "no answer", limit=200)
+            preview = action.preview(observation, target, params)
+        except Exception as error:  # noqa: BLE001 (an adapter's bug must not keep a plan from being made)
             symbol: Symbol = "!" if action.effect.is_irreversible else "?"
-            return Prediction(symbol=symbol, why=reason), planes
-        preview = action.preview(observation, target, params)
+            return Prediction(symbol=symbol, why=_said(error)), planes
         return _prediction(action, observation, preview, why), planes
 
     def _prepared(
@@ -287,9 +288,9 @@ class Planner:
                 found = await asyncio.wait_for(
                     reader.read(self._context(plan, patience), target), patience.total_seconds() + 1
                 )
-            except (words.ActionError, DrctlError, TimeoutError):
+            except Exception:  # noqa: BLE001 (whatever the reason: it did not say who it is)
                 return pin
-            return pin.model_copy(update={"found": found})
+            return pin.model_copy(update={"found": sanitize(found, limit=200)})
         return pin
 
     async def _measure(self, plan: Plan, known: Mapping[str, Any]) -> LossLook | None:
@@ -304,10 +305,9 @@ class Planner:
                     action.perform(self._context(plan), target, params),
                     LOOK_TIMEOUT.total_seconds() + 1,
                 )
-            except (words.ActionError, DrctlError, TimeoutError) as error:
-                why = sanitize(str(error) or "no answer", limit=200)
-                return LossLook(step=step.id, bound_s=None, source=why)
-            return _loss(step.id, LossBound.model_validate(bound.model_dump()))
+                return _loss(step.id, bound)
+            except Exception as error:  # noqa: BLE001 (a bound that cannot be read is unknown)
+                return LossLook(step=step.id, bound_s=None, source=_said(error))
         return None
 
     def _context(self, plan: Plan, patience: timedelta = LOOK_TIMEOUT) -> Context:
@@ -319,12 +319,22 @@ class Planner:
         )
 
 
-def _loss(step: str, measured: LossBound) -> LossLook:
+def _said(error: Exception) -> str:
+    """What the other side said; of a bug also its kind."""
+    is_answer = isinstance(error, words.ActionError | DrctlError | TimeoutError)
+    text = str(error) or "no answer"
+    return sanitize(text if is_answer else f"{type(error).__name__}: {text}", limit=200)
+
+
+def _loss(step: str, bound: Outputs) -> LossLook:
+    given = bound.model_dump()
+    measured = LossBound.model_validate({name: given[name] for name in LossBound.model_fields})
     seen, safe = measured.primary_last_seen, measured.safe_until
+    bound_s = measured.bound.total_seconds() if measured.bound is not None else None
     return LossLook(
         step=step,
-        bound_s=measured.bound.total_seconds() if measured.bound is not None else None,
-        source=measured.source,
+        bound_s=bound_s if bound_s is None or bound_s >= 0 else None,
+        source=sanitize(measured.source, limit=200),
         safe_until=safe.isoformat() if safe else None,
         primary_last_seen=seen.isoformat() if seen else None,
     )
@@ -348,8 +358,8 @@ def _prediction(
         before=sanitize(before, limit=200),
         after=sanitize(after, limit=200),
         why=sanitize(why, limit=200),
-        facts=observation.facts,
-        readings=observation.readings,
+        facts=as_json(observation.facts),
+        readings=as_json(observation.readings),
     )
 
 

@@ -166,3 +166,8 @@ class Plan(_Frozen):
     def by_id(self) -> Mapping[str, PlannedStep]:
         """Steps by id."""
         return {step.id: step for step in self.steps}
+
+    @cached_property
+    def messages(self) -> tuple[str, ...]:
+        """Ids of the steps that only tell people."""
+        return tuple(step.id for step in self.steps if step.is_message)

@@ -6,6 +6,7 @@ from drctl.engine.state import Record, State
 from drctl.journal.chain import as_body
 from drctl.journal.folder import Folder
 from drctl.kernel.canonical import canonical
+from drctl.kernel.text import sanitize_json
 from drctl.plan.model import Plan
 
 
@@ -20,7 +21,7 @@ class JsonLines:
 
     def seen(self, record: Record, state: State) -> None:
         """Writes the event."""
-        self._write(canonical(as_body(record)).decode())
+        self._write(sanitize_json(canonical(as_body(record)).decode()))
 
     def said(self, step: str, text: str) -> None:
         """Progress is no event."""

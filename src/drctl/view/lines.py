@@ -7,10 +7,13 @@ from drctl.engine.state import Record, State
 from drctl.journal.folder import Folder
 from drctl.kernel.clock import Clock, length_between
 from drctl.kernel.duration import format_duration
+from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan
 from drctl.view.pace import pace
 
 HEARTBEAT_S = 10.0
+_LONGEST = 8000
+"""Characters of one event: a gate may show a dozen lines of up to 2,000."""
 
 
 class Lines:
@@ -59,8 +62,13 @@ class Lines:
         """Nothing to tidy."""
 
 
-def describe(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0912 (a case per event)
-    """One event in words; ``None`` for events that only the journal needs."""
+def describe(event: e.Event, run: str) -> str | None:
+    """One event in words, all of them inert; ``None`` for events that only the journal needs."""
+    text = _words(event, run)
+    return None if text is None else sanitize(text, limit=_LONGEST, keep_lines=True)
+
+
+def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0912 (a case per event)
     match event:
         case e.RunStarted():
             return (
@@ -113,7 +121,7 @@ def _finished(event: e.StepFinished) -> str:
 
 def _outputs(event: e.StepFinished) -> str:
     shown = [
-        f"{name}={round(value, 3) if isinstance(value, float) else value}"
+        f"{name}={sanitize(str(round(value, 3) if isinstance(value, float) else value))}"
         for name, value in event.outputs.items()
         if isinstance(value, str | int | float) and value != "" and len(str(value)) < 60  # noqa: PLR2004 (half a terminal line)
     ]

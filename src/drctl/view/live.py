@@ -7,6 +7,7 @@ from drctl.engine.state import Record, State, StepState
 from drctl.journal.folder import Folder
 from drctl.kernel.clock import Clock, length_between
 from drctl.kernel.duration import format_duration
+from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedStep
 from drctl.view.lines import describe
 from drctl.view.pace import pace
@@ -55,7 +56,7 @@ class LiveView:
         self._state = state
         event = record.event
         if isinstance(event, e.StepFinished):
-            self._notes[event.step] = event.why or ""
+            self._notes[event.step] = sanitize(event.why or "")
         is_trouble = isinstance(event, e.StepFinished) and event.outcome in {"failed", "unknown"}
         kept = (
             e.GateOpened | e.GateAnswered | e.GateExpired | e.InterruptRequested | e.ServiceRestored
@@ -118,5 +119,5 @@ class LiveView:
             Text(mark, style=style),
             Text(step.id, style=style),
             Text(took, style="dim" if state.status == "waiting" else ""),
-            Text(self._notes.get(step.id) or step.title, style="dim"),
+            Text(self._notes.get(step.id) or sanitize(step.title), style="dim"),
         )

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
+from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedStep
 
@@ -18,11 +19,12 @@ def show_plan(plan: Plan, console: "Console") -> None:
     """Prints the whole plan; nothing is cut, long lines wrap."""
     from rich.text import Text
 
-    console.print(Text(f"Plan: {plan.title}", style="bold"))
-    console.print(Text(f"  runbook {plan.runbook}, environment {plan.environment} ({plan.world})"))
+    console.print(Text(sanitize(f"Plan: {plan.title}"), style="bold"))
+    where = f"  runbook {plan.runbook}, environment {plan.environment} ({plan.world})"
+    console.print(Text(sanitize(where)))
     if plan.inputs:
         given = ", ".join(f"{name}={value}" for name, value in plan.inputs.items())
-        console.print(Text(f"  inputs  {given}"))
+        console.print(Text(sanitize(f"  inputs  {given}")))
     _show_pins(plan, console)
     critical = set(plan.critical_path)
     groups = waves(plan.steps)
@@ -58,7 +60,8 @@ def _show_pins(plan: Plan, console: "Console") -> None:
             mark, style = f"must be {pin.expected}: {silent}", "magenta"
         else:
             mark, style = f"must be {pin.expected}, IS {pin.found}", "bold red"
-        console.print(Text(f"  pin     {pin.name} of {pin.subject} ").append(mark, style=style))
+        what = sanitize(f"  pin     {pin.name} of {pin.subject} ")
+        console.print(Text(what).append(sanitize(mark), style=style))
 
 
 def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical: bool) -> None:
@@ -100,7 +103,7 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
         found.append(
             "needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1"
         )
-    return [Text(f"        {line}", style="dim") for line in found]
+    return [Text(f"        {sanitize(line)}", style="dim") for line in found]
 
 
 def _show_loss(plan: Plan, console: "Console") -> None:
@@ -116,7 +119,9 @@ def _show_loss(plan: Plan, console: "Console") -> None:
         style = "green" if within else "bold red"
         text = f"at most {format_duration(plan.loss.bound_s)} of writes ({plan.loss.source})"
     console.print(
-        Text("  data loss if we go now: ").append(text, style=style).append(f", RPO {rpo}")
+        Text("  data loss if we go now: ")
+        .append(sanitize(text), style=style)
+        .append(f", RPO {rpo}")
     )
 
 

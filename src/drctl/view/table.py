@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from drctl.kernel.text import sanitize
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -18,5 +20,5 @@ def show_table(
     for name in columns:
         table.add_column(name, no_wrap=name != columns[-1])
     for row in rows:
-        table.add_row(*(Text(str(cell)) for cell in row))
+        table.add_row(*(Text(sanitize(str(cell))) for cell in row))
     console.print(table)
