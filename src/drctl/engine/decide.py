@@ -57,11 +57,18 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
         yield c.WakeAt(boot_s=min(wakes))
 
 
+def _left_s(length_s: float, since: Instant, now: Instant) -> float:
+    """What is left of a length; nothing once it is less than the microsecond that a record keeps."""
+    left_s = length_s - length_between(since, now).seconds
+    # Else a rounding error is left for ever: too small to move the clock by sleeping it.
+    return left_s if left_s > 1e-6 else 0.0  # noqa: PLR2004 (see above)
+
+
 def _backoff_left_s(step: StepState, now: Instant) -> float:
     if step.backoff_s is None or step.finished is None:
         return 0.0
     # A length, not a moment: a run that is resumed after a reboot counts from another boot.
-    return step.backoff_s - length_between(step.finished, now).seconds
+    return _left_s(step.backoff_s, step.finished, now)
 
 
 def _may_start(step: PlannedStep, state: State) -> bool:
@@ -128,7 +135,7 @@ def _gates(state: State, now: Instant) -> Iterator[c.Command]:
     for name, gate in state.gates.items():
         if name not in state.running:
             continue
-        left_s = gate.expires_s - length_between(gate.opened, now).seconds
+        left_s = _left_s(gate.expires_s, gate.opened, now)
         yield c.ExpireGate(step=name) if left_s <= 0 else c.WakeAt(boot_s=now.boot_s + left_s)
 
 
@@ -165,8 +172,7 @@ def _messages(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
             continue
         begun = [step.started] + ([state.work_done] if state.work_done else [])
         # Counted from the later of the two, which is the shorter length; boots may differ.
-        waited_s = min(length_between(since, now).seconds for since in begun)
-        left_s = NOTIFY_GRACE_S - waited_s
+        left_s = max(_left_s(NOTIFY_GRACE_S, since, now) for since in begun)
         yield c.Abandon(step=name) if left_s <= 0 else c.WakeAt(boot_s=now.boot_s + left_s)
 
 

@@ -114,7 +114,9 @@ class FakePin(Pin):
 def step(step_id: str, uses: str | None = None, **more: Any) -> PlannedStep:
     target = more.pop("target", None)
     with_ = more.pop("with_", {})
-    call = None if more.get("gate") else PlannedCall(uses=uses or step_id, target=target, with_=with_)
+    call = (
+        None if more.get("gate") else PlannedCall(uses=uses or step_id, target=target, with_=with_)
+    )
     settings = {"id": step_id, "title": step_id, "call": call, "timeout_s": 60.0}
     return PlannedStep(**(settings | more))
 
@@ -280,5 +282,7 @@ def drive(
     return ran
 
 
-def approve(at_s: float, gate: str, by: str = "alice", answer: Any = "approve") -> tuple[float, Answer]:
+def approve(
+    at_s: float, gate: str, by: str = "alice", answer: Any = "approve"
+) -> tuple[float, Answer]:
     return at_s, Answer(gate=gate, answer=answer, by=by, via="test")

@@ -20,7 +20,9 @@ from drctl.engine import events as e
 from drctl.kernel.errors import CredentialsError, JournalError, Problem
 from drctl.plan.model import PlannedCall, PlannedPin
 
-PIN = PlannedPin(name="fake.account", subject="here", targets=("room", "other"), expected="us", found="us")
+PIN = PlannedPin(
+    name="fake.account", subject="here", targets=("room", "other"), expected="us", found="us"
+)
 
 
 def one(effect=Effect.CHANGE, **more):
@@ -69,7 +71,11 @@ def test_a_read_needs_no_intent_and_a_message_has_one_that_changes_nothing():
 
 def test_an_intent_that_cannot_be_written_sends_nothing():
     act = Fake("act")
-    ran = drive(one(), act, log=lambda clock: BreakingLog(clock, lambda ev: isinstance(ev, e.EffectIntended)))
+    ran = drive(
+        one(),
+        act,
+        log=lambda clock: BreakingLog(clock, lambda ev: isinstance(ev, e.EffectIntended)),
+    )
     assert isinstance(ran.error, JournalError)
     assert act.calls == []
 
@@ -128,7 +134,9 @@ def test_an_effect_without_an_answer_is_looked_for(lost, read_back):
     assert "\x1b" not in (done.why or "")
     assert len(act.calls) == 1
     assert act.reads == 1
-    assert {"succeeded": "succeeded", "failed": "failed", "unknown": "unknown"}[outcome] == ran.end.result
+    assert {"succeeded": "succeeded", "failed": "failed", "unknown": "unknown"}[
+        outcome
+    ] == ran.end.result
     assert dict(done.outputs) == ({"x": 1} if outcome == "succeeded" else {})
 
 
@@ -194,7 +202,9 @@ PINS = {
 }
 
 
-@pytest.mark.parametrize("effect", [Effect.CHANGE, Effect.TRAFFIC, Effect.FENCE, Effect.PROMOTE, Effect.DESTROY])
+@pytest.mark.parametrize(
+    "effect", [Effect.CHANGE, Effect.TRAFFIC, Effect.FENCE, Effect.PROMOTE, Effect.DESTROY]
+)
 @pytest.mark.parametrize("case", PINS)
 def test_an_identity_is_asked_before_a_change(effect, case):
     """A wrong identity stops all; one that does not answer stops all but a fence."""
@@ -266,6 +276,10 @@ def test_a_check_after_the_effect_goes_through_the_same_door():
     assert ran.finished("act")[0].error == "verify"
     assert ran.ended_s < 10
     writing = Fake("look", Effect.CHANGE)
-    assert ["act", "look"] == [i.action for i in drive(one(verify=(check,)), writing).events(e.EffectIntended)]
-    assert drive(one(verify=(check,)), Fake("act", raises={1: words.Rejected("no")}), unused := Fake("look")).end
+    assert ["act", "look"] == [
+        i.action for i in drive(one(verify=(check,)), writing).events(e.EffectIntended)
+    ]
+    assert drive(
+        one(verify=(check,)), Fake("act", raises={1: words.Rejected("no")}), unused := Fake("look")
+    ).end
     assert unused.calls == []

@@ -145,7 +145,10 @@ def test_a_backoff_survives_a_reboot():
     plan = plan_of(step("a", retry=retry))
     failed = e.StepFinished(step="a", attempt=1, outcome="failed", error="throttled")
     state = folded(
-        plan, (90000.0, started(plan)), (90000.0, e.StepStarted(step="a", attempt=1)), (90001.0, failed)
+        plan,
+        (90000.0, started(plan)),
+        (90000.0, e.StepStarted(step="a", attempt=1)),
+        (90001.0, failed),
     )
     wakes = [w.boot_s for w in decide(plan, state, at(10.0, "two")) if isinstance(w, c.WakeAt)]
     assert all(wake <= 10.0 + 8.0 for wake in wakes)
@@ -230,7 +233,10 @@ def measures(**gives):
 )
 def test_a_promotion_needs_a_loss_bound_that_is_known_and_allowed(bound, accepted, goes):
     ran = drive(
-        promotion(), measures(bound=bound), act := Fake("promote", Effect.PROMOTE), accepted_loss_s=accepted
+        promotion(),
+        measures(bound=bound),
+        act := Fake("promote", Effect.PROMOTE),
+        accepted_loss_s=accepted,
     )
     assert goes == bool(act.calls), ran.end
     assert ("succeeded" if goes else "paused", goes or 7) == (
@@ -264,9 +270,16 @@ def test_a_promotion_does_not_start_behind_a_fence_that_was_skipped_or_is_not_th
 @pytest.mark.parametrize("how", ["pause", "stop"])
 def test_a_promotion_does_not_start_behind_a_fence_that_failed(way, how):
     plan = promotion().model_copy()
-    steps = tuple(s.model_copy(update={"on_failure": how}) if s.id == "fence" else s for s in plan.steps)
+    steps = tuple(
+        s.model_copy(update={"on_failure": how}) if s.id == "fence" else s for s in plan.steps
+    )
     act = Fake("promote", Effect.PROMOTE)
-    drive(plan.model_copy(update={"steps": steps}), measures(bound=1.0), Fake("fence", Effect.FENCE, **way), act)
+    drive(
+        plan.model_copy(update={"steps": steps}),
+        measures(bound=1.0),
+        Fake("fence", Effect.FENCE, **way),
+        act,
+    )
     assert act.calls == []
 
 
@@ -338,9 +351,15 @@ def test_an_answer_after_the_gate_was_passed_changes_nothing(answer, later_s):
 def test_an_answer_twice_in_a_record_is_folded_once():
     plan = gated()
     yes = e.GateAnswered(step="go", answer="approve", by="a", via="t")
-    opened = e.GateOpened(step="go", gate="go", title="", show=(), approvers=(), quorum=1, expires_s=9)
+    opened = e.GateOpened(
+        step="go", gate="go", title="", show=(), approvers=(), quorum=1, expires_s=9
+    )
     once = folded(plan, (0, started(plan)), (1, opened), (2, yes))
-    late = [yes, e.GateAnswered(step="go", answer="deny", by="b", via="t"), e.GateExpired(step="go")]
+    late = [
+        yes,
+        e.GateAnswered(step="go", answer="deny", by="b", via="t"),
+        e.GateExpired(step="go"),
+    ]
     for event in late:
         again = folded(plan, (0, started(plan)), (1, opened), (2, yes), (2, event))
         assert (once.unmet, once.ready, once.pause) == (again.unmet, again.ready, again.pause)
@@ -397,9 +416,7 @@ def test_a_step_that_waits_for_nothing_but_a_message_does_not_wait_long():
 
 
 def test_a_message_beside_work_has_its_own_time():
-    plan = plan_of(
-        step("tell", effect=NOTIFY), step("a"), step("look", needs=("tell", "a"))
-    )
+    plan = plan_of(step("tell", effect=NOTIFY), step("a"), step("look", needs=("tell", "a")))
     ran = drive(plan, Fake("tell", NOTIFY, takes_s=15), Fake("a", READ, takes_s=20))
     assert "succeeded" == ran.finished("tell")[0].outcome
 
@@ -407,9 +424,7 @@ def test_a_message_beside_work_has_its_own_time():
 FINAL = step("news", effect=NOTIFY, is_final=True)
 
 
-@pytest.mark.parametrize(
-    ("how", "told"), [("stop", True), ("pause", False)]
-)
+@pytest.mark.parametrize(("how", "told"), [("stop", True), ("pause", False)])
 def test_news_at_the_end_are_sent_after_a_stop_and_not_after_a_pause(how, told):
     plan = plan_of(step("a", effect=CHANGE, on_failure=how), FINAL)
     ran = drive(plan, Fake("a", raises={1: NO}), news := Fake("news", NOTIFY))
@@ -452,19 +467,28 @@ def test_an_interrupt_at_a_gate_or_in_a_backoff_ends_at_once():
 
 def test_an_unknown_outcome_weighs_more_than_a_failure_before_it():
     plan = plan_of(step("a", effect=CHANGE), step("b", effect=CHANGE))
-    lost = Fake("b", takes_s=5, raises={1: words.OutcomeUnknown("lost")}, settled=CannotTell(why="?"))
+    lost = Fake(
+        "b", takes_s=5, raises={1: words.OutcomeUnknown("lost")}, settled=CannotTell(why="?")
+    )
     ran = drive(plan, Fake("a", raises={1: NO}), lost)
     assert ("unknown", 10) == (ran.end.result, exit_code(ran.end))
 
 
 def test_a_failure_before_any_change_is_a_refusal():
-    ran = drive(plan_of(step("a"), step("b", effect=CHANGE, needs=("a",))), Fake("a", READ, raises={1: NO}))
+    ran = drive(
+        plan_of(step("a"), step("b", effect=CHANGE, needs=("a",))), Fake("a", READ, raises={1: NO})
+    )
     assert ("refused", False, 5) == (ran.end.result, ran.end.changed, exit_code(ran.end))
 
 
 def test_a_run_without_proof_of_service_is_no_success():
-    for more, fake in (({"on_failure": "continue"}, Fake("look", READ, raises={1: NO})), ({"when": "false"}, Fake("look", READ))):
-        plan = plan_of(step("act", effect=CHANGE), step("look", needs=("act",), **more), ends=("look",))
+    for more, fake in (
+        ({"on_failure": "continue"}, Fake("look", READ, raises={1: NO})),
+        ({"when": "false"}, Fake("look", READ)),
+    ):
+        plan = plan_of(
+            step("act", effect=CHANGE), step("look", needs=("act",), **more), ends=("look",)
+        )
         ran = drive(plan, fake)
         assert ("failed", None) == (ran.end.result, ran.end.rta_s)
         assert "not proven" in ran.end.why
@@ -472,7 +496,9 @@ def test_a_run_without_proof_of_service_is_no_success():
 
 def test_the_clock_stops_at_the_last_proof_and_not_at_the_last_step():
     plan = plan_of(step("p"), step("q"), step("tidy", effect=CHANGE), ends=("p", "q"))
-    ran = drive(plan, Fake("p", READ, takes_s=7), Fake("q", READ, takes_s=12), Fake("tidy", takes_s=99))
+    ran = drive(
+        plan, Fake("p", READ, takes_s=7), Fake("q", READ, takes_s=12), Fake("tidy", takes_s=99)
+    )
     assert 12 == ran.end.rta_s
     assert 12 == ran.events(e.ServiceRestored)[0].rta_s
 
