@@ -101,8 +101,12 @@ def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_re
 @pytest.mark.lab
 @pytest.mark.net(196)
 @pytest.mark.timeout(300)
-def test_ctrl_c_lets_what_runs_finish_and_starts_nothing_new(lab):
-    """An interrupt at the gate: the prewarming change finishes, nothing is fenced, exit 130."""
+def test_ctrl_c_lets_what_runs_finish_and_a_resume_carries_on(lab):
+    """
+    An interrupt at the gate: the prewarming change finishes, nothing is fenced, exit 130.
+
+    The resumed run asks the gate again, does nothing twice, and brings the service over.
+    """
     run = lab.start("failover", "region", "-e", "lab", "--confirm", "us-west-2", "--no-input")
     _until(lambda: "GATE go" in (run.stdout.readline() or ""), 60)
     run.send_signal(signal.SIGINT)
@@ -115,3 +119,16 @@ def test_ctrl_c_lets_what_runs_finish_and_starts_nothing_new(lab):
     assert started <= finished
     assert "fence_old_primary" not in started
     assert events[-1]["result"] == "interrupted"
+    assert "drctl resume" in shown
+
+    resumed = lab.start("resume", "latest", "--no-input")
+    _approve(lab, resumed)
+    shown, _ = resumed.communicate(timeout=120)
+    assert resumed.returncode == 0, shown
+    events = lab.events()
+    changes = [e for e in events if e["type"] == "effect_intended" and e["changes"]]
+    done = [(e["step"], e["action"]) for e in changes]
+    assert len(done) == len(set(done)), "an effect was intended twice"
+    assert ("promote", "aws.rds.promote_replica") in done
+    assert events[-1]["result"] == "succeeded"
+    assert lab.drctl("runs", "verify", "latest").returncode == 0

@@ -164,6 +164,9 @@ class Action(Generic[T, P, O]):
     """Target kinds it accepts; empty: takes no target (``target`` is then a bare `Target`)."""
     params: ClassVar[type[Params]] = NoParams
     outputs: ClassVar[type[Outputs]] = NoOutputs
+    asks_person: ClassVar[bool] = False
+    """True when a person does it: the engine asks as at a gate, shows the params, and never calls
+    `perform` itself."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
 

@@ -12,7 +12,7 @@ from drctl import __version__
 from drctl.actions.contract import Effect
 from drctl.app.compose import Parts, host, operator
 from drctl.engine.driver import Driver
-from drctl.engine.events import RunFinished, RunStarted
+from drctl.engine.events import RunFinished, RunResumed, RunStarted
 from drctl.engine.fold import loss_is_allowed, loss_refusal
 from drctl.engine.ports import Listener
 from drctl.engine.state import State, initial
@@ -165,9 +165,27 @@ async def run_plan(
         accepted_loss_s=consent.accepted_loss_s,
         accepted_reason=consent.reason,
     )
+    return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
+
+
+async def carry_on(
+    parts: Parts,
+    plan: Plan,
+    state: State,
+    journal: Journal,
+    first: RunStarted | RunResumed,
+    views: Sequence[Watching],
+) -> RunFinished:
+    """
+    Drives a run from *state* to its end, and closes its journal.
+
+    Raises:
+        RefusedError: The record could not be written, and nothing had been sent.
+        BrokenOffError: The record could not be written on; nothing was sent after that.
+    """
     driver = Driver(
         plan,
-        initial(plan),
+        state,
         log=journal,
         registry=parts.registry,
         clock=parts.clock,
@@ -181,7 +199,7 @@ async def run_plan(
     ticker = asyncio.create_task(_tick(driver, parts.clock, views))
     try:
         with _graceful(driver):
-            return await driver.run(first), journal.folder
+            return await driver.run(first)
     except JournalError as error:
         raise _broken_off(driver.state, error) from error
     finally:

@@ -8,9 +8,16 @@ CODES: dict[str, str] = {
     "DR1092": "The runbook file cannot be read.",
     "DR1093": "No runbook, or more than one, is for this scenario. The environment file decides"
     " with runbooks: {SCENARIO: NAME}.",
+    "DR2001": "A step failed. The state of the world is under now, its own words are under why.",
+    "DR2002": "A step may or may not have had its effect: no answer came, and reading back could"
+    " not tell. Look at the target by other means before anything is repeated.",
+    "DR2003": "The run stopped before its goal, at no fault of a step.",
     "DR3001": "A run has one process at a time. This one is live elsewhere.",
     "DR3003": "Only a live process hears an answer; this run has none.",
     "DR3004": "The gate is not open: not yet, not any more, or it is called otherwise.",
+    "DR3005": "The run has reached its end; there is nothing to continue.",
+    "DR3006": "The run stopped at something that time does not mend: a failed step, an unknown"
+    " outcome, a loss above the RPO. Continuing would only stop there again.",
     "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is"
     " larger than the objective, or nobody can bound it. Unknown counts as too large."
     " A person may accept a named amount with --accept-data-loss and a --reason; both"

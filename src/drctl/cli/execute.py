@@ -5,11 +5,11 @@ import sys
 import threading
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from drctl.cli.exit import Exit
+from drctl.cli.exit import Exit, show_problems
 from drctl.cli.output import Color, Format, console, print_json
 
 if TYPE_CHECKING:
@@ -104,8 +104,17 @@ def execute(parts: "Parts", plan: "Plan", agreed: "Consent", manner: Manner) -> 
     if agreed.started_at is not None and agreed.started_at > parts.clock.now().wall:
         message = f"{agreed.started_at.isoformat()} has not come yet"
         raise typer.BadParameter(message, param_hint="--started-at")
-    views = _views(parts, manner)
-    end, folder = asyncio.run(run_plan(parts, plan, agreed, views))
+    end, folder = asyncio.run(run_plan(parts, plan, agreed, views_of(parts, manner)))
+    leave(end, folder, manner)
+
+
+def leave(end: "RunFinished", folder: "Folder", manner: Manner) -> NoReturn:
+    """
+    Says what came of a run.
+
+    Raises:
+        typer.Exit: Always, with the exit code that belongs to it.
+    """
     try:
         _tell(end, folder, manner)
         sys.stdout.flush()
@@ -134,7 +143,8 @@ def exit_code(end: "RunFinished") -> Exit:
             return Exit.MISSED if late or lost else Exit.DONE
 
 
-def _views(parts: "Parts", manner: Manner) -> "list[Watching]":
+def views_of(parts: "Parts", manner: Manner) -> "list[Watching]":
+    """Who watches a run that is shown in this manner."""
     from drctl.view.jsonl import JsonLines
     from drctl.view.lines import Lines
     from drctl.view.live import LiveView
@@ -223,20 +233,20 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
     typer.echo(sanitize(f"run {folder.run_id} {end.result}: {end.why}"))
     typer.echo(f"  RTA {rta} (RTO {rto})")
     typer.echo(f"  RPA {loss} (RPO {rpo})")
-    for line in _advice(end, folder):
+    for line in _notes(folder):
         typer.echo(f"  {line}")
+    from drctl.app.ending import troubles
+
+    show_problems(troubles(folder))
 
 
-def _advice(end: "RunFinished", folder: "Folder") -> list[str]:
-    chain = folder.read()
+def _notes(folder: "Folder") -> list[str]:
+    """What the run leaves behind that does not last."""
     from drctl.engine.events import StepFinished
     from drctl.kernel.text import sanitize
 
-    lines = [
+    return [
         sanitize(f"note: {event.step} does not last: {event.outputs.get('note') or 'see outputs'}")
-        for record in chain.records
+        for record in folder.read().records
         if isinstance(event := record.event, StepFinished) and event.outputs.get("durable") is False
     ]
-    if end.result != "succeeded":
-        lines.append(f"do   drctl runs show {folder.run_id}")
-    return lines

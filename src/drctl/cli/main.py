@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from drctl.cli import failover, gates, lab, plan, reference, run, runs, validate
+from drctl.cli import failover, gates, lab, plan, reference, resume, run, runs, validate
 
 app = typer.Typer(
     name="drctl",
@@ -37,6 +37,7 @@ app.add_typer(failover.app, name="failover")
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
+app.command("resume")(resume.resume)
 app.command("approve")(gates.approve)
 app.command("deny")(gates.deny)
 app.add_typer(runs.app, name="runs")

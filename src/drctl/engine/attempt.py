@@ -41,7 +41,20 @@ class Attempt:
         ending = await effects.call(step, step.call, params, deadline)
         if step.until is not None:
             ending = await self._poll(step.until, step.call, params, ending, deadline)
-        for check in step.verify:
+        return await self._verified(ending)
+
+    async def look_again(self) -> Ending:
+        """Says how an attempt came out whose process died after it may have sent something."""
+        step = self.step
+        if step.call is None:
+            raise AssertionError("unreachable")
+        params = self.resolve(step.call.with_)
+        if isinstance(params, str):
+            return _unresolved(params)
+        return await self._verified(await self.effects.settle(step, step.call, params))
+
+    async def _verified(self, ending: Ending) -> Ending:
+        for check in self.step.verify:
             if ending.outcome != "succeeded":
                 return ending
             ending = await self._verify(check, ending)

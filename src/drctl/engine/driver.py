@@ -75,6 +75,9 @@ class Driver:
                 under way is left alone, and looks like a crash to whoever resumes.
         """
         self._record(first)
+        for step in sorted(self._state.running):
+            # Only a resumed run has any: their effects may have left before the process died.
+            self._begin(step, self._state.steps[step].attempt, looks_again=True)
         try:
             while self._state.finished is None:
                 await self._turn()
@@ -104,9 +107,7 @@ class Driver:
         match command:
             case c.Start(step=step, attempt=attempt):
                 self._record(e.StepStarted(step=step, attempt=attempt))
-                task = asyncio.create_task(self._attempt(step, attempt), name=step)
-                self._tasks[task] = step
-                task.add_done_callback(lambda _task: self._woken.set())
+                self._begin(step, attempt)
             case c.Skip(step=step, why=why):
                 attempt = self._state.steps[step].attempt
                 self._record(e.StepFinished(step=step, attempt=attempt, outcome="skipped", why=why))
@@ -130,9 +131,16 @@ class Driver:
             case c.WakeAt():
                 raise AssertionError("unreachable")
 
-    async def _attempt(self, step: str, attempt: int) -> e.StepFinished:
+    def _begin(self, step: str, attempt: int, *, looks_again: bool = False) -> None:
+        work = self._attempt(step, attempt, looks_again=looks_again)
+        task = asyncio.create_task(work, name=step)
+        self._tasks[task] = step
+        task.add_done_callback(lambda _task: self._woken.set())
+
+    async def _attempt(self, step: str, attempt: int, *, looks_again: bool) -> e.StepFinished:
         try:
-            ending = await Attempt(effects=self._effects, step=self._plan.by_id[step]).run()
+            one = Attempt(effects=self._effects, step=self._plan.by_id[step])
+            ending = await (one.look_again() if looks_again else one.run())
         except DrctlError:
             raise
         except Exception as error:  # noqa: BLE001 (our own bug must not lose what else is under way)

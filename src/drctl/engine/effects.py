@@ -25,6 +25,7 @@ from drctl.actions.contract import CannotTell, Context, Done, Effect, NotDone, O
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
+from drctl.engine.fold import NEVER_HAPPENED
 from drctl.engine.ports import Log
 from drctl.engine.state import Record, State
 from drctl.kernel.canonical import as_json, digest
@@ -177,7 +178,8 @@ class Effects:
         asked = self._prepared(step, call, params, Deadline.after(self.clock, SETTLE_TIMEOUT))
         if isinstance(asked, Ending):
             return asked
-        return await self._settle(asked, "interrupted", "the process that asked for it died")
+        why = "the process that asked for it died"
+        return await self._settle(asked, NEVER_HAPPENED, why)
 
     async def _settle(self, asked: _Asked, word: str, why: str) -> Ending:
         """Asks the action to read back; the four outcomes are decided here and nowhere else."""

@@ -16,6 +16,10 @@ from drctl.plan.model import Plan, PlannedStep
 ANY_LOSS_S = 1e12
 """Stands for "any loss, known or not" in a consent: JSON has no infinity."""
 
+NEVER_HAPPENED = "interrupted"
+"""The word for an effect that a dead process intended and that a look did not find: it is started
+again, and counts as no failure."""
+
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
@@ -181,6 +185,8 @@ def loss_refusal(bound_s: float | None, rpo_s: float, source: str) -> str:
 
 def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> float | None:
     """How long to wait before another try; ``None``: none. Unknown outcomes are never retried."""
+    if event.outcome == "failed" and event.error == NEVER_HAPPENED:
+        return 0.0
     retry = planned.retry
     is_named = event.error is not None and event.error in retry.on_errors
     if event.outcome != "failed" or not is_named or event.attempt >= retry.attempts:
@@ -219,13 +225,21 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
     state = replace(state, gates={**state.gates, event.step: replace(gate, approved_by=people)})
     if len(people) < gate.quorum:
         return state
-    done = replace(state.steps[event.step], status="succeeded", finished=record.at)
+    planned = plan.by_id[event.step]
+    done = replace(
+        state.steps[event.step],
+        status="succeeded",
+        finished=record.at,
+        outputs={"confirmed": True},
+    )
     state = replace(
         state,
         steps={**state.steps, event.step: done},
         running=state.running - {event.step},
+        # A person's task is a change, and nobody but that person saw it happen.
+        changed=state.changed or planned.effect.changes_something,
     )
-    return _settle(plan.by_id[event.step], state, record)
+    return _settle(planned, state, record)
 
 
 @_apply.register
@@ -254,7 +268,24 @@ def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -
 
 @_apply.register
 def _(_event: e.RunResumed, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=None, finished=None)
+    """
+    Starts over what had no effect yet; what may have had one stays as it is, to be looked at. A
+    gate is asked again: whoever said go said it to numbers that are old.
+    """
+    anew = [name for name in state.running if not state.steps[name].has_intent]
+    again = {name: replace(state.steps[name], status="waiting") for name in anew}
+    is_answerable = state.pause is not None and state.pause.kind == "gate"
+    return replace(
+        state,
+        steps={**state.steps, **again},
+        ready=(*state.ready, *sorted(anew)),
+        running=state.running - set(anew),
+        gates={name: gate for name, gate in state.gates.items() if name not in anew},
+        verified_pins=frozenset(),
+        interrupted=None,
+        pause=None if is_answerable else state.pause,
+        finished=None,
+    )
 
 
 @_apply.register

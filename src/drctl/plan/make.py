@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from drctl import __version__
 from drctl.actions import errors as words
 from drctl.actions.contract import (
     CannotTell,
@@ -30,32 +29,24 @@ from drctl.kernel.clock import Clock, Deadline
 from drctl.kernel.errors import DrctlError
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
-from drctl.plan.forecast import Progress, left_s
-from drctl.plan.graph import longest_chain
+from drctl.plan.draft import Drafting, calls
 from drctl.plan.model import (
     LossLook,
-    Objectives,
     Plan,
-    PlannedCall,
-    PlannedGate,
     PlannedPin,
     PlannedStep,
     Prediction,
-    Retry,
     Symbol,
 )
 from drctl.plan.terms import fill, has_marks
-from drctl.runbook import Call, Runbook, Step
+from drctl.runbook import Runbook
 from drctl.runbook.faults import ExpressionError
-from drctl.runbook.scopes import AT_THE_END, EVERYWHERE
-from drctl.runbook.signatures import output_types
-from drctl.runbook.values import UNKNOWN, CelType
+from drctl.runbook.values import UNKNOWN
 
 LOOK_TIMEOUT = timedelta(seconds=8)
 """How long a plan waits for one observation. A dead region must cost seconds, not its budget."""
 DEAD_TIMEOUT = timedelta(seconds=3)
 """How long it waits for an identity that may be gone, because its targets are only to be fenced."""
-DEFAULT_TIMEOUT_S = 60.0
 _SYMBOLS: dict[Effect, Symbol] = {
     Effect.READ: " ",
     Effect.NOTIFY: "~",
@@ -83,122 +74,8 @@ class Planner:
         inputs: Mapping[str, Any],
     ) -> Plan:
         """The plan as far as it is known without looking at anything."""
-        steps = tuple(
-            self._step(runbook, step, is_final=is_final)
-            for group, is_final in ((runbook.steps, False), (runbook.finally_, True))
-            for step in group
-        )
-        objectives = Objectives(
-            rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
-            rpo_s=environment.rpo_s
-            if environment.rpo_s is not None
-            else runbook.objectives.rpo.total_seconds(),
-            starts_at=runbook.objectives.clock.starts_at,
-            stops_after=runbook.objectives.clock.stops_after,
-        )
-        work = [step for step in steps if not step.is_final]
-        left = {step.id: left_s(step, Progress()) for step in work}
-        forecast, chain = longest_chain(work, left, objectives.stops_after)
-        used = {call.target for step in steps for call in _calls(step) if call.target}
-        targets = {name: environment.targets[name] for name in sorted(used)}
-        return Plan(
-            drctl=__version__,
-            created_at=self.clock.now().wall.isoformat(timespec="seconds"),
-            runbook=runbook.metadata.name,
-            title=runbook.metadata.title,
-            scenario=runbook.metadata.scenario or "",
-            runbook_sha256=sha256,
-            environment=environment.name,
-            environment_sha256=environment.sha256,
-            world=environment.world,
-            protected=environment.protected,
-            resolvers=environment.resolvers,
-            inputs=dict(inputs),
-            types=self._types(runbook),
-            objectives=objectives,
-            targets=targets,
-            steps=steps,
-            gates={
-                name: PlannedGate(
-                    title=gate.title,
-                    approvers=gate.approvers,
-                    quorum=gate.quorum,
-                    expires_s=gate.expires_after.total_seconds(),
-                )
-                for name, gate in runbook.gates.items()
-            },
-            pins=self._pins(targets),
-            is_offline=True,
-            forecast_s=forecast,
-            critical_path=chain,
-        ).sealed()
-
-    def _step(self, runbook: Runbook, step: Step, *, is_final: bool) -> PlannedStep:
-        action = self.registry.get(step.uses) if step.uses else None
-        retry = step.retry
-        timeout = step.timeout.total_seconds() if step.timeout else DEFAULT_TIMEOUT_S
-        if step.gate:
-            timeout = runbook.gates[step.gate].expires_after.total_seconds()
-        return PlannedStep(
-            id=step.id,
-            title=step.label,
-            call=_call(runbook, step.uses, step.target, step.with_, step.timeout),
-            gate=step.gate,
-            effect=action.effect if action else Effect.READ,
-            measures_loss=action.measures_loss if action else False,
-            needs=step.needs,
-            when=step.when,
-            estimate_s=step.estimate.total_seconds() if step.estimate else 0.0,
-            timeout_s=timeout,
-            retry=Retry(
-                attempts=retry.attempts,
-                backoff_s=retry.backoff.total_seconds(),
-                max_backoff_s=(retry.max_backoff or retry.backoff * 8).total_seconds(),
-                on_errors=retry.on_errors,
-            )
-            if retry
-            else Retry(),
-            until=step.until,
-            every_s=step.every.total_seconds() if step.every else 1.0,
-            verify=tuple(_of(runbook, check) for check in step.verify),
-            undo=_of(runbook, step.undo) if step.undo else None,
-            on_failure=step.on_failure,
-            show=step.show,
-            is_final=is_final,
-            at=str(step.position),
-        )
-
-    def _types(self, runbook: Runbook) -> dict[str, str]:
-        """
-        Every name that an expression of this runbook may use; who may use which was checked before.
-        """
-        types = {**EVERYWHERE, **AT_THE_END}
-        types |= {f"inputs.{name}": CelType(spec.type) for name, spec in runbook.inputs.items()}
-        for step in (*runbook.steps, *runbook.finally_):
-            types[f"steps.{step.id}.status"] = CelType("string")
-            types[f"steps.{step.id}.attempts"] = CelType("int")
-            action = self.registry.get(step.uses) if step.uses else None
-            if action is not None:
-                types |= output_types(action.outputs, f"steps.{step.id}.outputs.")
-        return {name: str(kind) for name, kind in types.items()}
-
-    def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
-        found: dict[tuple[str, str, str], PlannedPin] = {}
-        for name, target in targets.items():
-            for pin in self.registry.pins:
-                identity = pin.identity(target)
-                if identity is None:
-                    continue
-                key = (identity.name, identity.subject, identity.expected)
-                before = found[key].targets if key in found else ()
-                found[key] = PlannedPin(
-                    name=identity.name,
-                    subject=identity.subject,
-                    targets=(*before, name),
-                    expected=identity.expected,
-                    found=None,
-                )
-        return tuple(found.values())
+        drafting = Drafting(registry=self.registry, runbook=runbook)
+        return drafting.draft(sha256, environment, inputs, now=self.clock.now())
 
     async def look(self, plan: Plan) -> Plan:
         """
@@ -227,7 +104,7 @@ class Planner:
         """
         Before any deadline runs: an import takes a second on a busy machine, and holds up the loop.
         """
-        used = {call.uses for step in plan.steps for call in _calls(step)}
+        used = {call.uses for step in plan.steps for call in calls(step)}
         wanted = {module for name in used for module in self.registry.libraries.get(name, ())}
         for module in sorted(wanted):
             await asyncio.to_thread(importlib.import_module, module)
@@ -361,33 +238,3 @@ def _prediction(
         facts=as_json(observation.facts),
         readings=as_json(observation.readings),
     )
-
-
-def _calls(step: PlannedStep) -> tuple[PlannedCall, ...]:
-    own = (step.call,) if step.call else ()
-    undo = (step.undo,) if step.undo else ()
-    return (*own, *step.verify, *undo)
-
-
-def _call(
-    runbook: Runbook,
-    uses: str | None,
-    alias: str | None,
-    with_: Mapping[str, Any],
-    timeout: timedelta | None,
-) -> PlannedCall | None:
-    if uses is None:
-        return None
-    return PlannedCall(
-        uses=uses,
-        target=runbook.targets[alias] if alias else None,
-        with_=dict(with_),
-        timeout_s=timeout.total_seconds() if timeout else None,
-    )
-
-
-def _of(runbook: Runbook, call: Call) -> PlannedCall:
-    made = _call(runbook, call.uses, call.target, call.with_, call.timeout)
-    if made is None:
-        raise AssertionError("unreachable")
-    return made

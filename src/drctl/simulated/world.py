@@ -90,6 +90,7 @@ class _Simulated(Action[Target, Params, Outputs]):
         # Instance attributes hide the class variables: each object is one kind of action.
         for name in ("name", "summary", "effect", "repeat", "targets", "params", "outputs"):
             setattr(self, name, getattr(real, name))
+        self.asks_person = real.asks_person  # type: ignore[misc]  # as above
         self.measures_loss = real.measures_loss  # type: ignore[misc]  # as above
         self._real, self._behaviour, self._ledger = real, behaviour, ledger
 

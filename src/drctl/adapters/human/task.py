@@ -35,14 +35,14 @@ class Task(Action[Target, TaskParams, TaskOutputs]):
     """
     Asks a person.
 
-    The engine opens a prompt and waits for ``drctl approve``, as for a gate; `perform` is called
-    once the person has confirmed.
+    The engine opens a prompt and waits for ``drctl approve``, as for a gate.
     """
 
     name: ClassVar[str] = "human.task"
     summary: ClassVar[str] = "A person does it and confirms"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    asks_person: ClassVar[bool] = True
     params: ClassVar[type[Params]] = TaskParams
     outputs: ClassVar[type[Outputs]] = TaskOutputs
 

@@ -1,0 +1,69 @@
+"""Use case: what a person must know at the end of a run that did not end well."""
+
+from drctl.actions.contract import Effect
+from drctl.app.reading import fold_run
+from drctl.engine.state import State
+from drctl.journal.folder import Folder
+from drctl.kernel.errors import Problem
+from drctl.plan.model import Plan
+
+
+def troubles(folder: Folder) -> tuple[Problem, ...]:
+    """
+    One problem for each step that failed or is unknown, or one for why the run stopped; none after
+    a success. Each says what state the world is in.
+
+    Raises:
+        JournalError: The record does not verify.
+    """
+    state, _chain = fold_run(folder)
+    plan, end = folder.plan(), state.finished
+    if end is None or end.result == "succeeded":
+        return ()
+    now = _world(plan, state)
+    may_resume = end.result == "interrupted" or (state.pause and state.pause.kind == "gate")
+    do = f"drctl resume {folder.run_id}" if may_resume else f"drctl runs show {folder.run_id}"
+    found = []
+    for planned in plan.steps:
+        step = state.steps[planned.id]
+        if step.status not in {"failed", "unknown"} or planned.is_message:
+            continue
+        target = planned.call.target if planned.call else None
+        where = f"{planned.at}, attempt {step.attempt} of {planned.retry.attempts}"
+        found.append(
+            Problem(
+                code="DR2002" if step.status == "unknown" else "DR2001",
+                what=f"step {planned.id} {_said(step.status)} ({step.error})",
+                at=f"{where}, target {target}" if target else where,
+                why=step.why,
+                now=now,
+                do=do,
+            )
+        )
+    if found:
+        return tuple(found)
+    return (Problem(code="DR2003", what=f"run {end.result}: {end.why}", now=now, do=do),)
+
+
+def _said(status: str) -> str:
+    return "failed" if status == "failed" else "has an unknown outcome"
+
+
+def _world(plan: Plan, state: State) -> str:
+    """What has been changed, by what it means: who takes writes, where customers are sent."""
+    done = {
+        name: plan.by_id[name].effect
+        for name, step in state.steps.items()
+        if step.status == "succeeded" and plan.by_id[name].effect.changes_something
+    }
+    if not done and not state.changed:
+        return "nothing was changed"
+    effects = set(done.values())
+    if Effect.PROMOTE in effects:
+        data = "the standby was promoted and is the primary"
+    elif Effect.FENCE in effects:
+        data = "the old primary is fenced and nothing was promoted: nobody takes writes"
+    else:
+        data = "nothing was fenced and nothing was promoted"
+    traffic = "traffic was moved" if Effect.TRAFFIC in effects else "traffic was not moved"
+    return f"{data}; {traffic}; changed so far: {', '.join(done) or 'not known'}"

@@ -1,0 +1,214 @@
+"""The plan before anything was looked at: names resolved, texts kept, everything priced. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from drctl import __version__
+from drctl.actions.contract import Effect
+from drctl.actions.registry import Registry
+from drctl.actions.targets import Target
+from drctl.config.environment import Environment
+from drctl.kernel.clock import Instant
+from drctl.plan.forecast import Progress, left_s
+from drctl.plan.graph import longest_chain
+from drctl.plan.model import (
+    Objectives,
+    Plan,
+    PlannedCall,
+    PlannedGate,
+    PlannedPin,
+    PlannedStep,
+    Retry,
+)
+from drctl.runbook import Call, Runbook, Step
+from drctl.runbook.scopes import AT_THE_END, EVERYWHERE
+from drctl.runbook.signatures import output_types
+from drctl.runbook.values import CelType
+
+DEFAULT_TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drafting:
+    """Drafts the plan of one runbook."""
+
+    registry: Registry
+    runbook: Runbook
+
+    def draft(
+        self, sha256: str, environment: Environment, inputs: Mapping[str, Any], *, now: Instant
+    ) -> Plan:
+        """The plan as far as it is known without looking at anything."""
+        runbook = self.runbook
+        steps = tuple(
+            self._step(step, is_final=is_final)
+            for group, is_final in ((runbook.steps, False), (runbook.finally_, True))
+            for step in group
+        )
+        objectives = Objectives(
+            rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
+            rpo_s=environment.rpo_s
+            if environment.rpo_s is not None
+            else runbook.objectives.rpo.total_seconds(),
+            starts_at=runbook.objectives.clock.starts_at,
+            stops_after=runbook.objectives.clock.stops_after,
+        )
+        work = [step for step in steps if not step.is_final]
+        left = {step.id: left_s(step, Progress()) for step in work}
+        forecast, chain = longest_chain(work, left, objectives.stops_after)
+        used = {call.target for step in steps for call in calls(step) if call.target}
+        targets = {name: environment.targets[name] for name in sorted(used)}
+        return Plan(
+            drctl=__version__,
+            created_at=now.wall.isoformat(timespec="seconds"),
+            runbook=runbook.metadata.name,
+            title=runbook.metadata.title,
+            scenario=runbook.metadata.scenario or "",
+            runbook_sha256=sha256,
+            environment=environment.name,
+            environment_sha256=environment.sha256,
+            world=environment.world,
+            protected=environment.protected,
+            resolvers=environment.resolvers,
+            inputs=dict(inputs),
+            types=self._types(),
+            objectives=objectives,
+            targets=targets,
+            steps=steps,
+            gates=self._gates(),
+            pins=self._pins(targets),
+            is_offline=True,
+            forecast_s=forecast,
+            critical_path=chain,
+        ).sealed()
+
+    def _gates(self) -> dict[str, PlannedGate]:
+        """The runbook's gates, and one for each task that a person does."""
+        gates: dict[str, PlannedGate] = {
+            name: PlannedGate(
+                title=gate.title,
+                approvers=gate.approvers,
+                quorum=gate.quorum,
+                expires_s=gate.expires_after.total_seconds(),
+            )
+            for name, gate in self.runbook.gates.items()
+        }
+        for step in (*self.runbook.steps, *self.runbook.finally_):
+            if self._asks_person(step) and step.timeout is not None:
+                expires_s = step.timeout.total_seconds()
+                gates[_task(step)] = PlannedGate(title=step.label, expires_s=expires_s)
+        return gates
+
+    def _asks_person(self, step: Step) -> bool:
+        action = self.registry.get(step.uses) if step.uses else None
+        return action is not None and action.asks_person
+
+    def _step(self, step: Step, *, is_final: bool) -> PlannedStep:
+        runbook = self.runbook
+        action = self.registry.get(step.uses) if step.uses else None
+        is_task = self._asks_person(step)
+        retry = step.retry
+        timeout = step.timeout.total_seconds() if step.timeout else DEFAULT_TIMEOUT_S
+        if step.gate:
+            timeout = runbook.gates[step.gate].expires_after.total_seconds()
+        return PlannedStep(
+            id=step.id,
+            title=step.label,
+            call=None
+            if is_task
+            else _call(runbook, step.uses, step.target, step.with_, step.timeout),
+            gate=_task(step) if is_task else step.gate,
+            effect=action.effect if action else Effect.READ,
+            measures_loss=action.measures_loss if action else False,
+            needs=step.needs,
+            when=step.when,
+            estimate_s=step.estimate.total_seconds() if step.estimate else 0.0,
+            timeout_s=timeout,
+            retry=Retry(
+                attempts=retry.attempts,
+                backoff_s=retry.backoff.total_seconds(),
+                max_backoff_s=(retry.max_backoff or retry.backoff * 8).total_seconds(),
+                on_errors=retry.on_errors,
+            )
+            if retry
+            else Retry(),
+            until=step.until,
+            every_s=step.every.total_seconds() if step.every else 1.0,
+            verify=tuple(_of(runbook, check) for check in step.verify),
+            undo=_of(runbook, step.undo) if step.undo else None,
+            on_failure=step.on_failure,
+            show=(*map(str, step.with_.values()), *step.show) if is_task else step.show,
+            is_final=is_final,
+            at=str(step.position),
+        )
+
+    def _types(self) -> dict[str, str]:
+        """
+        Every name that an expression of this runbook may use; who may use which was checked before.
+        """
+        runbook = self.runbook
+        types = {**EVERYWHERE, **AT_THE_END}
+        types |= {f"inputs.{name}": CelType(spec.type) for name, spec in runbook.inputs.items()}
+        for step in (*runbook.steps, *runbook.finally_):
+            types[f"steps.{step.id}.status"] = CelType("string")
+            types[f"steps.{step.id}.attempts"] = CelType("int")
+            action = self.registry.get(step.uses) if step.uses else None
+            if action is not None:
+                types |= output_types(action.outputs, f"steps.{step.id}.outputs.")
+        return {name: str(kind) for name, kind in types.items()}
+
+    def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
+        found: dict[tuple[str, str, str], PlannedPin] = {}
+        for name, target in targets.items():
+            for pin in self.registry.pins:
+                identity = pin.identity(target)
+                if identity is None:
+                    continue
+                key = (identity.name, identity.subject, identity.expected)
+                before = found[key].targets if key in found else ()
+                found[key] = PlannedPin(
+                    name=identity.name,
+                    subject=identity.subject,
+                    targets=(*before, name),
+                    expected=identity.expected,
+                    found=None,
+                )
+        return tuple(found.values())
+
+
+def calls(step: PlannedStep) -> tuple[PlannedCall, ...]:
+    """Every use of an action by a step: its own, its checks, its undo."""
+    own = (step.call,) if step.call else ()
+    undo = (step.undo,) if step.undo else ()
+    return (*own, *step.verify, *undo)
+
+
+def _task(step: Step) -> str:
+    """The gate of a person's task; no gate of a runbook can be called so."""
+    return f"task:{step.id}"
+
+
+def _call(
+    runbook: Runbook,
+    uses: str | None,
+    alias: str | None,
+    with_: Mapping[str, Any],
+    timeout: timedelta | None,
+) -> PlannedCall | None:
+    if uses is None:
+        return None
+    return PlannedCall(
+        uses=uses,
+        target=runbook.targets[alias] if alias else None,
+        with_=dict(with_),
+        timeout_s=timeout.total_seconds() if timeout else None,
+    )
+
+
+def _of(runbook: Runbook, call: Call) -> PlannedCall:
+    made = _call(runbook, call.uses, call.target, call.with_, call.timeout)
+    if made is None:
+        raise AssertionError("unreachable")
+    return made
