@@ -19,7 +19,17 @@ from drctl.kernel import errors
 ROOT = Path(__file__).parent.parent.parent
 MODEL = ROOT / "tests" / "scenarios" / "environment.yaml"
 RUNBOOK = ROOT / "runbooks" / "region-failover.yaml"
-HEAVY = ("boto3", "botocore", "kubernetes", "asyncpg", "httpx", "jinja2", "pydantic", "rich", "yaml")
+HEAVY = (
+    "boto3",
+    "botocore",
+    "kubernetes",
+    "asyncpg",
+    "httpx",
+    "jinja2",
+    "pydantic",
+    "rich",
+    "yaml",
+)
 
 
 @pytest.fixture
@@ -128,11 +138,7 @@ def test_an_error_comes_in_five_parts(capsys):
     with pytest.raises(typer.Exit), errors_shown():
         raise errors.RefusedError((PROBLEM,))
     assert capsys.readouterr().err == (
-        "error DR2114: what\\x1b[2J\n"
-        "  at   where\n"
-        "  why  why\\x9b\n"
-        "  now  now\n"
-        "  do   do\n"
+        "error DR2114: what\\x1b[2J\n  at   where\n  why  why\\x9b\n  now  now\n  do   do\n"
     )
 
 
@@ -199,7 +205,9 @@ JSON = [
 PLAN = ("plan", RUNBOOK, "-e", MODEL, "-i", "incident=inc-20260101-001", "--offline")
 
 
-@pytest.mark.parametrize("arguments", [*JSON, (*PLAN, "-o", "json")], ids=lambda a: " ".join(map(str, a))[:40])
+@pytest.mark.parametrize(
+    "arguments", [*JSON, (*PLAN, "-o", "json")], ids=lambda a: " ".join(map(str, a))[:40]
+)
 def test_json_is_one_document(drctl, arguments):
     document = json.loads(drctl(*arguments).stdout)
     assert document

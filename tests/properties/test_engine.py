@@ -62,7 +62,9 @@ def runs(draw):
     if draw(st.booleans()):
         steps.append(step("news", effect=Effect.NOTIFY, is_final=True))
         fakes.append(Fake("news", Effect.NOTIFY, **draw(st.sampled_from(FAULTS))))
-    ends = tuple(draw(st.sets(st.sampled_from([s.id for s in steps if not s.is_final]), max_size=2)))
+    ends = tuple(
+        draw(st.sets(st.sampled_from([s.id for s in steps if not s.is_final]), max_size=2))
+    )
     gates = {"go": PlannedGate(title="Go", expires_s=90.0, quorum=draw(st.sampled_from([1, 2])))}
     people = st.tuples(
         st.floats(0, 120),
@@ -123,7 +125,9 @@ def check_end(plan, ran):
     if code in {0, 8}:
         for one in work:
             status = state.steps[one.id].status
-            good = {"succeeded", "skipped"} | ({"failed"} if one.on_failure == "continue" else set())
+            good = {"succeeded", "skipped"} | (
+                {"failed"} if one.on_failure == "continue" else set()
+            )
             assert status in good, "no step is lost in a success"
         assert not plan.objectives.stops_after or ran.end.rta_s is not None
         assert state.pause is None

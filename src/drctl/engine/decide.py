@@ -58,7 +58,7 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
 
 
 def _left_s(length_s: float, since: Instant, now: Instant) -> float:
-    """What is left of a length; nothing once it is less than the microsecond that a record keeps."""
+    """What is left of a length; nothing below the microsecond that a record keeps."""
     left_s = length_s - length_between(since, now).seconds
     # Else a rounding error is left for ever: too small to move the clock by sleeping it.
     return left_s if left_s > 1e-6 else 0.0  # noqa: PLR2004 (see above)

@@ -28,7 +28,9 @@ from drctl.simulated.clock import EPOCH
 
 
 def pin(found, targets=("room",)):
-    return PlannedPin(name="fake.account", subject="here", targets=targets, expected="us", found=found)
+    return PlannedPin(
+        name="fake.account", subject="here", targets=targets, expected="us", found=found
+    )
 
 
 def codes(plan, **consent):

@@ -13,7 +13,8 @@ metadata: {name: x, title: X}
 world: live
 objectives: {rto: 15m, rpo: 5m}
 connections:
-  west: {type: aws, region: us-west-2, account: "123456789012", access_key_id: "env:A", secret_access_key: "env:B"}
+  west: {type: aws, region: us-west-2, account: "123456789012", access_key_id: "env:A",
+    secret_access_key: "env:B"}
 targets:
   db.recovery: {kind: aws.rds.instance, aws: west, instance: orders}
   comms.room: {kind: slack.channel, webhook: "env:W", channel: "#a"}
@@ -51,12 +52,12 @@ def test_a_good_file_is_read(tmp_path):
         ("rto: 15m", "rto: 0s", 5, "no time"),
         ('account: "123456789012"', "account: '12'", 7, "account"),
         ("type: aws", "type: gcp", 7, "needs a type"),
-        ("aws: west", "aws: wst", 9, 'did you mean "west"'),
-        ("instance: orders", "instanse: orders", 9, "instanse"),
-        ("db.recovery:", "app.recovery:", 9, "is named"),
-        ('webhook: "env:W"', 'webhook: "https://hooks/secret"', 10, "reference"),
+        ("aws: west", "aws: wst", 10, 'did you mean "west"'),
+        ("instance: orders", "instanse: orders", 10, "instanse"),
+        ("db.recovery:", "app.recovery:", 10, "is named"),
+        ('webhook: "env:W"', 'webhook: "https://hooks/secret"', 11, "reference"),
         ("world: live", "wrld: live", 4, "wrld"),
-        ("kind: slack.channel", "kind: slack.chanel", 10, "slack.chanel"),
+        ("kind: slack.channel", "kind: slack.chanel", 11, "slack.chanel"),
     ],
 )
 def test_a_mistake_has_its_line_and_its_words(problems, old, new, line, words):
@@ -67,7 +68,7 @@ def test_a_mistake_has_its_line_and_its_words(problems, old, new, line, words):
 
 @pytest.mark.parametrize("key", ["connections", "targets"])
 def test_a_list_in_the_place_of_names_is_no_empty_mapping(problems, key):
-    head = GOOD.split("connections:")[0]
+    head = GOOD.split("connections:", maxsplit=1)[0]
     assert any(f"{key} are a mapping" in what for _at, what in problems(head + f"{key}: [a]\n"))
 
 
@@ -75,7 +76,7 @@ def test_all_problems_are_told_at_once_and_by_line(problems):
     text = GOOD.replace("world: live", "world: moon").replace("aws: west", "aws: wst")
     found = problems(text.replace("instance: orders", "instance: ''"))
     assert [at for at, _what in found] == sorted(at for at, _what in found)
-    assert {4, 9} <= {at for at, _what in found}
+    assert {4, 10} <= {at for at, _what in found}
 
 
 def test_an_environment_that_is_not_there_says_where_was_looked(tmp_path, monkeypatch):

@@ -81,9 +81,13 @@ def test_a_secret_shows_itself_in_no_form():
     shown = [repr(secret), str(secret), f"{secret}", f"{secret:>40}", f"{secret!r}", "%s" % secret]  # noqa: UP031
     shown += [repr([secret]), repr({"a": secret}), "{}".format(secret)]  # noqa: UP032
     try:
-        raise ValueError(secret)
+        raise ValueError(secret)  # noqa: TRY301 (its traceback is what is looked at)
     except ValueError as error:
-        shown.append("".join(traceback.TracebackException.from_exception(error, capture_locals=True).format()))
+        shown.append(
+            "".join(
+                traceback.TracebackException.from_exception(error, capture_locals=True).format()
+            )
+        )
     assert not any(VALUE in text for text in shown)
     for dump in (json.dumps, pickle.dumps, copy.copy, copy.deepcopy):
         with pytest.raises(TypeError) as caught:

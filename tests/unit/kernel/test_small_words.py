@@ -83,7 +83,22 @@ def test_a_duration_is_read(text, seconds):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "90", "s", "30s4m", "4m 30s", "-5s", "4m4m", "1e3s", " 5s", "5s ", "5 s", "٣s", "9" * 400 + "s", "1y"],
+    [
+        "",
+        "90",
+        "s",
+        "30s4m",
+        "4m 30s",
+        "-5s",
+        "4m4m",
+        "1e3s",
+        " 5s",
+        "5s ",
+        "5 s",
+        "٣s",
+        "9" * 400 + "s",
+        "1y",
+    ],
 )
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="duration"):
@@ -96,7 +111,16 @@ def test_a_duration_in_whole_seconds_is_read_as_it_was_written(seconds):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0, "0s"), (9.96, "10s"), (9.94, "9.9s"), (59.6, "1m0s"), (-90, "-1m30s"), (0.04, "0s"), (3600, "1h")]
+    ("seconds", "text"),
+    [
+        (0, "0s"),
+        (9.96, "10s"),
+        (9.94, "9.9s"),
+        (59.6, "1m0s"),
+        (-90, "-1m30s"),
+        (0.04, "0s"),
+        (3600, "1h"),
+    ],
 )
 def test_a_duration_is_written(seconds, text):
     shown = format_duration(seconds)
@@ -176,7 +200,7 @@ def test_one_value_has_one_form(value):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_no_form_is_made_of_what_is_no_number(value):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="JSON"):
         canonical({"a": value})
 
 

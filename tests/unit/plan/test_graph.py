@@ -1,5 +1,7 @@
 """Waves and the longest chain, against every path there is."""
 
+import itertools
+
 from engine_model import plan_of, step
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,7 +43,7 @@ def test_the_longest_chain_is_as_long_as_the_longest_path_and_is_one(steps, data
     to_ends = [path for path in paths(steps) if not ends or path[-1] in ends]
     assert max(sum(left[name] for name in path) for path in to_ends) == length
     assert sum(left[name] for name in chain) == length
-    assert all(a in by_id[b].needs for a, b in zip(chain, chain[1:], strict=False))
+    assert all(a in by_id[b].needs for a, b in itertools.pairwise(chain))
     assert not ends or chain[-1] in ends
 
 

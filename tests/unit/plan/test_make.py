@@ -74,10 +74,18 @@ def test_a_symbol_says_what_would_happen(effect, says, symbol):
 
 
 @pytest.mark.parametrize(
-    ("found", "seen"), [("us", "us"), ("th\x1bem", "th\\x1bem"), (words.NotFound("x"), None), (ValueError("bug"), None)]
+    ("found", "seen"),
+    [
+        ("us", "us"),
+        ("th\x1bem", "th\\x1bem"),
+        (words.NotFound("x"), None),
+        (ValueError("bug"), None),
+    ],
 )
 def test_a_pin_says_who_is_there_or_nothing(found, seen):
-    pin = PlannedPin(name="fake.account", subject="here", targets=("room",), expected="us", found=None)
+    pin = PlannedPin(
+        name="fake.account", subject="here", targets=("room",), expected="us", found=None
+    )
     plan = looked(plan_of(step("a"), pins=(pin,)), pins=[FakePin(found)])
     assert [seen] == [one.found for one in plan.pins]
 

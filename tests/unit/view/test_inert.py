@@ -44,7 +44,13 @@ def test_what_a_run_tells_is_inert(evil):
 @pytest.mark.parametrize("width", [20, 80, 200])
 def test_a_plan_is_inert_and_fits_a_narrow_terminal(evil, width):
     plan = plan_of(
-        step("a", effect=Effect.CHANGE, title=evil, when=evil, prediction=Prediction(symbol="~", before=evil, after=evil, why=evil)),
+        step(
+            "a",
+            effect=Effect.CHANGE,
+            title=evil,
+            when=evil,
+            prediction=Prediction(symbol="~", before=evil, after=evil, why=evil),
+        ),
         title=evil,
         inputs={"x": evil},
         pins=[PlannedPin(name="n", subject=evil, targets=("room",), expected="us", found=evil)],
