@@ -54,12 +54,10 @@ def errors_shown() -> Iterator[None]:
     except (KeyboardInterrupt, asyncio.CancelledError):
         typer.echo("interrupted", err=True)
         raise typer.Exit(Exit.INTERRUPTED) from None
-    except (typer.Exit, typer.Abort):
-        raise
+    except (typer.Exit, typer.Abort, typer.BadParameter):
+        raise  # typer's own: it may bring a click of its own, so asking click would miss them
     except Exception as error:
-        import click
-
-        if isinstance(error, click.ClickException) or os.environ.get("DRCTL_DEBUG"):
+        if os.environ.get("DRCTL_DEBUG"):
             raise
         what = f"a bug in drctl: {type(error).__name__}: {error}"
         problem = errors.Problem(

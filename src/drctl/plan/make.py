@@ -154,6 +154,8 @@ class Planner:
             return None, target, None, sanitize(str(error.errors()[0]["msg"]))
 
     async def _read_pin(self, plan: Plan, pin: PlannedPin) -> PlannedPin:
+        # What an earlier look found is no answer of now.
+        pin = pin.model_copy(update={"found": None})
         target = plan.targets[pin.targets[0]]
         fenced = {s.call.target for s in plan.steps if s.call and s.effect is Effect.FENCE}
         patience = DEAD_TIMEOUT if fenced.issuperset(pin.targets) else LOOK_TIMEOUT
@@ -205,7 +207,9 @@ def _said(error: Exception) -> str:
 
 def _loss(step: str, bound: Outputs) -> LossLook:
     given = bound.model_dump()
-    measured = LossBound.model_validate({name: given[name] for name in LossBound.model_fields})
+    measured = LossBound.model_validate(
+        {name: given[name] for name in LossBound.model_fields if name in given}
+    )
     seen, safe = measured.primary_last_seen, measured.safe_until
     bound_s = measured.bound.total_seconds() if measured.bound is not None else None
     return LossLook(

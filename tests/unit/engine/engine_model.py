@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ConfigDict
+
 from drctl.actions.contract import (
     Action,
     Adapter,
@@ -43,11 +45,11 @@ TARGET = SlackChannel(channel="#a")
 
 
 class AnyParams(Params):
-    model_config = {"extra": "allow", "frozen": True}
+    model_config = ConfigDict(extra="allow", frozen=True)
 
 
 class AnyOutputs(Outputs):
-    model_config = {"extra": "allow", "frozen": True}
+    model_config = ConfigDict(extra="allow", frozen=True)
 
 
 Settled = Done[Any] | NotDone | CannotTell | Exception

@@ -1,5 +1,7 @@
 """What starts when, what stops it, and how a run ends."""
 
+import itertools
+
 import pytest
 from engine_model import Fake, approve, drive, plan_of, registry_for, started, step
 
@@ -130,7 +132,7 @@ def test_a_backoff_grows_to_its_limit_and_is_the_same_draw_every_time():
         act = Fake("a", takes_s=0, raises=dict.fromkeys(range(1, 9), slow))
         drive(plan, act)
         moments = [moment for moment, _key, _params in act.calls]
-        return [after - before for before, after in zip(moments, moments[1:], strict=False)]
+        return [after - before for before, after in itertools.pairwise(moments)]
 
     first = waits()
     assert first == waits()

@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from engine_model import plan_of, started, step
@@ -173,7 +174,7 @@ def test_a_live_run_is_held_and_a_dead_one_is_not(runs):
         "j = Journal.create(Path(sys.argv[1]), 'run-9', plan_of(step('a')), SystemClock());"
         "print('held', flush=True); sys.stdin.read()"
     )
-    here = str((os.path.dirname(__file__)) + "/../engine")
+    here = str(Path(__file__).parent.parent / "engine")
     child = subprocess.Popen(
         [sys.executable, "-c", program, str(runs), here],
         stdin=subprocess.PIPE,

@@ -1,0 +1,69 @@
+"""Nothing that came from outside acts on the terminal, whichever way it is shown."""
+
+import io
+
+import pytest
+from engine_model import Fake, drive, plan_of, step
+from rich.console import Console
+
+from drctl.actions.contract import Effect
+from drctl.engine.state import initial
+from drctl.plan.model import LossLook, PlannedPin, Prediction
+from drctl.view.jsonl import JsonLines
+from drctl.view.lines import Lines, describe
+from drctl.view.plan_text import show_plan
+from drctl.view.replay import replay
+from drctl.view.table import show_table
+
+EVIL = ["\x1b]52;c;eA==\x07", "\x9b2J", "\u202e", "\r\nforged: run succeeded", "[red]x[/y]"]
+
+
+def is_inert(text):
+    assert not set(text) & set("\x1b\x07\x9b\u202e\r"), ascii(text)
+    assert not [line for line in text.split("\n") if line.startswith("forged")]
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=ascii)
+def test_what_a_run_tells_is_inert(evil):
+    plan = plan_of(step("a", effect=Effect.CHANGE, title=evil))
+    told = []
+    ran = drive(plan, Fake("a", gives={"x": evil}))
+    replay(plan, initial(plan), ran.records, "run", told.append)
+    json_view = JsonLines(told.append)
+    for record in ran.records:
+        json_view.seen(record, ran.state)
+    for line in told:
+        is_inert(line)
+        assert "\n" not in line
+    assert any("x=" in line for line in told)
+    assert Lines
+    assert describe
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=ascii)
+@pytest.mark.parametrize("width", [20, 80, 200])
+def test_a_plan_is_inert_and_fits_a_narrow_terminal(evil, width):
+    plan = plan_of(
+        step(
+            "a",
+            effect=Effect.CHANGE,
+            title=evil,
+            when=evil,
+            prediction=Prediction(symbol="~", before=evil, after=evil, why=evil),
+        ),
+        title=evil,
+        inputs={"x": evil},
+        pins=[PlannedPin(name="n", subject=evil, targets=("room",), expected="us", found=evil)],
+        loss=LossLook(step="a", bound_s=None, source=evil),
+    )
+    stream = io.StringIO()
+    show_plan(plan, Console(file=stream, width=width))
+    is_inert(stream.getvalue())
+    assert all(len(line) <= width for line in stream.getvalue().split("\n"))
+
+
+@pytest.mark.parametrize("evil", EVIL, ids=ascii)
+def test_a_table_is_inert(evil):
+    stream = io.StringIO()
+    show_table(Console(file=stream, width=80), ("A", "B"), [[evil, evil]])
+    is_inert(stream.getvalue())
