@@ -60,7 +60,7 @@ def test_what_is_missing_empty_or_no_file_is_refused(tmp_path, secret_file, monk
     empty.touch(0o600)
     for ref in ("env:NOPE", "env:EMPTY", f"file:{empty}", f"file:{tmp_path}", "file:/nowhere/x"):
         refused(ref)
-    refused(f"file:{tmp_path}/pipe")
+    assert "is not a file" in refused(f"file:{tmp_path}/pipe")
     refused("file:/a\0b")
     secret_file.write_bytes(b"\xff\xfe")
     refused(f"file:{secret_file}")

@@ -454,6 +454,7 @@ def test_an_interrupt_lets_what_runs_finish_and_starts_nothing():
     plan = plan_of(step("a", effect=CHANGE), step("b", effect=CHANGE, needs=("a",)))
     ran = drive(plan, Fake("a", takes_s=10), never := Fake("b"), interrupt_at_s=4)
     assert never.calls == []
+    assert ["a"] == [event.step for event in ran.events(e.StepStarted)]
     assert "succeeded" == ran.finished("a")[0].outcome
     assert ("interrupted", "SIGINT", 130) == (ran.end.result, ran.end.signal, exit_code(ran.end))
     assert 10 == ran.ended_s

@@ -80,6 +80,16 @@ def test_every_torn_tail_is_dropped_and_counted():
         )
 
 
+def test_a_line_that_was_written_anew_with_its_own_hash_breaks_the_next():
+    lines = DATA.splitlines(keepends=True)
+    for index in range(len(lines) - 1):
+        body = json.loads(lines[index])
+        del body["hash"]
+        body["at"]["boot_s"] += 1
+        forged = canonical({**body, "hash": digest(body)}) + b"\n"
+        assert index + 2 == where(b"".join([*lines[:index], forged, *lines[index + 1 :]]))
+
+
 @pytest.mark.parametrize(
     "line", [b"[" * 100_000, b"null", b"{}", b"\xff\xfe", b'"x"', b"[]", b'{"hash":1}']
 )
