@@ -49,7 +49,7 @@ def runs(draw):
         effect = draw(st.sampled_from(EFFECTS))
         more["when"] = draw(st.sampled_from([None, None, None, "true", "false", "1 / 0 == 1"]))
         more["retry"] = draw(
-            st.sampled_from([{}, {"attempts": 3, "on_errors": ("throttled", "unavailable")}])
+            st.sampled_from([{}, {"attempts": 3, "on_errors": tuple(words.WORDS)}])
         )
         if effect is Effect.READ:
             more["on_failure"] = draw(st.sampled_from(["pause", "continue"]))
