@@ -12,7 +12,7 @@ from drctl.engine.fold import fold
 from drctl.engine.state import initial
 from drctl.simulated.clock import VirtualClock, run_virtual
 from drctl.simulated.log import MemoryLog
-from drctl.simulated.world import Ledger, registry_of
+from drctl.simulated.world import Behaviour, Ledger, registry_of
 
 WORLD = read_world(HERE / "base_world.yaml").model_copy(
     update={"says": read_world(HERE / "region_lost" / "world.yaml").says}
@@ -24,7 +24,7 @@ ONCE = {"aws.rds.promote_replica", "aws.rds.fence"}
 """What must not be sent a second time; the others are idempotent or carry a key."""
 
 
-async def _take_up(records, applied):
+async def _take_up(records, applied, world=WORLD):
     """Continues after *records* in a world in which *applied* has happened."""
     clock, ledger = VirtualClock(), Ledger()
     ledger.applied = list(applied)
@@ -37,7 +37,7 @@ async def _take_up(records, applied):
         FIRST.plan,
         state,
         log=log,
-        registry=registry_of(WORLD, installed(), ledger),
+        registry=registry_of(world, installed(), ledger),
         clock=clock,
         secrets=LocalSecrets(),
         inbox=Inbox(People(WORLD.says), clock),
@@ -86,3 +86,19 @@ def test_every_prefix_of_a_run_folds():
     """State is the fold of events: no prefix may fail, and the last one is the end."""
     states = fold_states(FIRST.plan, FIRST.records)
     assert states[-1].finished == FIRST.end
+
+
+def test_a_resumed_run_measures_the_loss_anew_while_nothing_is_fenced():
+    """Two seconds were measured before the interruption; twenty minutes are at stake now."""
+    worse = Behaviour(takes="2s", outputs={"bound": 1200.0, "source": "heartbeat, witness"})
+    world = WORLD.model_copy(update={"actions": {**WORLD.actions, "aws.rds.measure_lag": worse}})
+    measured = next(
+        index
+        for index, record in enumerate(FIRST.records, start=1)
+        if isinstance(record.event, StepFinished) and record.event.step == "measure_lag"
+    )
+    records = FIRST.records[: measured + 1]
+    end, ledger, _after = run_virtual(_take_up(records, _intents(records), world))
+    assert end.result in {"paused", "refused"}
+    assert end.loss_bound_s == 1200.0
+    assert not {"aws.rds.fence", "aws.rds.promote_replica"} & {name for name, _ in ledger.applied}

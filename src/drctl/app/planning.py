@@ -102,4 +102,4 @@ async def still_holds(parts: Parts, saved: Plan) -> Plan:
                 for difference in differences
             )
         )
-    return saved.model_copy(update={"loss": fresh.loss}).sealed()
+    return saved.model_copy(update={"loss": fresh.loss})

@@ -10,6 +10,7 @@ from drctl.engine.events import RunFinished, RunResumed
 from drctl.engine.state import State
 from drctl.journal.folder import Folder, Journal
 from drctl.kernel.errors import Problem, RefusedError
+from drctl.plan.model import Plan
 
 
 async def resume_run(parts: Parts, folder: Folder, views: Sequence[Watching]) -> RunFinished:
@@ -24,7 +25,7 @@ async def resume_run(parts: Parts, folder: Folder, views: Sequence[Watching]) ->
         JournalError: The run is live elsewhere, or its record does not verify.
     """
     state, _chain = fold_run(folder)
-    refusal = _refusal(folder, state)
+    refusal = _refusal(folder, folder.plan(), state)
     if refusal is not None:
         raise RefusedError((refusal,))
     journal, _chain = Journal.take_up(folder, parts.clock)
@@ -34,7 +35,7 @@ async def resume_run(parts: Parts, folder: Folder, views: Sequence[Watching]) ->
     return await carry_on(parts, folder.plan(), state, journal, first, views)
 
 
-def _refusal(folder: Folder, state: State) -> Problem | None:
+def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:
     show = f"drctl runs show {folder.run_id}"
     end = state.finished
     if end is not None and end.result == "succeeded":
@@ -45,6 +46,20 @@ def _refusal(folder: Folder, state: State) -> Problem | None:
             what=f"run {folder.run_id} waits for a decision, not for time: {state.pause.why}",
             now="nothing was changed by this command",
             do=f"{show}   then mend what it names, and start a new run",
+        )
+    ill = [
+        name
+        for name, step in state.steps.items()
+        if step.status in {"failed", "unknown"}
+        and not plan.by_id[name].is_message
+        and plan.by_id[name].on_failure != "continue"
+    ]
+    if ill:
+        return Problem(
+            code="DR3006",
+            what=f"run {folder.run_id} waits for a decision on {', '.join(ill)}",
+            now="nothing was changed by this command",
+            do=show,
         )
     if state.stop is not None:
         return Problem(code="DR3006", what=f"run {folder.run_id} has ended: {state.stop}", do=show)

@@ -60,6 +60,7 @@ class Ending:
     error: str | None = None
     why: str | None = None
     request_id: str | None = None
+    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +158,9 @@ class Effects:
         except words.OutcomeUnknown as error:
             return await self._unanswered(asked, error.word, str(error))
         except words.ActionError as error:
-            return _failed(error.word, str(error), error.request_id)
+            wish = error.retry_after_s if isinstance(error, words.Throttled) else None
+            ending = _failed(error.word, str(error), error.request_id)
+            return replace(ending, retry_after_s=wish)
         except DrctlError as error:
             return _failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
@@ -332,4 +335,5 @@ def finished(step: str, attempt: int, ending: Ending) -> StepFinished:
         error=ending.error,
         why=ending.why,
         request_id=ending.request_id,
+        retry_after_s=ending.retry_after_s,
     )

@@ -93,6 +93,8 @@ class StepFinished:
     """
     why: str | None = None
     request_id: str | None = None
+    retry_after_s: float | None = None
+    """How long the other side asked us to wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

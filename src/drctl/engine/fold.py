@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import singledispatch
 from typing import Literal
 
+from drctl.actions.contract import Effect
 from drctl.actions.loss import LossBound
 from drctl.engine import events as e
 from drctl.engine.state import GateState, Loss, Pause, Record, State, StepState
@@ -122,7 +123,8 @@ def _settle(planned: PlannedStep, state: State, record: Record) -> State:
     unmet, newly = dict(state.unmet), []
     for name in state.dependents[planned.id]:
         unmet[name] -= 1
-        if unmet[name] == 0:
+        # What has run already waits for nothing: a resumed run measures again.
+        if unmet[name] == 0 and state.steps[name].status == "waiting":
             newly.append(name)
     ready = (*state.ready, *newly)
     if planned.is_final:
@@ -195,7 +197,7 @@ def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> flo
     run = state.start.run_id if state.start else ""
     # Full jitter without randomness in the core: the draw is a hash of who is asking.
     draw = hashlib.sha256(f"{run}/{planned.id}/{event.attempt}".encode()).digest()[0] / 255
-    return float(longest_s * draw)
+    return max(float(longest_s * draw), event.retry_after_s or 0.0)
 
 
 @_apply.register
@@ -267,24 +269,49 @@ def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -
 
 
 @_apply.register
-def _(_event: e.RunResumed, _plan: Plan, state: State, _record: Record) -> State:
+def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
     """
     Starts over what had no effect yet; what may have had one stays as it is, to be looked at. A
-    gate is asked again: whoever said go said it to numbers that are old.
+    gate is asked again: whoever said go said it to numbers that are old. While nothing is fenced
+    the loss is measured anew, for the same reason.
     """
     anew = [name for name in state.running if not state.steps[name].has_intent]
     again = {name: replace(state.steps[name], status="waiting") for name in anew}
+    state = _measured_anew(plan, state)
     is_answerable = state.pause is not None and state.pause.kind == "gate"
     return replace(
         state,
         steps={**state.steps, **again},
-        ready=(*state.ready, *sorted(anew)),
+        ready=(*state.ready, *(name for name in sorted(anew) if state.unmet[name] == 0)),
         running=state.running - set(anew),
         gates={name: gate for name, gate in state.gates.items() if name not in anew},
         verified_pins=frozenset(),
         interrupted=None,
         pause=None if is_answerable else state.pause,
         finished=None,
+    )
+
+
+def _measured_anew(plan: Plan, state: State) -> State:
+    """Puts measurements of the loss back to waiting, and what waits for them behind them."""
+    succeeded = {name for name, step in state.steps.items() if step.status == "succeeded"}
+    if any(plan.by_id[name].effect is Effect.FENCE for name in succeeded):
+        return state
+    unmet, ready, steps = dict(state.unmet), state.ready, dict(state.steps)
+    stale = [name for name in sorted(succeeded) if plan.by_id[name].measures_loss]
+    for name in stale:
+        steps[name] = replace(steps[name], status="waiting", finished=None, outputs={})
+        for dependent in state.dependents[name]:
+            unmet[dependent] += 1
+            ready = _without(ready, dependent)
+    return replace(
+        state,
+        steps=steps,
+        unmet=unmet,
+        ready=(*ready, *stale),
+        open_work=state.open_work + len(stale),
+        work_done=None if stale else state.work_done,
+        loss=None if stale else state.loss,
     )
 
 

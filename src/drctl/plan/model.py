@@ -155,8 +155,11 @@ class Plan(_Frozen):
     digest: str = ""
 
     def computed_digest(self) -> str:
-        """SHA-256 over everything but the digest itself."""
-        return digest(self.model_dump(mode="json", exclude={"digest"}))
+        """
+        SHA-256 over everything but the digest itself and the loss bound: that is measured anew
+        before a saved plan runs, and the run's record must name the digest that was approved.
+        """
+        return digest(self.model_dump(mode="json", exclude={"digest", "loss"}))
 
     def sealed(self) -> "Plan":
         """The same plan with its digest filled in."""

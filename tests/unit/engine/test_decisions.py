@@ -141,6 +141,16 @@ def test_a_backoff_grows_to_its_limit_and_is_the_same_draw_every_time():
     assert all(0 <= wait <= min(20, 8 * 2**n) for n, wait in enumerate(first))
 
 
+def test_a_wish_to_wait_is_honoured_beyond_our_own_backoff():
+    """A 429 with Retry-After: 30 is not asked again after 8 seconds at most."""
+    slow = words.Throttled("slow down", retry_after_s=30.0)
+    retry = {"attempts": 2, "backoff_s": 8.0, "max_backoff_s": 8.0, "on_errors": ("throttled",)}
+    act = Fake("a", takes_s=0, raises={1: slow})
+    drive(plan_of(step("a", effect=CHANGE, retry=retry)), act)
+    [first, second] = [moment for moment, _key, _params in act.calls]
+    assert second - first == 30.0
+
+
 def test_a_backoff_survives_a_reboot():
     """Boot seconds start again: a moment of the old boot could be days away in the new one."""
     retry = {"attempts": 2, "backoff_s": 8.0, "on_errors": ("throttled",)}

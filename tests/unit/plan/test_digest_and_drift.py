@@ -65,7 +65,10 @@ def other(value):
 
 
 RAW = json.loads(FULL.model_dump_json())
-PLACES = sorted((path for path in leaves(RAW) if path not in {(), ("digest",)}), key=str)
+# The loss bound is measured anew before a saved plan runs; what was measured then is not approved.
+PLACES = sorted(
+    (path for path in leaves(RAW) if path and path[0] not in {"digest", "loss"}), key=str
+)
 
 
 def test_every_field_of_a_plan_is_under_its_digest():
