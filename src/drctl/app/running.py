@@ -246,6 +246,9 @@ async def _tick(driver: Driver, clock: Clock, views: Sequence[Watching]) -> None
 class _graceful:  # noqa: N801 (a context manager, used as a verb)
     """
     Turns the first SIGINT or SIGTERM into a request; the second one ends the process as usual.
+
+    A terminal that goes away (SIGHUP) ends nothing: the recovery goes on, and gates are answered
+    from another one.
     """
 
     def __init__(self, driver: Driver) -> None:
@@ -255,6 +258,7 @@ class _graceful:  # noqa: N801 (a context manager, used as a verb)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._first, number)
+        loop.add_signal_handler(signal.SIGHUP, lambda: None)
 
     def _first(self, number: signal.Signals) -> None:
         self._driver.interrupt(number.name)
@@ -262,5 +266,5 @@ class _graceful:  # noqa: N801 (a context manager, used as a verb)
 
     def __exit__(self, *_exc: object) -> None:
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
