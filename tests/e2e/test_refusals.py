@@ -110,7 +110,7 @@ def test_ctrl_c_lets_what_runs_finish_and_a_resume_carries_on(lab):
     run = lab.start("failover", "region", "-e", "lab", "--confirm", "us-west-2", "--no-input")
     _until(lambda: "GATE go" in (run.stdout.readline() or ""), 60)
     run.send_signal(signal.SIGHUP)  # the terminal goes away: the recovery does not
-    finished = [e for e in _until(lambda: lab.events(), 10) if e["type"] == "run_finished"]
+    finished = [e for e in _until(lab.events, 10) if e["type"] == "run_finished"]
     assert finished == []
     assert run.poll() is None
     run.send_signal(signal.SIGINT)
