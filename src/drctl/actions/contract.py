@@ -7,6 +7,7 @@ An action is asked before it acts (`Action.observe`, `Action.preview`), acts onc
 everything it may know is in the `Context`, the target and the params.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -146,7 +147,7 @@ class NotDone:
     why: str
 
 
-class Action(Generic[T, P, O]):
+class Action(ABC, Generic[T, P, O]):
     """
     One kind of step. Subclass it, set the class variables, give it to the adapter's `Adapter`.
 
@@ -195,6 +196,7 @@ class Action(Generic[T, P, O]):
             return Nothing(why="reads only")
         return CannotTell(why="this action does not preview")
 
+    @abstractmethod
     async def perform(self, ctx: Context, target: T, params: P) -> O:
         """
         Does it, waits until it is observed, and returns. Called once for each journaled intent.
@@ -202,7 +204,6 @@ class Action(Generic[T, P, O]):
         Raises:
             ActionError: See `drctl.actions.errors`.
         """
-        raise NotImplementedError
 
     async def settled(self, ctx: Context, target: T, params: P) -> Done[O] | NotDone | CannotTell:
         """
@@ -231,18 +232,19 @@ class Identity:
     expected: str
 
 
-class Pin:
+class Pin(ABC):
     """
     One kind of identity check; the engine makes it before the first change and each irreversible
     one.
     """
 
+    @abstractmethod
     def identity(self, target: Target) -> Identity | None:
         """
         What the environment pins for this target; ``None`` when this pin is not about it. Pure.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     async def read(self, ctx: Context, target: Target) -> str:
         """
         Asks the other side who it is.
@@ -250,7 +252,6 @@ class Pin:
         Raises:
             ActionError: It did not say.
         """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

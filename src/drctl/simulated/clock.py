@@ -14,7 +14,7 @@ from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from drctl.kernel.clock import Instant
+from drctl.kernel.clock import Instant, SystemClock
 
 T = TypeVar("T")
 
@@ -48,7 +48,7 @@ class _Loop(asyncio.SelectorEventLoop):
         return self._jumping.now_s
 
 
-class VirtualClock:
+class VirtualClock(SystemClock):
     """The clock of the running virtual loop; one boot, wall time from a fixed start."""
 
     def __init__(self, start: datetime = EPOCH) -> None:
@@ -60,10 +60,6 @@ class VirtualClock:
         return Instant(
             wall=self._start + timedelta(seconds=seconds), boot_s=seconds, boot_id="simulated"
         )
-
-    async def sleep(self, seconds: float) -> None:
-        """Waits in virtual time."""
-        await asyncio.sleep(max(0.0, seconds))
 
 
 def run_virtual(main: Coroutine[Any, Any, T]) -> T:

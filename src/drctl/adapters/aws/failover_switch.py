@@ -8,6 +8,7 @@ lives in us-east-1.
 """
 
 import asyncio
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -167,8 +168,9 @@ class _Switch(Action[FailoverSwitch, NoParams, Switched]):
             await ctx.clock.sleep(min(POLL_S, ctx.deadline.left_s(ctx.clock)))
         raise OutcomeUnknown(f"{target.label} is written, but {view}")
 
+    @abstractmethod
     async def _write(self, ctx: Context, target: FailoverSwitch) -> None:
-        raise NotImplementedError
+        """Puts the object there, or takes it away."""
 
     async def settled(
         self, ctx: Context, target: FailoverSwitch, params: NoParams
