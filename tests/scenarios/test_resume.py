@@ -12,7 +12,7 @@ from drctl.engine.fold import fold
 from drctl.engine.state import initial
 from drctl.simulated.clock import VirtualClock, run_virtual
 from drctl.simulated.log import MemoryLog
-from drctl.simulated.world import Behaviour, Ledger, registry_of
+from drctl.simulated.world import Behaviour, Fault, Ledger, registry_of
 
 WORLD = read_world(HERE / "base_world.yaml").model_copy(
     update={"says": read_world(HERE / "region_lost" / "world.yaml").says}
@@ -102,3 +102,20 @@ def test_a_resumed_run_measures_the_loss_anew_while_nothing_is_fenced():
     assert end.result in {"paused", "refused"}
     assert end.loss_bound_s == 1200.0
     assert not {"aws.rds.fence", "aws.rds.promote_replica"} & {name for name, _ in ledger.applied}
+
+
+def test_an_unknown_outcome_is_looked_at_once_more_on_resume():
+    """Whether the standby was promoted could not be told; now it can, and is not sent again."""
+    lost = Fault(call=1, error="outcome_unknown", applied=True)
+    promote = WORLD.actions["aws.rds.promote_replica"]
+    blind = promote.model_copy(update={"faults": (lost,), "settled": "cannot_tell"})
+    world = WORLD.model_copy(
+        update={"actions": {**WORLD.actions, "aws.rds.promote_replica": blind}}
+    )
+    first = tell(
+        REPOSITORY / "runbooks" / "region-failover.yaml", world, {"incident": "inc-20260101-001"}
+    )
+    assert first.end.result == "unknown"
+    end, ledger, _after = run_virtual(_take_up(first.records, first.ledger.applied))
+    assert end.result == "succeeded"
+    assert [name for name, _ in ledger.applied].count("aws.rds.promote_replica") == 1

@@ -21,7 +21,9 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
     if end is None or end.result == "succeeded":
         return ()
     now = _world(plan, state)
-    may_resume = end.result == "interrupted" or (state.pause and state.pause.kind == "gate")
+    may_resume = end.result == "interrupted" or (
+        state.pause and state.pause.kind in {"gate", "unknown"}
+    )
     do = f"drctl resume {folder.run_id}" if may_resume else f"drctl runs show {folder.run_id}"
     found = []
     for planned in plan.steps:
@@ -59,11 +61,18 @@ def _world(plan: Plan, state: State) -> str:
     if not done and not state.changed:
         return "nothing was changed"
     effects = set(done.values())
-    if Effect.PROMOTE in effects:
+    unknown = {plan.by_id[n].effect for n, step in state.steps.items() if step.status == "unknown"}
+    if Effect.PROMOTE in unknown:
+        data = "whether the standby was promoted is not known"
+    elif Effect.PROMOTE in effects:
         data = "the standby was promoted and is the primary"
+    elif Effect.FENCE in unknown:
+        data = "whether the old primary is fenced is not known; nothing was promoted"
     elif Effect.FENCE in effects:
         data = "the old primary is fenced and nothing was promoted: nobody takes writes"
     else:
         data = "nothing was fenced and nothing was promoted"
     traffic = "traffic was moved" if Effect.TRAFFIC in effects else "traffic was not moved"
+    if Effect.TRAFFIC in unknown:
+        traffic = "whether traffic was moved is not known"
     return f"{data}; {traffic}; changed so far: {', '.join(done) or 'not known'}"

@@ -17,8 +17,8 @@ async def resume_run(parts: Parts, folder: Folder, views: Sequence[Watching]) ->
     """
     Continues a run that was interrupted, killed, or paused at a gate.
 
-    Every effect that may have left is looked for before anything starts; what had none is started
-    over; open gates are asked again.
+    Every effect that may have left is looked for before anything starts, those too that could not
+    be told when the run stopped; what had none is started over; open gates are asked again.
 
     Raises:
         RefusedError: There is nothing to resume, or a person must decide first.
@@ -40,7 +40,7 @@ def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:
     end = state.finished
     if end is not None and end.result == "succeeded":
         return Problem(code="DR3005", what=f"run {folder.run_id} is done", do=show)
-    if state.pause is not None and state.pause.kind != "gate":
+    if state.pause is not None and state.pause.kind not in {"gate", "unknown"}:
         return Problem(
             code="DR3006",
             what=f"run {folder.run_id} waits for a decision, not for time: {state.pause.why}",
@@ -50,7 +50,7 @@ def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:
     ill = [
         name
         for name, step in state.steps.items()
-        if step.status in {"failed", "unknown"}
+        if step.status == "failed"
         and not plan.by_id[name].is_message
         and plan.by_id[name].on_failure != "continue"
     ]

@@ -38,6 +38,8 @@ from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
 PIN_TIMEOUT = timedelta(seconds=5)
 DEAD_TIMEOUT = timedelta(seconds=2)
 """How long a fence waits for an identity: what it fences has most likely stopped answering."""
+LOOK_EVERY_S = 2.0
+"""Between two read-backs that cannot tell."""
 SETTLE_TIMEOUT = timedelta(seconds=30)
 """How long a read-back may take once an effect's own time is over."""
 
@@ -182,20 +184,24 @@ class Effects:
         if isinstance(asked, Ending):
             return asked
         why = "the process that asked for it died"
-        return await self._settle(asked, NEVER_HAPPENED, why)
+        # It may be under way still, and then takes as long as the step is given.
+        patience = max(SETTLE_TIMEOUT, timedelta(seconds=step.timeout_s))
+        return await self._settle(asked, NEVER_HAPPENED, why, patience)
 
-    async def _settle(self, asked: _Asked, word: str, why: str) -> Ending:
-        """Asks the action to read back; the four outcomes are decided here and nowhere else."""
-        deadline = Deadline.after(self.clock, SETTLE_TIMEOUT)
-        context = replace(asked.context, deadline=deadline)
-        context.say("looking whether it happened")
-        looking = asked.action.settled(context, asked.target, asked.params)
-        try:
-            answer = await self._within(deadline, looking)
-        except (_TimeIsOver, words.ActionError) as error:
-            answer = CannotTell(why=str(error) or "the read-back did not answer either")
-        except Exception as error:  # noqa: BLE001 (a bug in a read-back is a reading we do not have)
-            answer = CannotTell(why=sanitize(f"{type(error).__name__}: {error}"))
+    async def _settle(
+        self, asked: _Asked, word: str, why: str, patience: timedelta = SETTLE_TIMEOUT
+    ) -> Ending:
+        """
+        Asks the action to read back, again while it cannot tell: "modifying" becomes an answer in
+        time. The four outcomes are decided here and nowhere else.
+        """
+        deadline = Deadline.after(self.clock, patience)
+        asked.context.say("looking whether it happened")
+        answer = await self._look(asked, deadline)
+        while isinstance(answer, CannotTell) and deadline.left_s(self.clock) > LOOK_EVERY_S:
+            asked.context.say(f"cannot tell yet: {answer.why}")
+            await self.clock.sleep(LOOK_EVERY_S)
+            answer = await self._look(asked, deadline)
         match answer:
             case Done(outputs=outputs):
                 return Ending(outcome="succeeded", outputs=_given(outputs))
@@ -205,6 +211,17 @@ class Effects:
                 both = sanitize(f"{why}; looked again: {seen}")
                 return Ending(outcome="unknown", outputs={}, error=word, why=both)
         raise AssertionError("unreachable")
+
+    async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
+        context = replace(asked.context, deadline=deadline)
+        try:
+            return await self._within(
+                deadline, asked.action.settled(context, asked.target, asked.params)
+            )
+        except (_TimeIsOver, words.ActionError) as error:
+            return CannotTell(why=str(error) or "the read-back did not answer either")
+        except Exception as error:  # noqa: BLE001 (a bug in a read-back is a reading we do not have)
+            return CannotTell(why=sanitize(f"{type(error).__name__}: {error}"))
 
     async def _check_pins(
         self, step: PlannedStep, call: PlannedCall, effect: Effect

@@ -277,13 +277,20 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
     """
     anew = [name for name in state.running if not state.steps[name].has_intent]
     again = {name: replace(state.steps[name], status="waiting") for name in anew}
+    # An unknown outcome may be known by now: it is looked at once more.
+    unknown = [
+        name
+        for name, step in state.steps.items()
+        if step.status == "unknown" and not plan.by_id[name].is_message
+    ]
+    again |= {name: replace(state.steps[name], status="running") for name in unknown}
     state = _measured_anew(plan, state)
-    is_answerable = state.pause is not None and state.pause.kind == "gate"
+    is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown"}
     return replace(
         state,
         steps={**state.steps, **again},
         ready=(*state.ready, *(name for name in sorted(anew) if state.unmet[name] == 0)),
-        running=state.running - set(anew),
+        running=(state.running - set(anew)) | set(unknown),
         gates={name: gate for name, gate in state.gates.items() if name not in anew},
         verified_pins=frozenset(),
         interrupted=None,

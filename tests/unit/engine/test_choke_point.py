@@ -133,11 +133,26 @@ def test_an_effect_without_an_answer_is_looked_for(lost, read_back):
     assert outcome == done.outcome
     assert "\x1b" not in (done.why or "")
     assert len(act.calls) == 1
-    assert act.reads == 1
+    # An answer is an answer; what cannot be told is asked again, and the effect never is.
+    assert (act.reads == 1) == (outcome != "unknown")
     assert {"succeeded": "succeeded", "failed": "failed", "unknown": "unknown"}[
         outcome
     ] == ran.end.result
     assert dict(done.outputs) == ({"x": 1} if outcome == "succeeded" else {})
+
+
+def test_a_read_back_that_cannot_tell_yet_is_asked_until_it_can():
+    """RDS says "modifying" for minutes: that is no reason to leave the outcome unknown."""
+
+    class Late(Fake):
+        async def settled(self, ctx, target, params):
+            self.reads += 1
+            return CannotTell(why="modifying") if self.reads < 4 else Done(outputs=AnyOutputs(x=1))
+
+    act = Late("act", raises={1: words.OutcomeUnknown("no answer")})
+    ran = drive(one(), act)
+    assert ran.end.result == "succeeded"
+    assert (1, 4) == (len(act.calls), act.reads)
 
 
 @pytest.mark.parametrize("lost", LOST)
