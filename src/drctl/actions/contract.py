@@ -76,6 +76,14 @@ class NoOutputs(Outputs):
     """Gives nothing."""
 
 
+class NotPermittedError(Exception):
+    """Nothing that changes something may be sent from here, or not any more."""
+
+
+def _refuse() -> None:
+    raise NotPermittedError("only `perform`, called by the choke point, may change something")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What an action may know besides its target and params."""
@@ -91,6 +99,12 @@ class Context:
     `settled`."""
     say: Callable[[str], None] = field(default=lambda _text: None)
     """One short line of progress, for the view; not journaled."""
+    permit: Callable[[], None] = field(default=_refuse)
+    """
+    Adapters call it right before each request that changes something leaves; it raises
+    `NotPermittedError` when that must not be: while planning and reading back always, during
+    `perform` once the run is no longer ours. Let that error through.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -114,6 +114,8 @@ async def send(
     if left_s <= 0:
         raise Unavailable(f"{label}: no time left to ask")
     trace = _Trace()
+    if method != "GET":
+        ctx.permit()
     try:
         async with asyncio.timeout(left_s):
             question = _Question(method=method, url=url, headers=headers or {}, body=body)

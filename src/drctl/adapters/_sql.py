@@ -34,6 +34,8 @@ Reason: TypeAlias = Literal["refused", "timeout", "read_only", "auth", "other"]
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
+_STATEMENTS = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "transaction"}
+
 _Verdict: TypeAlias = tuple[type[ActionError], Reason]
 
 _MAYBE: _Verdict = (OutcomeUnknown, "other")
@@ -127,9 +129,21 @@ async def connect(
     try:
         with _mapped(where, mutates=mutates):
             async with asyncio.timeout(ctx.deadline.left_s(ctx.clock)):
-                yield connection
+                yield _Permitted(connection, ctx) if mutates else connection
     finally:
         await _close(connection)
+
+
+class _Permitted:
+    """A connection that asks for permission before each statement."""
+
+    def __init__(self, connection: Connection, ctx: Context) -> None:
+        self._connection, self._ctx = connection, ctx
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _STATEMENTS:
+            self._ctx.permit()
+        return getattr(self._connection, name)
 
 
 def classify(error: BaseException) -> Reason:

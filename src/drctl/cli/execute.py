@@ -124,11 +124,15 @@ def leave(end: "RunFinished", folder: "Folder", manner: Manner) -> NoReturn:
     raise typer.Exit(exit_code(end))
 
 
-def exit_code(end: "RunFinished") -> Exit:
+def exit_code(end: "RunFinished") -> Exit:  # noqa: PLR0911 (a table)
     """The exit code of a run's end; a success that missed an objective is a miss."""
     match end.result:
-        case "failed":
+        case "failed" | "unsafe":
             return Exit.FAILED
+        case "cancelled":
+            return Exit.FAILED if end.changed else Exit.REFUSED
+        case "undone":
+            return Exit.DONE
         case "paused":
             return Exit.PAUSED
         case "refused":

@@ -10,9 +10,10 @@ from drctl.engine.attempt import Attempt
 from drctl.engine.decide import decide
 from drctl.engine.effects import Effects, Ending, finished
 from drctl.engine.fold import fold
-from drctl.engine.ports import Inbox, Listener, Log
+from drctl.engine.ports import Answer, Inbox, Lease, Listener, Log, Unleased
 from drctl.engine.state import Record, State
 from drctl.engine.values import values
+from drctl.kernel import failpoints
 from drctl.kernel.clock import Clock
 from drctl.kernel.errors import DrctlError
 from drctl.kernel.secret import Secrets
@@ -37,6 +38,7 @@ class Driver:
         registry: Registry,
         clock: Clock,
         secrets: Secrets,
+        lease: Lease | None = None,
         inbox: Inbox | None = None,
         listeners: Sequence[Listener] = (),
     ) -> None:
@@ -54,6 +56,7 @@ class Driver:
             record=self._record,
             state=lambda: self._state,
             say=self._say,
+            lease=lease or Unleased(),
         )
 
     @property
@@ -207,6 +210,7 @@ class Driver:
 
     async def _wait(self, wake_s: float | None) -> None:
         """Sleeps until a step ends, a person answers, somebody interrupts, or *wake_s* comes."""
+        failpoints.hit("driver.wait")
         self._woken.clear()
         self._collect()
         if self._take_answers() or self._woken.is_set() or self._interrupt:
@@ -236,7 +240,10 @@ class Driver:
         taken = False
         for answer in self._inbox.take() if self._inbox else ():
             # An answer that is late, early or a second one is to a question that is not asked.
-            if answer.gate not in self._state.gates.keys() & self._state.running:
+            if (
+                not isinstance(answer, Answer)
+                or answer.gate not in self._state.gates.keys() & self._state.running
+            ):
                 continue
             taken = True
             self._record(

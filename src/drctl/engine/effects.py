@@ -21,13 +21,23 @@ from typing import Any, Literal, TypeVar
 from pydantic import ValidationError
 
 from drctl.actions import errors as words
-from drctl.actions.contract import CannotTell, Context, Done, Effect, NotDone, Outputs, Params
+from drctl.actions.contract import (
+    CannotTell,
+    Context,
+    Done,
+    Effect,
+    NotDone,
+    NotPermittedError,
+    Outputs,
+    Params,
+)
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
 from drctl.engine.fold import NEVER_HAPPENED
-from drctl.engine.ports import Log
+from drctl.engine.ports import Lease, Log
 from drctl.engine.state import Record, State
+from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
 from drctl.kernel.clock import Clock, Deadline
 from drctl.kernel.errors import DrctlError, JournalError, Problem
@@ -75,6 +85,22 @@ class _Asked:
     context: Context
 
 
+class _Permit:
+    """Says for one call, before each of its requests, whether it may leave."""
+
+    def __init__(self, refusal: Callable[[], str | None]) -> None:
+        self._refusal = refusal
+        self.given = 0
+        """Requests that were let through, and may have left."""
+
+    def __call__(self) -> None:
+        why = self._refusal()
+        if why is not None:
+            raise NotPermittedError(why)
+        self.given += 1
+        failpoints.hit("effect.send")
+
+
 class _TimeIsOver(Exception):
     """Waiting ended; the work may go on."""
 
@@ -91,6 +117,7 @@ class Effects:
     record: Callable[[Event], Record]
     state: Callable[[], State]
     say: Callable[[str, str], None]
+    lease: Lease
 
     async def call(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any], deadline: Deadline
@@ -117,6 +144,9 @@ class Effects:
             self.record(self._intent(step, asked))
         if not self.log.is_ours():
             raise JournalError((LOST_RUN,))
+        lost = self.lease.refusal() if asked.action.effect.changes_something else None
+        if lost is not None:
+            return _failed("lease", f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
             return _failed("timeout", "writing the intent took all the time; nothing was sent")
         return await self._ask(asked)
@@ -150,11 +180,19 @@ class Effects:
             changes=asked.action.effect.changes_something,
         )
 
-    async def _ask(self, asked: _Asked) -> Ending:
+    async def _ask(self, asked: _Asked) -> Ending:  # noqa: PLR0911 (a table of endings)
         """Calls the adapter, once; everything it can answer or raise becomes an ending here."""
-        performing = asked.action.perform(asked.context, asked.target, asked.params)
+        permit = _Permit(self._refusal)
+        context = replace(asked.context, permit=permit)
+        performing = asked.action.perform(context, asked.target, asked.params)
+        failpoints.hit("effect.before")
         try:
             outputs = await self._within(asked.context.deadline, performing)
+            failpoints.hit("effect.after")
+        except NotPermittedError as error:
+            if permit.given == 0:
+                return _failed("lease", f"{error}; nothing was sent")
+            return await self._unanswered(asked, "lease", str(error))
         except _TimeIsOver:
             return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
         except words.OutcomeUnknown as error:
@@ -169,6 +207,11 @@ class Effects:
             why = sanitize(f"{type(error).__name__}: {error}")
             return await self._unanswered(asked, "bug", why)
         return Ending(outcome="succeeded", outputs=_given(outputs))
+
+    def _refusal(self) -> str | None:
+        if not self.log.is_ours():
+            return "the run's record is not ours any more"
+        return self.lease.refusal()
 
     async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
@@ -214,6 +257,7 @@ class Effects:
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
+        failpoints.hit("effect.settle")
         try:
             return await self._within(
                 deadline, asked.action.settled(context, asked.target, asked.params)

@@ -12,7 +12,11 @@ from typing import ClassVar, Literal, TypeAlias
 from drctl.kernel.canonical import JSON
 
 OutcomeWord: TypeAlias = Literal["succeeded", "failed", "unknown", "skipped"]
-Result: TypeAlias = Literal["succeeded", "failed", "paused", "refused", "interrupted", "unknown"]
+Result: TypeAlias = Literal[
+    "succeeded", "failed", "paused", "refused", "interrupted", "unknown",
+    "cancelled", "undone", "unsafe",
+]  # fmt: skip
+OrderWord: TypeAlias = Literal["pause", "continue", "cancel", "retry", "skip", "note", "force"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,12 @@ class RunStarted:
     """Who says when the incident started: ``flag``, ``witness``, ``declared`` or ``run``."""
     accepted_loss_s: float | None = None
     accepted_reason: str | None = None
+    forced_reason: str | None = None
+    """Why the promotion need not wait for a proven fence (``--force-ungraceful``)."""
+    again_reason: str | None = None
+    """Why the cool-down after an earlier failover does not hold (``--again``)."""
+    identities: tuple[str, ...] = ()
+    """What the run may change, as the lease names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +85,8 @@ class EffectIntended:
     target: str
     params: Mapping[str, JSON]
     changes: bool
+    undoes: bool = False
+    """It is the undoing of the step."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +133,104 @@ class GateAnswered:
     by: str
     via: str
     reason: str = ""
+    person: str = ""
+    """Who was proven to say so, by an enrolled key; empty: nobody was."""
+    key: str = ""
+    """Fingerprint of that key."""
+    nonce: str = ""
+    """Names the signed statement, which counts once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerRefused:
+    """Somebody said go or no who may not, or in a way that does not count."""
+
+    type: ClassVar[str] = "answer_refused"
+    step: str
+    by: str
+    via: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderGiven:
+    """A person told a run what to do; it took the order."""
+
+    type: ClassVar[str] = "order_given"
+    order: OrderWord
+    by: str
+    via: str
+    step: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRefused:
+    """An order that cannot be carried out in the state in which the run was."""
+
+    type: ClassVar[str] = "order_refused"
+    order: OrderWord
+    by: str
+    via: str
+    why: str
+    step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoRequested:
+    """A person wants back what was done, newest first, down to and including *to*."""
+
+    type: ClassVar[str] = "undo_requested"
+    by: str
+    host: str
+    version: str
+    reason: str
+    to: str = ""
+    """Empty: down to the first step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoStarted:
+    """An attempt at undoing a step began."""
+
+    type: ClassVar[str] = "undo_started"
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoFinished:
+    """How it ended."""
+
+    type: ClassVar[str] = "undo_finished"
+    step: str
+    attempt: int
+    outcome: OutcomeWord
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    error: str | None = None
+    why: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseHeld:
+    """The targets are this run's alone."""
+
+    type: ClassVar[str] = "lease_held"
+    store: str
+    """Where the lease is kept, as a person would say it."""
+    generation: int
+    """Grows with every holder: the larger one is the later."""
+    identities: tuple[str, ...]
+    taken_over: str = ""
+    """Why somebody else's, or a dead process's, lease could be taken; empty: it was free."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseLost:
+    """They are not any more; nothing further is sent."""
+
+    type: ClassVar[str] = "lease_lost"
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +257,8 @@ class RunResumed:
     operator: str
     host: str
     version: str
+    torn_bytes: int = 0
+    """Length of an unfinished last line that was cut off."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +297,14 @@ Event: TypeAlias = (
     | GateOpened
     | GateAnswered
     | GateExpired
+    | AnswerRefused
+    | OrderGiven
+    | OrderRefused
+    | UndoRequested
+    | UndoStarted
+    | UndoFinished
+    | LeaseHeld
+    | LeaseLost
     | InterruptRequested
     | RunResumed
     | ServiceRestored
@@ -202,6 +322,14 @@ TYPES: dict[str, type[Event]] = {
         GateOpened,
         GateAnswered,
         GateExpired,
+        AnswerRefused,
+        OrderGiven,
+        OrderRefused,
+        UndoRequested,
+        UndoStarted,
+        UndoFinished,
+        LeaseHeld,
+        LeaseLost,
         InterruptRequested,
         RunResumed,
         ServiceRestored,

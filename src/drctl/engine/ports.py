@@ -25,6 +25,37 @@ class Log(Protocol):
         ...
 
 
+class Lease(Protocol):
+    """The right to change this run's targets; kept by somebody in the background."""
+
+    def refusal(self) -> str | None:
+        """
+        Why no request that changes something may leave now; ``None`` while the lease is held with
+        enough time left for one request. Reads a clock and memory, nothing else: it is asked
+        before each request.
+        """
+        ...
+
+
+class Unleased(Lease):
+    """For a run that nobody can contend with."""
+
+    def refusal(self) -> str | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a person wants of a live run besides an answer to a gate."""
+
+    order: Literal["pause", "continue", "cancel", "retry", "skip", "note", "force"]
+    by: str
+    via: str
+    step: str = ""
+    """Id of the step that it is about; empty: the run."""
+    reason: str = ""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a person said to a gate."""
@@ -35,12 +66,14 @@ class Answer:
     by: str
     via: str
     reason: str = ""
+    statement: str = ""
+    """A signed approval, as text; empty: the answer of whoever may write the run's folder."""
 
 
 class Inbox(Protocol):
     """What people say while a run is live."""
 
-    def take(self) -> Sequence[Answer]:
+    def take(self) -> Sequence["Answer | Order"]:
         """Removes and returns what has come in; empty at once when nothing has."""
         ...
 

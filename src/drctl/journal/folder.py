@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from drctl.engine.events import Event, RunFinished
+from drctl.engine.events import Event, Result, RunFinished
 from drctl.engine.state import Record
 from drctl.journal.chain import GENESIS, Chain, decode, encode
+from drctl.kernel import failpoints
 from drctl.kernel.clock import Clock, Instant
 from drctl.kernel.errors import JournalError, Problem
 from drctl.kernel.ids import RunId
 from drctl.plan.model import Plan
 
-Standing: TypeAlias = Literal[
-    "running", "interrupted", "succeeded", "failed", "paused", "refused", "unknown"
-]
+Standing: TypeAlias = Result | Literal["running"]
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -177,10 +176,13 @@ class Journal:
         record = Record(seq=self._seq + 1, at=at, event=event)
         try:
             line, head = encode(record, self._head)
+            failpoints.hit("journal.before_write")
             view = memoryview(line)
             while view:
                 view = view[os.write(self._file, view) :]
+            failpoints.hit("journal.after_write")
             os.fsync(self._file)
+            failpoints.hit("journal.after_fsync")
         except (OSError, ValueError) as error:
             raise _cannot(what, error) from error
         self._is_broken = False

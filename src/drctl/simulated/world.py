@@ -117,6 +117,7 @@ class _Simulated(Action[Target, Params, Outputs]):
 
     def _apply(self, ctx: Context) -> None:
         if self.effect is not Effect.READ:
+            ctx.permit()
             self._ledger.applied.append((self.name, ctx.key))
 
     async def _fail(self, fault: Fault, ctx: Context) -> None:

@@ -100,6 +100,23 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             return f"gate {event.step}: {event.answer} by {event.by} ({event.via}){reason}"
         case e.GateExpired():
             return f"gate {event.step}: nobody answered in time"
+        case e.AnswerRefused():
+            return f"gate {event.step}: answer of {event.by} ({event.via}) REFUSED: {event.why}"
+        case e.OrderGiven() | e.OrderRefused():
+            return _ordered(event)
+        case e.UndoRequested():
+            down = f" down to {event.to}" if event.to else ""
+            return f"undo{down}, asked for by {event.by} on {event.host}: {event.reason}"
+        case e.UndoStarted():
+            return f"undoing {event.step}"
+        case e.UndoFinished():
+            why = "" if event.outcome == "succeeded" else f" ({event.error}): {event.why}"
+            return f"undo of {event.step} {event.outcome}{why}"
+        case e.LeaseHeld():
+            over = f"; {event.taken_over}" if event.taken_over else ""
+            return f"lease held in {event.store}, generation {event.generation}{over}"
+        case e.LeaseLost():
+            return f"LEASE LOST: {event.why}; nothing further is sent"
         case e.InterruptRequested():
             return f"{event.signal}: nothing new starts, what runs finishes; again to stop waiting"
         case e.ServiceRestored():
@@ -107,6 +124,14 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             return f"SERVICE RESTORED after {format_duration(event.rta_s)}{sure}"
         case e.RunFinished():
             return f"run {event.result}: {event.why}"
+
+
+def _ordered(event: e.OrderGiven | e.OrderRefused) -> str:
+    about = f" {event.step}" if event.step else ""
+    if isinstance(event, e.OrderRefused):
+        return f"{event.order}{about} by {event.by} ({event.via}) REFUSED: {event.why}"
+    reason = f": {event.reason}" if event.reason else ""
+    return f"{event.order}{about} by {event.by} ({event.via}){reason}"
 
 
 def _finished(event: e.StepFinished) -> str:

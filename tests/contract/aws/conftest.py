@@ -153,6 +153,7 @@ def context():
             resolvers=tuple(resolvers),
             key=key,
             say=said.append,
+            permit=lambda: None,
         )
         make.said = said
         return ctx

@@ -46,6 +46,7 @@ def context():
             deadline=Deadline.after(clock, timedelta(seconds=seconds)),
             secrets=Keys(),
             key=key,
+            permit=lambda: None,
         )
 
     return make

@@ -58,6 +58,7 @@ def context(within_s: float = 20.0, *, key: str = "", resolvers: tuple[str, ...]
         deadline=Deadline.after(CLOCK, timedelta(seconds=within_s)),
         secrets=OnePassword(),
         key=key,
+        permit=lambda: None,
     )
 
 

@@ -134,6 +134,8 @@ class Aws:
             late=lambda why: Unavailable(f"{what}: SDK not ready, not sent: {why}"),
             limit_s=READ_S,
         )
+        if mutates:
+            ctx.permit()
         try:
             return await _blocking.run(
                 call,

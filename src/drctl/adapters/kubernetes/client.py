@@ -88,6 +88,8 @@ class Cluster:
             return answer.status, dict(answer.headers), answer.read() or b""
 
         late = OutcomeUnknown if mutates else Unavailable
+        if mutates:
+            ctx.permit()
         try:
             status, headers, raw = await _blocking.run(
                 call, ctx=ctx, late=lambda why: late(f"{what}: {why}"), limit_s=sum(limits_s)
