@@ -11,8 +11,8 @@ from typing import Protocol
 from drctl import __version__
 from drctl.actions.contract import Effect
 from drctl.app.compose import Parts, host, operator
-from drctl.engine.driver import Driver
-from drctl.engine.events import RunFinished, RunResumed, RunStarted
+from drctl.engine.driver import INBOX_EVERY_S, Driver
+from drctl.engine.events import RunFinished, RunResumed, RunStarted, UndoRequested
 from drctl.engine.fold import loss_is_allowed, loss_refusal
 from drctl.engine.ports import Listener
 from drctl.engine.state import State, initial
@@ -60,6 +60,8 @@ class Consent:
     reason: str | None = None
     started_at: datetime | None = None
     """When the incident started, if the operator knows."""
+    forced_reason: str | None = None
+    """Why a promotion need not wait for a proven fence; ``None``: it must."""
 
 
 def preflight(plan: Plan, consent: Consent) -> None:
@@ -164,6 +166,7 @@ async def run_plan(
         clock_source=source,
         accepted_loss_s=consent.accepted_loss_s,
         accepted_reason=consent.reason,
+        forced_reason=consent.forced_reason,
     )
     return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
 
@@ -173,7 +176,7 @@ async def carry_on(
     plan: Plan,
     state: State,
     journal: Journal,
-    first: RunStarted | RunResumed,
+    first: RunStarted | RunResumed | UndoRequested,
     views: Sequence[Watching],
 ) -> RunFinished:
     """
@@ -183,6 +186,7 @@ async def carry_on(
         RefusedError: The record could not be written, and nothing had been sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    inbox = FolderInbox(journal.folder.inbox)
     driver = Driver(
         plan,
         state,
@@ -190,22 +194,25 @@ async def carry_on(
         registry=parts.registry,
         clock=parts.clock,
         secrets=parts.secrets,
-        inbox=FolderInbox(journal.folder.inbox),
+        inbox=inbox,
         listeners=views,
     )
     for view in views:
         with suppress(Exception):  # a view is never worth a run
             view.opened(plan, journal.folder)
-    ticker = asyncio.create_task(_tick(driver, parts.clock, views))
+    beside = [
+        asyncio.create_task(_tick(driver, parts.clock, views)),
+        asyncio.create_task(_listen(driver, parts.clock, inbox)),
+    ]
     try:
         with _graceful(driver):
             return await driver.run(first)
     except JournalError as error:
         raise _broken_off(driver.state, error) from error
     finally:
-        ticker.cancel()
-        with suppress(asyncio.CancelledError):
-            await ticker
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         for view in views:
             with suppress(Exception):
                 view.closed()
@@ -241,6 +248,14 @@ async def _tick(driver: Driver, clock: Clock, views: Sequence[Watching]) -> None
         for view in views:
             with suppress(Exception):
                 view.tick(driver.state)
+
+
+async def _listen(driver: Driver, clock: Clock, inbox: FolderInbox) -> None:
+    """People may say something at any time, not only while they are asked."""
+    while True:
+        await clock.sleep(INBOX_EVERY_S)
+        if inbox.has_any():
+            driver.wake()
 
 
 class _graceful:  # noqa: N801 (a context manager, used as a verb)

@@ -12,12 +12,20 @@ CODES: dict[str, str] = {
     "DR2002": "A step may or may not have had its effect: no answer came, and reading back could"
     " not tell. Look at the target by other means before anything is repeated.",
     "DR2003": "The run stopped before its goal, at no fault of a step.",
+    "DR2004": "An undo failed. What was undone before it stays undone; the same command again looks"
+    " and goes on. The failure that it was to mend is shown beside it.",
+    "DR2005": "An undo may or may not have happened. The same command again looks once more.",
     "DR3001": "A run has one process at a time. This one is live elsewhere.",
     "DR3003": "Only a live process hears an answer; this run has none.",
     "DR3004": "The gate is not open: not yet, not any more, or it is called otherwise.",
     "DR3005": "The run has reached its end; there is nothing to continue.",
-    "DR3006": "The run stopped at something that time does not mend: a failed step, an unknown"
-    " outcome, a loss above the RPO. Continuing would only stop there again.",
+    "DR3006": "The run stopped at something that time does not mend: a failed step, or a loss above"
+    " the RPO. A person decides: drctl retry, drctl skip with a reason, or drctl undo.",
+    "DR3007": "A run that was cancelled, or that is being undone, goes forward no more. Undo it, or"
+    " start a new one.",
+    "DR3008": "The run cannot follow that order as it stands now; drctl status says how it stands.",
+    "DR3009": "There is nothing that may be undone. Past a promotion there is only forward: undoing"
+    " what came before it would undo what makes it safe.",
     "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is"
     " larger than the objective, or nobody can bound it. Unknown counts as too large."
     " A person may accept a named amount with --accept-data-loss and a --reason; both"

@@ -29,6 +29,13 @@ AcceptOption = Annotated[
     ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; goes into the record.")]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force-ungraceful",
+        help="Promote also without a proven fence: both sides may take writes; needs --reason.",
+    ),
+]
 StartedOption = Annotated[
     str | None,
     typer.Option(
@@ -39,20 +46,25 @@ StartedOption = Annotated[
 ]
 
 
-def consent(accept: str | None, reason: str | None, started_at: str | None) -> "Consent":
+def consent(
+    accept: str | None, reason: str | None, started_at: str | None, *, force: bool = False
+) -> "Consent":
     """
     Reads what the operator says beyond the plan.
 
     Raises:
         typer.BadParameter: A duration or a time that is none, or consent without a reason.
     """
+    has_reason = bool(reason and reason.strip())
+    if force and not has_reason:
+        raise typer.BadParameter("say why: --reason TEXT", param_hint="--force-ungraceful")
     from drctl.app.running import Consent
     from drctl.engine.fold import ANY_LOSS_S
     from drctl.kernel.duration import parse_duration
 
     accepted_s = None
     if accept is not None:
-        if not (reason and reason.strip()):
+        if not has_reason:
             raise typer.BadParameter("say why: --reason TEXT", param_hint="--accept-data-loss")
         try:
             accepted_s = (
@@ -72,7 +84,12 @@ def consent(accept: str | None, reason: str | None, started_at: str | None) -> "
         if started.tzinfo is None:
             message = "say which offset, as in 2026-11-22T10:04:05Z"
             raise typer.BadParameter(message, param_hint="--started-at")
-    return Consent(accepted_loss_s=accepted_s, reason=reason, started_at=started)
+    return Consent(
+        accepted_loss_s=accepted_s,
+        reason=reason,
+        started_at=started,
+        forced_reason=reason if force else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,10 @@ Invariant: a step starts only when each of its needs has succeeded or was skippe
     runs: a change that has begun is waited for, because stopping to wait does not stop the change.
     A promotion needs more than that: a fence that has succeeded in this run, none before it that
     has not, and a loss bound that is allowed. Lint demands the steps; that they *happened* is
-    decided here. Telling people is outside all of this: a notification starts when it may, and
-    nobody waits for it longer than `NOTIFY_GRACE_S`.
+    decided here. A person may force a run past the fence, never past the loss; then every gate on
+    the way is asked once more. Telling people is outside all of this: a notification starts when it
+    may, and nobody waits for it longer than `NOTIFY_GRACE_S`. A run that is held by a person waits
+    for that person; one that is undone never goes forward again.
 """
 
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from drctl.actions.contract import Effect
 from drctl.engine import commands as c
 from drctl.engine.events import Result
 from drctl.engine.fold import loss_is_allowed, loss_refusal
+from drctl.engine.orders import forced_in_words
 from drctl.engine.state import State, StepState
+from drctl.engine.undoing import undo_commands
 from drctl.engine.values import values
 from drctl.kernel.clock import Instant, length_between
 from drctl.plan.model import Plan, PlannedStep
@@ -37,14 +41,19 @@ def decide(plan: Plan, state: State, now: Instant) -> tuple[c.Command, ...]:
 
 
 def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
+    if state.undo is not None:
+        if not state.running:
+            yield from undo_commands(plan, state)
+        return
     restored = _restored(plan, state)
     if restored is not None:
         yield restored
+    yield from _passed_over(state)
     yield from _gates(state, now)
     wakes = []
     for name in state.ready:
         step = plan.by_id[name]
-        if not _may_start(step, state):
+        if name in state.skips or not _may_start(step, state) or _waits_for_gate(plan, name, state):
             continue
         left_s = _backoff_left_s(state.steps[name], now)
         if left_s > 0:
@@ -55,6 +64,24 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
     yield from _ending(plan, state)
     if wakes:
         yield c.WakeAt(boot_s=min(wakes))
+
+
+def _passed_over(state: State) -> Iterator[c.Command]:
+    """What people said to go past; that starts nothing, so nothing holds it up."""
+    for name in sorted(state.given_up & state.running):
+        why = state.forced_for(name)
+        yield c.GiveUp(step=name, why=f"FORCED by {why.by}: {why.reason}" if why else "FORCED")
+    for name in state.ready:
+        if name in state.skips:
+            said = state.skips[name]
+            yield c.Skip(step=name, why=f"skipped by {said.by}: {said.reason}")
+
+
+def _waits_for_gate(plan: Plan, name: str, state: State) -> bool:
+    """True behind a gate that people must answer anew: also for what it does not hold up itself."""
+    return bool(state.asked_anew) and any(
+        before.id in state.asked_anew for before in plan.before(name)
+    )
 
 
 def _left_s(length_s: float, since: Instant, now: Instant) -> float:
@@ -75,9 +102,12 @@ def _may_start(step: PlannedStep, state: State) -> bool:
     if not step.is_final:
         return not state.is_blocked
     # After a stop too: people are owed the news. Not after a pause: the run is not over.
+    is_given_up = state.stop is not None or state.cancelled is not None
     is_over = state.open_work + state.open_messages == 0
-    is_stopped = state.stop is not None and not _at_work(state)
-    return (is_over or is_stopped) and state.pause is None and not state.interrupted
+    is_stopped = is_given_up and not _at_work(state)
+    # What was cancelled is over, whatever it was paused for.
+    waits = (state.pause is not None and state.cancelled is None) or state.held or state.interrupted
+    return (is_over or is_stopped) and not waits
 
 
 def _at_work(state: State) -> frozenset[str]:
@@ -89,9 +119,14 @@ def _begin(plan: Plan, step: PlannedStep, state: State, now: Instant) -> c.Comma
     # A retry is the same decision carried on; else a step that failed could still turn "skipped".
     if step.when is not None and state.steps[step.id].attempt == 0:
         try:
-            verdict = test(plan, step.id, step.when, values(plan, state, now, text=step.when))
+            known = values(plan, state, now, text=step.when, step=step.id)
+            verdict = test(plan, step.id, step.when, known)
         except ExpressionError as error:
             return c.Refuse(step=step.id, why=f"when: {error}")
+        # Forced past the fence that would say: a look is tried, since it can do no harm.
+        is_tried = step.effect is Effect.READ and state.forced_for(step.id) is not None
+        if verdict is UNKNOWN and is_tried:
+            verdict = True
         if verdict is UNKNOWN:
             return c.Refuse(step=step.id, why=f"when: {step.when}: a value in it is unknown")
         if verdict is not True:
@@ -108,27 +143,19 @@ def _danger(plan: Plan, step: PlannedStep, state: State) -> str | None:
     """Why this promotion would be unsafe."""
     if step.effect is not Effect.PROMOTE:
         return None
-    before = _ancestors(plan, step)
-    fences = [one.id for one in before if one.effect is Effect.FENCE]
-    unfenced = [name for name in fences if state.steps[name].status != "succeeded"]
-    if unfenced or not fences:
+    fences = [one.id for one in plan.before(step.id) if one.effect is Effect.FENCE]
+    unfenced = [
+        name
+        for name in fences
+        if state.steps[name].status != "succeeded" and state.forced_for(name) is None
+    ]
+    if (unfenced or not fences) and state.forced_for(step.id) is None:
         return f"no promotion without a fence: {', '.join(unfenced) or 'no step before it'} has not"
     loss, accepted_s = state.loss, state.start.accepted_loss_s if state.start else None
     bound_s, rpo_s = loss.bound_s if loss else None, plan.objectives.rpo_s
     if loss_is_allowed(bound_s, rpo_s, accepted_s):
         return None
     return loss_refusal(bound_s, rpo_s, loss.source if loss else "nothing has measured it")
-
-
-def _ancestors(plan: Plan, step: PlannedStep) -> list[PlannedStep]:
-    found: dict[str, PlannedStep] = {}
-    left = list(step.needs)
-    while left:
-        name = left.pop()
-        if name not in found:
-            found[name] = plan.by_id[name]
-            left.extend(found[name].needs)
-    return list(found.values())
 
 
 def _gates(state: State, now: Instant) -> Iterator[c.Command]:
@@ -161,7 +188,8 @@ def _restored(plan: Plan, state: State) -> c.Restored | None:
 
 def _messages(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
     """Gives up on messages that the recovery, or its end, would have to wait for."""
-    is_over = state.is_blocked or state.open_work == 0
+    # Not while a person holds the run: it is not over, and nobody waits.
+    is_over = (state.is_blocked and state.held is None) or state.open_work == 0
     for name in plan.messages:
         step = state.steps[name]
         if step.started is None:
@@ -192,27 +220,37 @@ def _holds_up(plan: Plan, message: str, state: State) -> bool:
 def _ending(plan: Plan, state: State) -> Iterator[c.Command]:
     if _at_work(state):
         return
-    if state.pause is not None or state.interrupted:
+    if state.interrupted:
+        yield _finish(plan, state)
+        return
+    if state.held is not None and state.open_work + state.open_messages + state.open_final > 0:
+        return  # the process stays, and listens for what comes next
+    if state.pause is not None and state.cancelled is None:
         yield _finish(plan, state)
         return
     if any(_may_start(plan.by_id[name], state) for name in state.ready):
         return
-    if state.stop is None and state.open_work > 0 and state.running:
+    is_given_up = state.stop is not None or state.cancelled is not None
+    if not is_given_up and state.open_work > 0 and state.running:
         return  # an open gate
     yield _finish(plan, state)
 
 
 def _finish(plan: Plan, state: State) -> c.Finish:
     result, why = _result(plan, state)
-    return c.Finish(result=result, why=why)
+    forced = f"; {forced_in_words(plan, state)}" if state.forced else ""
+    return c.Finish(result=result, why=f"{why}{forced}")
 
 
 def _result(plan: Plan, state: State) -> tuple[Result, str]:
     """The worst that is true, in the order of the exit codes: unknown, failed, paused."""
     for name, step in state.steps.items():
-        if step.status == "unknown" and not plan.by_id[name].is_message:
+        # What was passed over was decided on by a person, and is in the last words.
+        if step.status == "unknown" and not step.is_settled:
             return "unknown", f"step {name} has an unknown outcome"
     ill: Result = "failed" if state.changed else "refused"
+    if state.cancelled is not None:
+        return "cancelled", f"cancelled by {state.cancelled.by}: {state.cancelled.reason}"
     if state.pause is not None:
         is_waiting = state.changed and state.pause.kind != "failed"
         return "paused" if is_waiting else ill, state.pause.why

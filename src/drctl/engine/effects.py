@@ -28,14 +28,14 @@ from drctl.actions.contract import (
     Effect,
     NotDone,
     NotPermittedError,
-    Outputs,
     Params,
 )
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
-from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
-from drctl.engine.fold import NEVER_HAPPENED
+from drctl.engine.endings import Ending, failed, given
+from drctl.engine.events import EffectIntended, Event, PinChecked
 from drctl.engine.ports import Lease, Log
+from drctl.engine.settling import NEVER_HAPPENED
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
@@ -61,18 +61,6 @@ LOST_RUN = Problem(
     now="nothing further was sent by this process",
     do="drctl runs list   (shows who runs it now)",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How one call came out."""
-
-    outcome: str
-    outputs: Mapping[str, Any]
-    error: str | None = None
-    why: str | None = None
-    request_id: str | None = None
-    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,16 +127,16 @@ class Effects:
             if refusal is not None:
                 return refusal
         if deadline.has_passed(self.clock):
-            return _failed("timeout", "no time was left to start")
+            return failed("timeout", "no time was left to start")
         if asked.action.effect is not Effect.READ:
-            self.record(self._intent(step, asked))
+            self.record(self._intent(step, call, asked))
         if not self.log.is_ours():
             raise JournalError((LOST_RUN,))
         lost = self.lease.refusal() if asked.action.effect.changes_something else None
         if lost is not None:
-            return _failed("lease", f"{lost}; nothing was sent")
+            return failed("lease", f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
-            return _failed("timeout", "writing the intent took all the time; nothing was sent")
+            return failed("timeout", "writing the intent took all the time; nothing was sent")
         return await self._ask(asked)
 
     def _prepared(
@@ -156,11 +144,11 @@ class Effects:
     ) -> _Asked | Ending:
         action = self.registry.get(call.uses)
         if action is None:
-            return _failed("rejected", f'the action "{call.uses}" is not installed')
+            return failed("rejected", f'the action "{call.uses}" is not installed')
         try:
             checked = action.params.model_validate(params)
         except ValidationError as error:
-            return _failed("rejected", f"with: {_first_complaint(error)}")
+            return failed("rejected", f"with: {_first_complaint(error)}")
         return _Asked(
             action=action,
             target=self.plan.targets[call.target] if call.target else Target(),
@@ -168,10 +156,12 @@ class Effects:
             context=self._context(step.id, deadline, self._key(step, call)),
         )
 
-    def _intent(self, step: PlannedStep, asked: _Asked) -> EffectIntended:
+    def _intent(self, step: PlannedStep, call: PlannedCall, asked: _Asked) -> EffectIntended:
+        there = self.state().steps[step.id]
         return EffectIntended(
             step=step.id,
-            attempt=self.state().steps[step.id].attempt,
+            attempt=there.undo.attempt if call is step.undo and there.undo else there.attempt,
+            undoes=call is step.undo,
             action=asked.action.name,
             effect=asked.action.effect,
             key=asked.context.key,
@@ -191,7 +181,7 @@ class Effects:
             failpoints.hit("effect.after")
         except NotPermittedError as error:
             if permit.given == 0:
-                return _failed("lease", f"{error}; nothing was sent")
+                return failed("lease", f"{error}; nothing was sent")
             return await self._unanswered(asked, "lease", str(error))
         except _TimeIsOver:
             return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
@@ -199,14 +189,14 @@ class Effects:
             return await self._unanswered(asked, error.word, str(error))
         except words.ActionError as error:
             wish = error.retry_after_s if isinstance(error, words.Throttled) else None
-            ending = _failed(error.word, str(error), error.request_id)
+            ending = failed(error.word, str(error), error.request_id)
             return replace(ending, retry_after_s=wish)
         except DrctlError as error:
-            return _failed("auth_rejected", sanitize(str(error)))
+            return failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
             return await self._unanswered(asked, "bug", why)
-        return Ending(outcome="succeeded", outputs=_given(outputs))
+        return Ending(outcome="succeeded", outputs=given(outputs))
 
     def _refusal(self) -> str | None:
         if not self.log.is_ours():
@@ -216,7 +206,7 @@ class Effects:
     async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
         if asked.action.effect is Effect.READ:
-            return _failed(word, why)
+            return failed(word, why)
         return await self._settle(asked, word, why)
 
     async def settle(
@@ -247,9 +237,9 @@ class Effects:
             answer = await self._look(asked, deadline)
         match answer:
             case Done(outputs=outputs):
-                return Ending(outcome="succeeded", outputs=_given(outputs))
+                return Ending(outcome="succeeded", outputs=given(outputs))
             case NotDone(why=seen):
-                return _failed(word, sanitize(f"{why}; looked again: {seen}"))
+                return failed(word, sanitize(f"{why}; looked again: {seen}"))
             case CannotTell(why=seen):
                 both = sanitize(f"{why}; looked again: {seen}")
                 return Ending(outcome="unknown", outputs={}, error=word, why=both)
@@ -299,12 +289,12 @@ class Effects:
             if verdict == "mismatch":
                 shown = sanitize(found or "", limit=200)
                 what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
-                refusal = _failed("pin", what)
+                refusal = failed("pin", what)
             # A fence on something that does not answer cannot hit the wrong thing by it; and it is
             # the one step whose business is with what has stopped answering.
             if verdict == "unreachable" and effect is not Effect.FENCE:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refusal = refusal or _failed("unavailable", sanitize(what))
+                refusal = refusal or failed("unavailable", sanitize(what))
         return refusal
 
     async def _read_pin(
@@ -337,9 +327,10 @@ class Effects:
         )
 
     def _key(self, step: PlannedStep, call: PlannedCall) -> str:
-        """One key for all attempts at one effect of one run."""
+        """One key for all attempts at one effect of one run; its undoing is another effect."""
         start = self.state().start
-        return digest([start.run_id if start else "", step.id, call.uses])[:32]
+        undoes = ["undo"] if call is step.undo else []
+        return digest([start.run_id if start else "", step.id, call.uses, *undoes])[:32]
 
     async def _within(self, deadline: Deadline, work: Coroutine[Any, Any, R]) -> R:
         """
@@ -368,33 +359,6 @@ def _verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch",
     return "match" if found == pin.expected else "mismatch"
 
 
-def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
-    return Ending(outcome="failed", outputs={}, error=word, why=why, request_id=request_id)
-
-
-def _given(outputs: Outputs) -> Mapping[str, Any]:
-    try:
-        dumped = outputs.model_dump(mode="json")
-    except ValueError:  # half a character somewhere: the effect happened all the same
-        dumped = outputs.model_dump()
-    given: Mapping[str, Any] = as_json(dumped)
-    return given
-
-
 def _first_complaint(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-
-
-def finished(step: str, attempt: int, ending: Ending) -> StepFinished:
-    """The event for how an attempt came out."""
-    return StepFinished(
-        step=step,
-        attempt=attempt,
-        outcome=ending.outcome,  # type: ignore[arg-type]  # one of the four words by construction
-        outputs=ending.outputs,
-        error=ending.error,
-        why=ending.why,
-        request_id=ending.request_id,
-        retry_after_s=ending.retry_after_s,
-    )
