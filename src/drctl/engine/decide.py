@@ -53,7 +53,7 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
     wakes = []
     for name in state.ready:
         step = plan.by_id[name]
-        if name in state.skips or not _may_start(step, state) or _waits_for_gate(plan, name, state):
+        if name in state.skips or not _may_start(step, state) or _is_behind(plan, name, state):
             continue
         left_s = _backoff_left_s(state.steps[name], now)
         if left_s > 0:
@@ -77,11 +77,9 @@ def _passed_over(state: State) -> Iterator[c.Command]:
             yield c.Skip(step=name, why=f"skipped by {said.by}: {said.reason}")
 
 
-def _waits_for_gate(plan: Plan, name: str, state: State) -> bool:
-    """True behind a gate that people must answer anew: also for what it does not hold up itself."""
-    return bool(state.asked_anew) and any(
-        before.id in state.asked_anew for before in plan.before(name)
-    )
+def _is_behind(plan: Plan, name: str, state: State) -> bool:
+    """True behind a gate that is asked, or a measurement that is taken, once more."""
+    return bool(state.anew) and any(before.id in state.anew for before in plan.before(name))
 
 
 def _left_s(length_s: float, since: Instant, now: Instant) -> float:

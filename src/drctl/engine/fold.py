@@ -233,7 +233,6 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         running=state.running - {event.step},
         # A person's task is a change, and nobody but that person saw it happen.
         changed=state.changed or planned.effect.changes_something,
-        asked_anew=state.asked_anew - {event.step},
     )
     return settle(planned, state, record)
 
@@ -272,10 +271,11 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         if step.status == "unknown" and not step.is_settled
     ]
     again |= {name: replace(state.steps[name], status="running") for name in unknown}
-    # While nothing is fenced more may be lost than was measured.
+    # While nothing is fenced more may be lost than was measured; after a promotion, nothing more.
     done = {name for name, step in state.steps.items() if step.status == "succeeded"}
-    is_fenced = any(plan.by_id[name].effect is Effect.FENCE for name in done)
-    stale = sorted(name for name in done if plan.by_id[name].measures_loss and not is_fenced)
+    ends = {Effect.FENCE, Effect.PROMOTE}
+    is_over = any(plan.by_id[name].effect in ends for name in done)
+    stale = sorted(name for name in done if plan.by_id[name].measures_loss and not is_over)
     state = measured_anew(plan, state, stale)
     is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown"}
     return replace(

@@ -101,8 +101,7 @@ def _forced(said: Said, plan: Plan, state: State, record: Record) -> State:
         and s.id in plan.before_promotion
         and state.steps[s.id].status == "succeeded"
     ]
-    state = replace(unsettled(state, passed, plan), asked_anew=state.asked_anew | set(passed))
-    state = _asked_again(measured_anew(plan, state, measured))
+    state = _asked_again(measured_anew(plan, unsettled(state, passed, plan), measured))
     for planned in plan.steps:
         step = state.steps[planned.id]
         is_ill = step.status in {"failed", "unknown"} and not step.is_settled

@@ -64,6 +64,7 @@ def settle(planned: PlannedStep, state: State, record: Record) -> State:
     if not (goes_on or planned.is_message):
         return _held_up(planned, state)
     state = with_step(state, planned.id, replace(state.steps[planned.id], is_settled=True))
+    state = replace(state, anew=state.anew - {planned.id})
     unmet, newly = dict(state.unmet), []
     for name in state.dependents[planned.id]:
         unmet[name] -= 1
@@ -125,7 +126,10 @@ def finals_anew(plan: Plan, state: State) -> State:
 
 
 def unsettled(state: State, names: list[str], plan: Plan) -> State:
-    """Puts steps that had succeeded back to waiting, and what waits for them behind them."""
+    """
+    Puts steps that had succeeded back to waiting, and what waits for them behind them, however
+    far: a step that failed further on can be tried again, and must wait for them too.
+    """
     unmet, ready, steps = dict(state.unmet), state.ready, dict(state.steps)
     for name in names:
         steps[name] = replace(
@@ -148,6 +152,7 @@ def unsettled(state: State, names: list[str], plan: Plan) -> State:
         ready=(*ready, *free),
         open_work=state.open_work + len(work),
         work_done=None if work else state.work_done,
+        anew=state.anew | set(names),
     )
 
 

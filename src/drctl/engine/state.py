@@ -153,8 +153,9 @@ class State:
     """Who said to go on without a proven fence, and for which step."""
     given_up: frozenset[str] = frozenset()
     """Looks that were waiting when the run was forced, and are not waited for any more."""
-    asked_anew: frozenset[str] = frozenset()
-    """Gates that must be passed once more, because the run was forced after they had been."""
+    anew: frozenset[str] = frozenset()
+    """Measurements that are taken, and gates that are asked, once more: nothing behind them starts
+    before, also not what they do not hold up themselves."""
     undo: UndoWish | None = None
     """What was done is being taken back; nothing goes forward any more."""
     stop: str | None = None

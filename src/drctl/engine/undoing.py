@@ -61,7 +61,8 @@ def _is_there(planned: PlannedStep, step: StepState) -> bool:
     if not planned.effect.changes_something:
         return False
     # A failure with a request behind it: half of it may be there, which only a look can tell.
-    in_doubt = step.has_intent and step.status in {"running", "failed"}
+    can_look = step.status == "failed" and planned.undo is not None
+    in_doubt = step.has_intent and (step.status == "running" or can_look)
     return step.may_have_happened or in_doubt or step.status == "undone"
 
 
