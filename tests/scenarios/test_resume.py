@@ -132,7 +132,7 @@ BACK = UndoRequested(by="bob", host="other", version="0", reason="false alarm")
 
 @pytest.mark.parametrize("has_happened", [True, False], ids=["after_effect", "before_effect"])
 def test_the_shipped_failover_killed_anywhere_is_undone_or_goes_only_forward(has_happened):
-    """Before the promotion all that has an undo is taken back, newest first; after it nothing is."""
+    """Before the promotion all that has an undo is taken back; after it nothing is."""
     undos = {s.id: s.undo.uses for s in FIRST.plan.steps if s.undo}
     by_step = {
         r.event.step: (r.event.action, r.event.key)
