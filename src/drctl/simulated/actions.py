@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 from dataclasses import dataclass
-from typing import Any
 
 from drctl.actions import errors as words
 from drctl.actions.contract import (
