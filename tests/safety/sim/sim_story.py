@@ -158,7 +158,7 @@ def _said(
 ) -> tuple[Said, ...]:
     said = []
     for gate in gates:
-        how = r.choice(["good", "good", "late", "never", "deny", "one"]) if "people" in kinds else ""
+        how = r.choice(["good", "late", "never", "deny", "one", "one"]) if "people" in kinds else ""
         at_s = r.uniform(10, 100)
         if how == "never":
             continue
