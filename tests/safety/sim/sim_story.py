@@ -74,7 +74,9 @@ class Story:
         ) + (self.interrupt_s is not None) + self.resumes  # fmt: skip
 
 
-def draw(seed: int, actions: list[str], steps: list[str], gates: list[str], made: int | None) -> Story:
+def draw(
+    seed: int, actions: list[str], steps: list[str], gates: list[str], made: int | None
+) -> Story:
     """Makes the night of *seed* for a plan with these actions, steps and gates."""
     r = random.Random(seed)
     kinds = {name for name in KINDS if r.random() < 0.35}
