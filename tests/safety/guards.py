@@ -1,9 +1,9 @@
 """
 Guards switched off, one at a time: the suite that proves a guard must then fail.
 
-Each suite keeps its own list in ``tests/safety/<suite>/guards.py`` as ``GUARDS``. A guard is a piece
-of the source and what stands in its place when it is off; ``make guard-kill`` copies the source,
-puts that in, runs the suite's command on the copy, and prints guard, suite, red.
+Each suite keeps its own list in ``tests/safety/<suite>/guards.py`` as ``GUARDS``. A guard is a
+piece of the source and what stands in its place when it is off; ``make guard-kill`` copies the
+source, puts that in, runs the suite's command on the copy, and prints guard, suite, red.
 """
 
 import importlib.util
@@ -42,7 +42,8 @@ def guards() -> list[Guard]:
     found = []
     for path in sorted(HERE.glob("*/guards.py")):
         spec = importlib.util.spec_from_file_location(f"guards_{path.parent.name}", path)
-        assert spec and spec.loader
+        assert spec is not None
+        assert spec.loader is not None
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         found += [Guard(**{**vars(g), "suite": path.parent.name}) for g in module.GUARDS]

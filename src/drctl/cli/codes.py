@@ -1,6 +1,15 @@
 """What ``drctl explain`` says about each code that is not about a runbook's text."""
 
+from pathlib import Path
+
 from drctl.runbook.codes import CODES as RUNBOOK_CODES
+
+
+def topics() -> dict[str, Path]:
+    """Topics by name."""
+    folder = Path(__file__).parent.parent / "topics"
+    return {path.stem: path for path in sorted(folder.glob("*.md"))}
+
 
 CODES: dict[str, str] = {
     **RUNBOOK_CODES,

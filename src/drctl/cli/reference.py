@@ -129,20 +129,24 @@ def show_environment(
             typer.echo(f"  {alias:<20} {target.kind:<28} {target.label}")
 
 
-def explain(code: Annotated[str, typer.Argument(help="An error code, as DR3101.")]) -> None:
+def explain(subject: Annotated[str, typer.Argument(help="A topic or an error code.")]) -> None:
     """
-    Says more about an error code.
+    Says more about a topic (safety) or an error code.
 
-    Example: drctl explain DR3101
+    Example: drctl explain safety; drctl explain DR3101
     """
-    from drctl.cli.codes import CODES
+    from drctl.cli.codes import CODES, topics
 
-    text = CODES.get(code.upper())
+    found = topics()
+    if subject.lower() in found:
+        typer.echo(found[subject.lower()].read_text(encoding="utf-8"), nl=False)
+        return
+    text = CODES.get(subject.upper())
     if text is None:
-        typer.echo(f'error DR9404: no error has the code "{code}"', err=True)
-        typer.echo(f"  do   one of {', '.join(sorted(CODES))}", err=True)
+        typer.echo(f'error DR9404: no topic and no error is called "{subject}"', err=True)
+        typer.echo(f"  do   one of {', '.join([*found, *sorted(CODES)])}", err=True)
         raise typer.Exit(Exit.USAGE)
-    typer.echo(f"{code.upper()}: {text}")
+    typer.echo(f"{subject.upper()}: {text}")
 
 
 def version(output: OutputOption = Format.TEXT) -> None:
