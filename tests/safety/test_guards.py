@@ -1,4 +1,4 @@
-"""The oracles can fail: with its guard switched off, a suite goes red. ``make guard-kill`` does all."""
+"""The oracles can fail: without its guard a suite goes red. ``make guard-kill`` does all."""
 
 import sys
 from pathlib import Path
