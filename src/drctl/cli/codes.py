@@ -27,6 +27,8 @@ CODES: dict[str, str] = {
     "DR3005": "The run has reached its end; there is nothing to continue.",
     "DR3006": "The run stopped at something that time does not mend: a failed step, an unknown"
     " outcome, a loss above the RPO. Continuing would only stop there again.",
+    "DR3009": "The process of this run died before its first event: nothing was sent, and there is"
+    " nothing to resume.",
     "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is"
     " larger than the objective, or nobody can bound it. Unknown counts as too large."
     " A person may accept a named amount with --accept-data-loss and a --reason; both"

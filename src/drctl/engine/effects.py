@@ -88,8 +88,8 @@ class _Asked:
 class _Permit:
     """Says for one call, before each of its requests, whether it may leave."""
 
-    def __init__(self, refusal: Callable[[], str | None]) -> None:
-        self._refusal = refusal
+    def __init__(self, refusal: Callable[[], str | None], action: str) -> None:
+        self._refusal, self._action = refusal, action
         self.given = 0
         """Requests that were let through, and may have left."""
 
@@ -98,7 +98,7 @@ class _Permit:
         if why is not None:
             raise NotPermittedError(why)
         self.given += 1
-        failpoints.hit("effect.send")
+        failpoints.hit("effect.send", self._action)
 
 
 class _TimeIsOver(Exception):
@@ -182,13 +182,13 @@ class Effects:
 
     async def _ask(self, asked: _Asked) -> Ending:  # noqa: PLR0911 (a table of endings)
         """Calls the adapter, once; everything it can answer or raise becomes an ending here."""
-        permit = _Permit(self._refusal)
+        permit = _Permit(self._refusal, asked.action.name)
         context = replace(asked.context, permit=permit)
         performing = asked.action.perform(context, asked.target, asked.params)
-        failpoints.hit("effect.before")
+        failpoints.hit("effect.before", asked.action.name)
         try:
             outputs = await self._within(asked.context.deadline, performing)
-            failpoints.hit("effect.after")
+            failpoints.hit("effect.after", asked.action.name)
         except NotPermittedError as error:
             if permit.given == 0:
                 return _failed("lease", f"{error}; nothing was sent")
@@ -243,6 +243,7 @@ class Effects:
         answer = await self._look(asked, deadline)
         while isinstance(answer, CannotTell) and deadline.left_s(self.clock) > LOOK_EVERY_S:
             asked.context.say(f"cannot tell yet: {answer.why}")
+            failpoints.hit("effect.look_again")
             await self.clock.sleep(LOOK_EVERY_S)
             answer = await self._look(asked, deadline)
         match answer:
@@ -257,7 +258,7 @@ class Effects:
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
-        failpoints.hit("effect.settle")
+        failpoints.hit("effect.settle", asked.action.name)
         try:
             return await self._within(
                 deadline, asked.action.settled(context, asked.target, asked.params)
@@ -311,6 +312,7 @@ class Effects:
         self, pin: PlannedPin, target_name: str, effect: Effect
     ) -> tuple[str | None, str]:
         target = self.plan.targets[target_name]
+        failpoints.hit("effect.identity")
         patience = DEAD_TIMEOUT if effect is Effect.FENCE else PIN_TIMEOUT
         deadline = Deadline.after(self.clock, patience)
         context = self._context("", deadline, "")
@@ -346,6 +348,7 @@ class Effects:
         Waits for *work* until *deadline*. Work that overruns is cancelled only in so far as asyncio
         can: a request that has left goes on.
         """
+        failpoints.hit("effect.wait")
         task = asyncio.ensure_future(work)
         timer = asyncio.ensure_future(self.clock.sleep(deadline.left_s(self.clock)))
         try:
