@@ -228,6 +228,8 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
         return
     rto, rpo = format_duration(end.rto_s), format_duration(end.rpo_s)
     rta = "not measured" if end.rta_s is None else format_duration(end.rta_s)
+    if not end.rta_is_certain:
+        rta += ", not certain: the machine was rebooted or changed in between"
     loss = (
         "not measured"
         if end.loss_bound_s is None

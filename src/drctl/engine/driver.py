@@ -200,6 +200,7 @@ class Driver:
                 why=why,
                 changed=state.changed,
                 rta_s=state.restored_s,
+                rta_is_certain=state.restored_is_certain,
                 rto_s=self._plan.objectives.rto_s,
                 loss_bound_s=loss.bound_s if loss else None,
                 safe_until=loss.safe_until if loss else None,

@@ -286,6 +286,8 @@ class RunFinished:
     rpo_s: float
     signal: str | None = None
     """Which one interrupted the run, if one did."""
+    rta_is_certain: bool = True
+    """False: the machine was rebooted or changed, and only wall clocks say how long that took."""
 
 
 Event: TypeAlias = (

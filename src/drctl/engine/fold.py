@@ -11,7 +11,7 @@ from typing import Literal
 from drctl.actions.contract import Effect
 from drctl.actions.loss import LossBound
 from drctl.engine import events as e
-from drctl.engine.state import GateState, Loss, Pause, Record, State, StepState
+from drctl.engine.state import Anchor, GateState, Loss, Pause, Record, State, StepState
 from drctl.plan.model import Plan, PlannedStep
 
 ANY_LOSS_S = 1e12
@@ -24,7 +24,7 @@ again, and counts as no failure."""
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
-    return _apply(record.event, plan, replace(state, latest=record.at), record)
+    return _apply(record.event, plan, state.seen_at(record.at), record)
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -42,7 +42,9 @@ def _apply(_event: e.Event, _plan: Plan, state: State, _record: Record) -> State
 
 @_apply.register
 def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
-    return replace(state, start=event, started=record.at)
+    passed_s = max(0.0, event.elapsed_before_s)
+    anchor = Anchor(at=record.at, passed_s=passed_s, is_certain=True)
+    return replace(state, start=event, started=record.at, anchors=(anchor,))
 
 
 @_apply.register
@@ -324,7 +326,7 @@ def _measured_anew(plan: Plan, state: State) -> State:
 
 @_apply.register
 def _(event: e.ServiceRestored, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, restored_s=event.rta_s)
+    return replace(state, restored_s=event.rta_s, restored_is_certain=event.is_certain)
 
 
 @_apply.register

@@ -1,7 +1,7 @@
 """What is known of a run: one frozen value, made of nothing but its events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
 from drctl.engine.events import Event, RunFinished, RunStarted
@@ -69,6 +69,22 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """
+    Where one boot of one machine comes into a run: from here on its boot clock counts.
+
+    A run that comes back to a boot it has been in is measured by that boot's clock again, whatever
+    the wall clocks in between said.
+    """
+
+    at: Instant
+    passed_s: float
+    """Seconds of the incident that had passed by then."""
+    is_certain: bool
+    """False: only the wall clocks of two boots say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A run so far."""
 
@@ -84,6 +100,8 @@ class State:
     started: Instant | None = None
     start: RunStarted | None = None
     latest: Instant | None = None
+    anchors: tuple[Anchor, ...] = ()
+    """One per boot, in the order in which they came into the run."""
     open_work: int = 0
     """Steps that recover something and are not settled yet: neither ``finally`` nor messages."""
     open_messages: int = 0
@@ -102,18 +120,32 @@ class State:
     verified_pins: frozenset[tuple[str, str, str]] = frozenset()
     """Name, subject, and the target through which they were asked."""
     restored_s: float | None = None
+    restored_is_certain: bool = True
     finished: RunFinished | None = None
 
     def elapsed(self, now: Instant) -> Length:
         """
         Length of the incident until *now*; uncertain when the machine was rebooted in between.
+
+        Never less than what the boots before had measured: only the gap between two boots is taken
+        from wall clocks, and one that goes backwards makes it nothing.
         """
-        if self.started is None or self.start is None:
+        for anchor in self.anchors:
+            if anchor.at.boot_id == now.boot_id:
+                since_s = length_between(anchor.at, now).seconds
+                return Length(seconds=anchor.passed_s + since_s, is_certain=anchor.is_certain)
+        if self.latest is None or not self.anchors:
             return Length(seconds=0.0, is_certain=True)
-        since = length_between(self.started, now)
-        return Length(
-            seconds=since.seconds + self.start.elapsed_before_s, is_certain=since.is_certain
-        )
+        gap_s = length_between(self.latest, now).seconds
+        return Length(seconds=self.elapsed(self.latest).seconds + gap_s, is_certain=False)
+
+    def seen_at(self, at: Instant) -> "State":
+        """The same state once an event was written at *at*."""
+        is_known = any(anchor.at.boot_id == at.boot_id for anchor in self.anchors)
+        if is_known or not self.anchors:
+            return replace(self, latest=at)
+        anchor = Anchor(at=at, passed_s=self.elapsed(at).seconds, is_certain=False)
+        return replace(self, latest=at, anchors=(*self.anchors, anchor))
 
     def progress(self, now: Instant) -> Progress:
         """How far the run is, in the plan's words."""

@@ -120,7 +120,8 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
         case e.InterruptRequested():
             return f"{event.signal}: nothing new starts, what runs finishes; again to stop waiting"
         case e.ServiceRestored():
-            sure = "" if event.is_certain else " (uncertain: the machine was rebooted)"
+            doubt = " (not certain: the machine was rebooted or changed in between)"
+            sure = "" if event.is_certain else doubt
             return f"SERVICE RESTORED after {format_duration(event.rta_s)}{sure}"
         case e.RunFinished():
             return f"run {event.result}: {event.why}"
