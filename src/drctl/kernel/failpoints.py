@@ -30,6 +30,12 @@ POINTS = frozenset(
         "effect.after",
         "effect.settle",
         "driver.wait",
+        "lease.before_write",
+        "lease.after_write",
+        "lease.before_renewal",
+        "lease.watch",
+        "lease.before_link",
+        "lease.after_link",
     }
 )
 """Every name, in one place; see ``tests/safety/crash``."""
