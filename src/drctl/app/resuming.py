@@ -47,7 +47,7 @@ def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:
     end = state.finished
     if end is not None and end.result == "succeeded":
         return Problem(code="DR3005", what=f"run {folder.run_id} is done", do=show)
-    if state.pause is not None and state.pause.kind not in {"gate", "unknown"}:
+    if state.pause is not None and state.pause.kind not in {"gate", "unknown", "lease"}:
         return Problem(
             code="DR3006",
             what=f"run {folder.run_id} waits for a decision, not for time: {state.pause.why}",

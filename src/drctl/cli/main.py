@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from drctl.cli import failover, gates, lab, plan, reference, resume, run, runs, validate
+from drctl.cli import failover, gates, lab, lease, plan, reference, resume, run, runs, validate
 
 app = typer.Typer(
     name="drctl",
@@ -44,6 +44,7 @@ app.command("resume")(resume.resume)
 app.command("approve")(gates.approve)
 app.command("deny")(gates.deny)
 app.add_typer(runs.app, name="runs")
+app.add_typer(lease.app, name="lease")
 app.add_typer(lab.app, name="lab")
 app.add_typer(reference.runbook_app, name="runbook")
 app.add_typer(reference.action_app, name="action")

@@ -44,6 +44,7 @@ class Driver:
     ) -> None:
         self._plan, self._state, self._log, self._clock = plan, state, log, clock
         self._inbox, self._listeners = inbox, list(listeners)
+        self._lease = lease or Unleased()
         self._tasks: dict[asyncio.Task[e.StepFinished], str] = {}
         self._interrupt: str | None = None
         self._woken = asyncio.Event()
@@ -56,7 +57,7 @@ class Driver:
             record=self._record,
             state=lambda: self._state,
             say=self._say,
-            lease=lease or Unleased(),
+            lease=self._lease,
         )
 
     @property
@@ -69,15 +70,28 @@ class Driver:
         self._interrupt = signal
         self._woken.set()
 
+    def wake(self) -> None:
+        """Looks again: something outside has changed."""
+        self._woken.set()
+
     async def run(self, first: e.RunStarted | e.RunResumed) -> e.RunFinished:
         """
         Runs until nothing is left to do in this process.
 
         Raises:
+            RefusedError: The lease cannot be had; nothing was sent.
             JournalError: The journal could not be written. Nothing was sent after that; what was
                 under way is left alone, and looks like a crash to whoever resumes.
         """
-        self._record(first)
+        # A new run is on disk before it has its lease: whoever dies between the two must leave
+        # something that can be resumed, or the lease would be in everybody's way.
+        if isinstance(first, e.RunStarted):
+            self._record(first)
+            await self._lease.take()
+        else:
+            await self._lease.take()
+            self._record(first)
+        self._take_news()
         for step in sorted(self._state.running):
             # Only a resumed run has any: their effects may have left before the process died.
             self._begin(step, self._state.steps[step].attempt, looks_again=True)
@@ -89,7 +103,12 @@ class Driver:
                 task.cancel()
         return self._state.finished
 
+    def _take_news(self) -> None:
+        for event in self._lease.news():
+            self._record(event)
+
     async def _turn(self) -> None:
+        self._take_news()
         if self._interrupt is not None:
             self._record(e.InterruptRequested(signal=self._interrupt))
             self._interrupt = None

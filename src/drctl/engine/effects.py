@@ -34,7 +34,7 @@ from drctl.actions.contract import (
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
-from drctl.engine.fold import NEVER_HAPPENED
+from drctl.engine.fold import NEVER_HAPPENED, NOT_OURS
 from drctl.engine.ports import Lease, Log
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
@@ -94,11 +94,12 @@ class _Permit:
         """Requests that were let through, and may have left."""
 
     def __call__(self) -> None:
+        # Before the question: whoever is stopped here for a minute is asked when he goes on.
+        failpoints.hit("effect.send", self._action)
         why = self._refusal()
         if why is not None:
             raise NotPermittedError(why)
         self.given += 1
-        failpoints.hit("effect.send", self._action)
 
 
 class _TimeIsOver(Exception):
@@ -146,7 +147,7 @@ class Effects:
             raise JournalError((LOST_RUN,))
         lost = self.lease.refusal() if asked.action.effect.changes_something else None
         if lost is not None:
-            return _failed("lease", f"{lost}; nothing was sent")
+            return _failed(NOT_OURS, f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
             return _failed("timeout", "writing the intent took all the time; nothing was sent")
         return await self._ask(asked)
@@ -191,8 +192,8 @@ class Effects:
             failpoints.hit("effect.after", asked.action.name)
         except NotPermittedError as error:
             if permit.given == 0:
-                return _failed("lease", f"{error}; nothing was sent")
-            return await self._unanswered(asked, "lease", str(error))
+                return _failed(NOT_OURS, f"{error}; nothing was sent")
+            return await self._unanswered(asked, NOT_OURS, str(error))
         except _TimeIsOver:
             return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
         except words.OutcomeUnknown as error:

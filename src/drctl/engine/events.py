@@ -231,6 +231,9 @@ class LeaseLost:
 
     type: ClassVar[str] = "lease_lost"
     why: str
+    for_good: bool = True
+    """False while it may yet be renewed: its store does not answer, and nobody was seen to take
+    it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,9 @@ NEVER_HAPPENED = "interrupted"
 """The word for an effect that a dead process intended and that a look did not find: it is started
 again, and counts as no failure."""
 
+NOT_OURS = "lease"
+"""The word for what was not sent because the lease was not held. It counts as no failure either."""
+
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
@@ -138,7 +141,9 @@ def _settle(planned: PlannedStep, state: State, record: Record) -> State:
     return replace(state, unmet=unmet, ready=ready, open_work=open_work, work_done=work_done)
 
 
-def _pause(state: State, kind: Literal["failed", "unknown", "gate", "loss"], why: str) -> State:
+def _pause(
+    state: State, kind: Literal["failed", "unknown", "gate", "loss", "lease"], why: str
+) -> State:
     return state if state.pause else replace(state, pause=Pause(kind=kind, why=why))
 
 
@@ -189,7 +194,7 @@ def loss_refusal(bound_s: float | None, rpo_s: float, source: str) -> str:
 
 def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> float | None:
     """How long to wait before another try; ``None``: none. Unknown outcomes are never retried."""
-    if event.outcome == "failed" and event.error == NEVER_HAPPENED:
+    if event.outcome == "failed" and event.error in {NEVER_HAPPENED, NOT_OURS}:
         return 0.0
     retry = planned.retry
     is_named = event.error is not None and event.error in retry.on_errors
@@ -266,6 +271,18 @@ def _close_gate(name: str, state: State, why: str) -> State:
 
 
 @_apply.register
+def _(_event: e.LeaseHeld, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, lapsed=None)
+
+
+@_apply.register
+def _(event: e.LeaseLost, _plan: Plan, state: State, _record: Record) -> State:
+    if event.for_good:
+        return _pause(replace(state, lapsed=None), "lease", f"the lease is lost: {event.why}")
+    return replace(state, lapsed=event.why)
+
+
+@_apply.register
 def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
     return replace(state, interrupted=event.signal)
 
@@ -287,7 +304,7 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
     ]
     again |= {name: replace(state.steps[name], status="running") for name in unknown}
     state = _measured_anew(plan, state)
-    is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown"}
+    is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown", "lease"}
     return replace(
         state,
         steps={**state.steps, **again},
@@ -296,6 +313,7 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         gates={name: gate for name, gate in state.gates.items() if name not in anew},
         verified_pins=frozenset(),
         interrupted=None,
+        lapsed=None,
         pause=None if is_answerable else state.pause,
         finished=None,
     )

@@ -64,7 +64,7 @@ class Loss:
 class Pause:
     """What a person must look at."""
 
-    kind: Literal["failed", "unknown", "gate", "loss"]
+    kind: Literal["failed", "unknown", "gate", "loss", "lease"]
     why: str
 
 
@@ -114,6 +114,8 @@ class State:
     """The signal that asked for an end."""
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
+    lapsed: str | None = None
+    """Why the lease is not held for now; nothing new starts until it is, or is lost for good."""
     stop: str | None = None
     """Why the run ends without reaching its goal."""
     loss: Loss | None = None
@@ -165,7 +167,7 @@ class State:
     @property
     def is_blocked(self) -> bool:
         """True when nothing that changes anything may start."""
-        return bool(self.interrupted or self.pause or self.stop)
+        return bool(self.interrupted or self.pause or self.stop or self.lapsed)
 
 
 def initial(plan: Plan) -> State:

@@ -13,6 +13,7 @@ from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
 from drctl.plan.forecast import Progress, left_s
 from drctl.plan.graph import longest_chain
+from drctl.plan.leases import planned_lease
 from drctl.plan.model import (
     Objectives,
     Plan,
@@ -79,6 +80,7 @@ class Drafting:
             steps=steps,
             gates=self._gates(),
             pins=self._pins(targets),
+            lease=planned_lease(self.registry, environment, steps, targets),
             is_offline=True,
             forecast_s=forecast,
             critical_path=chain,

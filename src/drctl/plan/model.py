@@ -115,6 +115,22 @@ class LossLook(_Frozen):
     primary_last_seen: str | None = None
 
 
+class PlannedLease(_Frozen):
+    """What the run must have for itself before it changes anything, and where that is written."""
+
+    store: str | None = None
+    """Name of a store (`drctl.actions.cell`); ``None``: a folder of this machine."""
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    label: str = ""
+    identities: tuple[str, ...] = ()
+    """What it may change; empty: it only looks, and needs no lease."""
+    moves: tuple[str, ...] = ()
+    """What it fences, promotes, or moves traffic of."""
+    cool_down_s: float = 0.0
+    shares_fate_with: tuple[str, ...] = ()
+    """Places that the run leaves, and in which the store is."""
+
+
 class Objectives(_Frozen):
     """What the recovery is measured against."""
 
@@ -147,6 +163,7 @@ class Plan(_Frozen):
     steps: tuple[PlannedStep, ...]
     gates: Mapping[str, PlannedGate]
     pins: tuple[PlannedPin, ...] = ()
+    lease: PlannedLease = PlannedLease()
     loss: LossLook | None = None
     is_offline: bool = False
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
