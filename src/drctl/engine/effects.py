@@ -1,11 +1,12 @@
 """
 The one place from which the outside world is changed.
 
-Invariant: before an adapter is asked for an effect, in this order: the identities that the
-    environment pins hold; there is time left; the intent is on disk; the run is still ours, and
-    still there is time. Only then is the adapter called, once. What was refused before the intent
-    has changed nothing, and the record shows it. Whatever comes back, or does not, is one of four
-    outcomes. A reply that did not come is not a failure: the action is asked to read back
+Invariant: before an adapter is asked for an effect, in this order: target and params name one
+    thing each; the identities that the environment pins hold; before a point of no return the world
+    is that of the plan (`looks`); there is time left; the intent is on disk; the run is still ours,
+    and still there is time. Only then is the adapter called, once. What was refused before the
+    intent has changed nothing, and the record shows it. Whatever comes back, or does not, is one of
+    four outcomes. A reply that did not come is not a failure: the action is asked to read back
     (`settled`), and when it cannot tell either, the outcome is unknown and a person decides.
 
 What is not promised: a call that was sent cannot be taken back; when we stop waiting it may still
@@ -16,7 +17,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,19 +29,22 @@ from drctl.actions.contract import (
     Effect,
     NotDone,
     NotPermittedError,
-    Outputs,
+    Observation,
     Params,
 )
 from drctl.actions.registry import AnyAction, Registry
+from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
+from drctl.engine.answers import LOST_RUN, first_complaint, given, verdict
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
 from drctl.engine.fold import NEVER_HAPPENED, NOT_OURS
+from drctl.engine.looks import Looks
 from drctl.engine.ports import Lease, Log
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
 from drctl.kernel.clock import Clock, Deadline
-from drctl.kernel.errors import DrctlError, JournalError, Problem
+from drctl.kernel.errors import DrctlError, JournalError
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
@@ -54,13 +58,6 @@ SETTLE_TIMEOUT = timedelta(seconds=30)
 """How long a read-back may take once an effect's own time is over."""
 
 R = TypeVar("R")
-
-LOST_RUN = Problem(
-    code="DR4002",
-    what="this run is no longer ours: its folder is gone or another process writes it",
-    now="nothing further was sent by this process",
-    do="drctl runs list   (shows who runs it now)",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,9 +133,11 @@ class Effects:
         if isinstance(asked, Ending):
             return asked
         if asked.action.effect.changes_something:
-            refusal = await self._check_pins(step, call, asked.action.effect)
-            if refusal is not None:
-                return refusal
+            effect = asked.action.effect
+            refused = await self._check_pins(step, call, effect)
+            refused = refused or await self._check_facts(step, effect)
+            if refused is not None:
+                return refused
         if deadline.has_passed(self.clock):
             return _failed("timeout", "no time was left to start")
         if asked.action.effect is not Effect.READ:
@@ -150,7 +149,23 @@ class Effects:
             return _failed(NOT_OURS, f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
             return _failed("timeout", "writing the intent took all the time; nothing was sent")
-        return await self._ask(asked)
+        ending = await self._ask(asked)
+        if ending.outcome == "succeeded":
+            await self._looks.after(step, asked.action.effect, call.target)
+        return ending
+
+    async def _check_facts(self, step: PlannedStep, effect: Effect) -> Ending | None:
+        drifted = await self._looks.before(step, effect)
+        return _failed(*drifted) if drifted else None
+
+    @property
+    def _looks(self) -> Looks:
+        return Looks(self.plan, self.registry, self.clock, self.record, self.state, self._observe)
+
+    async def _observe(self, action: AnyAction, target: Target, params: Any) -> Observation:
+        deadline = Deadline.after(self.clock, PIN_TIMEOUT)
+        context = self._context("", deadline, "")
+        return await self._within(deadline, action.observe(context, target, params))
 
     def _prepared(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any], deadline: Deadline
@@ -158,13 +173,17 @@ class Effects:
         action = self.registry.get(call.uses)
         if action is None:
             return _failed("rejected", f'the action "{call.uses}" is not installed')
+        target = self.plan.targets[call.target] if call.target else Target()
+        refused = refusal(action, target, params)
+        if refused is not None:
+            return _failed("rejected", sanitize(refused))
         try:
             checked = action.params.model_validate(params)
         except ValidationError as error:
-            return _failed("rejected", f"with: {_first_complaint(error)}")
+            return _failed("rejected", f"with: {first_complaint(error)}")
         return _Asked(
             action=action,
-            target=self.plan.targets[call.target] if call.target else Target(),
+            target=target,
             params=checked,
             context=self._context(step.id, deadline, self._key(step, call)),
         )
@@ -207,7 +226,7 @@ class Effects:
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
             return await self._unanswered(asked, "bug", why)
-        return Ending(outcome="succeeded", outputs=_given(outputs))
+        return Ending(outcome="succeeded", outputs=given(outputs))
 
     def _refusal(self) -> str | None:
         if not self.log.is_ours():
@@ -249,7 +268,7 @@ class Effects:
             answer = await self._look(asked, deadline)
         match answer:
             case Done(outputs=outputs):
-                return Ending(outcome="succeeded", outputs=_given(outputs))
+                return Ending(outcome="succeeded", outputs=given(outputs))
             case NotDone(why=seen):
                 return _failed(word, sanitize(f"{why}; looked again: {seen}"))
             case CannotTell(why=seen):
@@ -284,9 +303,9 @@ class Effects:
             and (effect.is_irreversible or (pin.name, pin.subject, target) not in verified)
         ]
         readings = await asyncio.gather(*(self._read_pin(pin, target, effect) for pin in due))
-        refusal = None
+        refused = None
         for pin, (found, why) in zip(due, readings, strict=True):
-            verdict = _verdict(pin, found)
+            held = verdict(pin, found)
             self.record(
                 PinChecked(
                     step=step.id,
@@ -294,20 +313,20 @@ class Effects:
                     subject=pin.subject,
                     expected=pin.expected,
                     found=found and sanitize(found, limit=200),
-                    verdict=verdict,
+                    verdict=held,
                     target=target,
                 )
             )
-            if verdict == "mismatch":
+            if held == "mismatch":
                 shown = sanitize(found or "", limit=200)
                 what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
-                refusal = _failed("pin", what)
+                refused = _failed("pin", what)
             # A fence on something that does not answer cannot hit the wrong thing by it; and it is
             # the one step whose business is with what has stopped answering.
-            if verdict == "unreachable" and effect is not Effect.FENCE:
+            if held == "unreachable" and effect is not Effect.FENCE:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refusal = refusal or _failed("unavailable", sanitize(what))
-        return refusal
+                refused = refused or _failed("unavailable", sanitize(what))
+        return refused
 
     async def _read_pin(
         self, pin: PlannedPin, target_name: str, effect: Effect
@@ -366,28 +385,8 @@ class Effects:
             task.cancel()
 
 
-def _verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch", "unreachable"]:
-    if found is None:
-        return "unreachable"
-    return "match" if found == pin.expected else "mismatch"
-
-
 def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
     return Ending(outcome="failed", outputs={}, error=word, why=why, request_id=request_id)
-
-
-def _given(outputs: Outputs) -> Mapping[str, Any]:
-    try:
-        dumped = outputs.model_dump(mode="json")
-    except ValueError:  # half a character somewhere: the effect happened all the same
-        dumped = outputs.model_dump()
-    given: Mapping[str, Any] = as_json(dumped)
-    return given
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def finished(step: str, attempt: int, ending: Ending) -> StepFinished:

@@ -78,12 +78,23 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
 
 @_apply.register
 def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> State:
-    step = replace(state.steps[event.step], has_intent=True)
+    step = replace(state.steps[event.step], has_intent=True, was_intended=True)
     return replace(
         state,
         steps={**state.steps, event.step: step},
         changed=state.changed or event.changes,
     )
+
+
+@_apply.register
+def _(event: e.FactsRead, _plan: Plan, state: State, _record: Record) -> State:
+    step = replace(state.steps[event.step], facts=event.facts)
+    return replace(state, steps={**state.steps, event.step: step})
+
+
+@_apply.register
+def _(_event: e.AnswerRefused, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, refused_answers=state.refused_answers + 1)
 
 
 @_apply.register
@@ -100,6 +111,8 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         why=event.why,
         backoff_s=backoff_s,
         has_intent=before.has_intent,
+        was_intended=before.was_intended,
+        facts=before.facts,
     )
     state = replace(
         state,
@@ -209,7 +222,9 @@ def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> flo
 
 @_apply.register
 def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
-    gate = GateState(opened=record.at, expires_s=event.expires_s, quorum=event.quorum)
+    gate = GateState(
+        opened=record.at, expires_s=event.expires_s, quorum=event.quorum, show=event.show
+    )
     step = replace(state.steps[event.step], status="running", attempt=1, started=record.at)
     return replace(
         state,
@@ -227,10 +242,15 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         # It was decided before this answer came: an answer counts once, or the steps behind the
         # gate would be opened twice.
         return state
+    if (plan.people and event.person not in plan.people) or state.denied:
+        return state  # nobody who is enrolled said it, or it comes after a no
+    if event.nonce:
+        state = replace(state, nonces=state.nonces | {event.nonce})
     if event.answer == "deny":
+        state = replace(state, denied=True)
         return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
-    # Set semantics: one person twice is one approval.
-    people = tuple(dict.fromkeys((*gate.approved_by, event.by)))
+    # Set semantics: one person twice is one approval, with however many keys.
+    people = tuple(dict.fromkeys((*gate.approved_by, event.person or event.by)))
     state = replace(state, gates={**state.gates, event.step: replace(gate, approved_by=people)})
     if len(people) < gate.quorum:
         return state

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from drctl.engine.events import Event, RunFinished, RunStarted
@@ -38,6 +39,10 @@ class StepState:
     """How long after ``finished`` the next attempt may start; ``None``: there is none."""
     has_intent: bool = False
     """An effect of this attempt may have left."""
+    was_intended: bool = False
+    """An effect of this or an earlier attempt may have left."""
+    facts: Mapping[str, JSON] | None = None
+    """What its action saw after the plan was made; ``None``: the plan's own look still counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,8 @@ class GateState:
     expires_s: float
     quorum: int
     approved_by: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    """The lines that approvers were shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +128,13 @@ class State:
     loss: Loss | None = None
     verified_pins: frozenset[tuple[str, str, str]] = frozenset()
     """Name, subject, and the target through which they were asked."""
+    nonces: frozenset[str] = frozenset()
+    """Of the signed answers that were taken."""
+    refused_answers: int = 0
+    denied: bool = False
+    """A person said no at a gate, which is final for this plan."""
+    latest_wall: datetime | None = None
+    """The highest wall time on record, which a clock that is set back does not lower."""
     restored_s: float | None = None
     restored_is_certain: bool = True
     finished: RunFinished | None = None
@@ -143,11 +157,13 @@ class State:
 
     def seen_at(self, at: Instant) -> "State":
         """The same state once an event was written at *at*."""
+        wall = at.wall if self.latest_wall is None else max(self.latest_wall, at.wall)
+        seen = replace(self, latest=at, latest_wall=wall)
         is_known = any(anchor.at.boot_id == at.boot_id for anchor in self.anchors)
         if is_known or not self.anchors:
-            return replace(self, latest=at)
+            return seen
         anchor = Anchor(at=at, passed_s=self.elapsed(at).seconds, is_certain=False)
-        return replace(self, latest=at, anchors=(*self.anchors, anchor))
+        return replace(seen, anchors=(*self.anchors, anchor))
 
     def progress(self, now: Instant) -> Progress:
         """How far the run is, in the plan's words."""

@@ -86,6 +86,8 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             return f"{event.step} started{again}"
         case e.EffectIntended():
             return None
+        case e.FactsRead():
+            return f"{event.step} looked at again: {event.why}"
         case e.StepFinished():
             return _finished(event)
         case e.GateOpened():
@@ -97,7 +99,8 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             )
         case e.GateAnswered():
             reason = f": {event.reason}" if event.reason else ""
-            return f"gate {event.step}: {event.answer} by {event.by} ({event.via}){reason}"
+            how = f"{event.via}, key {event.key}" if event.key else event.via
+            return f"gate {event.step}: {event.answer} by {event.by} ({how}){reason}"
         case e.GateExpired():
             return f"gate {event.step}: nobody answered in time"
         case e.AnswerRefused():
