@@ -11,6 +11,8 @@ from typing import Protocol
 from drctl import __version__
 from drctl.actions.contract import Effect
 from drctl.app.compose import Parts, host, operator
+from drctl.app.people import requesters, too_many, unanswerable
+from drctl.app.validity import require_current
 from drctl.engine.driver import Driver
 from drctl.engine.events import RunFinished, RunResumed, RunStarted
 from drctl.engine.fold import loss_is_allowed, loss_refusal
@@ -60,16 +62,20 @@ class Consent:
     reason: str | None = None
     started_at: datetime | None = None
     """When the incident started, if the operator knows."""
+    claimed: str | None = None
+    """The enrolled person that the operator says they are."""
 
 
 def preflight(plan: Plan, consent: Consent) -> None:
     """
-    Refuses what must not begin. Reads nothing but the plan.
+    Refuses what must not begin. Reads nothing but the plan, and whose account this is.
 
     Raises:
         RefusedError: Every reason at once.
     """
+    asked_by = requesters(plan, consent.claimed)
     problems = [*_stale(plan), *_identities(plan), *_loss(plan, consent)]
+    problems += [*too_many(plan), *unanswerable(plan, asked_by)]
     if problems:
         raise RefusedError(tuple(problems))
 
@@ -140,9 +146,11 @@ async def run_plan(
     SIGINT and SIGTERM end it gracefully: nothing new starts, what runs finishes.
 
     Raises:
-        RefusedError: There is no place for the record, so nothing was sent.
+        RefusedError: The plan is too old, or there is no place for the record; nothing was sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    require_current(parts, plan)
+    asked_by = requesters(plan, consent.claimed)
     now = parts.clock.now()
     try:
         journal = Journal.create(parts.runs, new_run_id(now.wall), plan, parts.clock)
@@ -164,6 +172,8 @@ async def run_plan(
         clock_source=source,
         accepted_loss_s=consent.accepted_loss_s,
         accepted_reason=consent.reason,
+        requesters=asked_by.names,
+        requester_is_claimed=asked_by.is_claimed,
     )
     return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
 
