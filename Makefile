@@ -9,7 +9,7 @@ SUITES := crash faults postgres-safety leases integrity sim
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean \
-	safety guard-kill safety-table
+	safety guard-kill safety-table crash faults postgres-safety leases integrity sim
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -48,6 +48,8 @@ guard-kill: $(READY) ## Switch every guard off, one at a time: its suite must go
 
 safety-table: $(READY) ## Write the table of `drctl explain safety` from what the suites found
 	@$(BIN)/python tests/safety/table.py
+integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte, every race
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/integrity
 
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .

@@ -47,6 +47,13 @@ def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:
     end = state.finished
     if end is not None and end.result == "succeeded":
         return Problem(code="DR3005", what=f"run {folder.run_id} is done", do=show)
+    if state.denied:
+        return Problem(
+            code="DR3304",
+            what=f"somebody has said no to run {folder.run_id}, and that is final for its plan",
+            now="nothing was changed by this command",
+            do=f"{show}   then plan again",
+        )
     if state.pause is not None and state.pause.kind not in {"gate", "unknown", "lease"}:
         return Problem(
             code="DR3006",

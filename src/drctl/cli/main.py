@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from drctl.cli import failover, gates, lab, lease, plan, reference, resume, run, runs, validate
+from drctl.cli import (
+    approval,
+    failover,
+    gates,
+    key,
+    lab,
+    lease,
+    plan,
+    reference,
+    resume,
+    run,
+    runs,
+    validate,
+)
 
 app = typer.Typer(
     name="drctl",
@@ -43,6 +56,8 @@ app.command("run")(run.run)
 app.command("resume")(resume.resume)
 app.command("approve")(gates.approve)
 app.command("deny")(gates.deny)
+app.add_typer(approval.app, name="approval")
+app.add_typer(key.app, name="key")
 app.add_typer(runs.app, name="runs")
 app.add_typer(lease.app, name="lease")
 app.add_typer(lab.app, name="lab")

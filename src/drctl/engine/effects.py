@@ -164,8 +164,8 @@ class Effects:
 
     async def _observe(self, action: AnyAction, target: Target, params: Any) -> Observation:
         deadline = Deadline.after(self.clock, PIN_TIMEOUT)
-        context = self._context("", deadline, "")
-        return await self._within(deadline, action.observe(context, target, params))
+        looking = action.observe(self._context("", deadline, ""), target, params)
+        return await self._within(deadline, looking)
 
     def _prepared(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any], deadline: Deadline
@@ -185,7 +185,10 @@ class Effects:
             action=action,
             target=target,
             params=checked,
-            context=self._context(step.id, deadline, self._key(step, call)),
+            context=replace(
+                self._context(step.id, deadline, self._key(step, call)),
+                seen=self._looks.known(step) if call == step.call else None,
+            ),
         )
 
     def _intent(self, step: PlannedStep, asked: _Asked) -> EffectIntended:

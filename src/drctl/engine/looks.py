@@ -13,6 +13,8 @@ our own doing: the action is asked again right after that change, `FactsRead` is
 then on its facts are compared. When facts differ the step stops as ``stale``, and what was found is
 journaled the same way: a person who looks at it and orders a retry has accepted it. An attempt of
 ours that may have been sent, followed by a look which says that nothing is left to do, is no drift.
+A step that moves traffic gets its facts handed in (`Context.seen`) and compares where the other
+side can do so in the same request.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -61,6 +63,10 @@ class Looks:
     state: Callable[[], State]
     observe: Observe
 
+    def known(self, step: PlannedStep) -> Mapping[str, Any] | None:
+        """The facts that *step* was approved on; ``None`` when nothing could be seen."""
+        return self.state().steps[step.id].facts or step.prediction.facts or None
+
     async def before(self, step: PlannedStep, effect: Effect) -> Refusal | None:
         """Why the world is not the one of the plan, as far as *step* is concerned."""
         if effect.is_irreversible:
@@ -82,7 +88,8 @@ class Looks:
         changed = self.plan.targets[target]
         for one in self.plan.steps:
             is_left = self.state().steps[one.id].status == "waiting"
-            if not (one.effect.is_irreversible and is_left and one.id != step.id and one.call):
+            compares = one.effect.is_irreversible or one.effect is Effect.TRAFFIC
+            if not (compares and is_left and one.id != step.id and one.call):
                 continue
             if one.call.target is None or self.plan.targets[one.call.target] != changed:
                 continue
@@ -95,7 +102,7 @@ class Looks:
         known = self.state().steps[step.id]
         if known.status == "succeeded":
             return None  # a fence that is repeated after it: there is nothing to compare any more
-        before = known.facts if known.facts is not None else step.prediction.facts
+        before = self.known(step) or {}
         seen, why = await self._look(step)
         if seen is None:
             # What could not be seen when the plan was made was shown as such, and approved so.

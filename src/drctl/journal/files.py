@@ -75,7 +75,9 @@ def open_folder(path: Path, *, ours: int, make: bool = False) -> int:
                 if links > _MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(shown))
                 target = Path(os.readlink(name, dir_fd=here))
-                left.extendleft(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+                left.extendleft(
+                    reversed(target.parts[1:] if target.is_absolute() else target.parts)
+                )
                 if target.is_absolute():
                     here, shown = _step(here, "/"), Path("/")
                 else:

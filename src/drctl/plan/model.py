@@ -181,6 +181,8 @@ class Plan(_Frozen):
     gates: Mapping[str, PlannedGate]
     people: Mapping[str, PlannedPerson] = Field(default_factory=dict)
     """Who may answer gates, whatever the environment says later. Empty: nobody is verified."""
+    sources: Mapping[str, str] = Field(default_factory=dict)
+    """SHA-256 of the files it was made from, by path: the runbook, then the environment."""
     code: Mapping[str, str] = Field(default_factory=dict)
     """SHA-256 of the source of every action used, by name: another one is another plan."""
     expires_after_s: float = 900.0
