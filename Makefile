@@ -48,8 +48,12 @@ guard-kill: $(READY) ## Switch every guard off, one at a time: its suite must go
 
 safety-table: $(READY) ## Write the table of `drctl explain safety` from what the suites found
 	@$(BIN)/python tests/safety/table.py
+
 integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte, every race
 	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/integrity
+
+sim: $(READY) ## Simulated nights with drawn troubles: SEEDS=1000; one of them again: SEED=17
+	@DRCTL_SAFETY=full $(BIN)/python tests/safety/sim/sim_many.py --seeds $(or $(SEEDS),1000) $(if $(SEED),--seed $(SEED))
 
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
