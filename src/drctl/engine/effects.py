@@ -51,7 +51,12 @@ DEAD_TIMEOUT = timedelta(seconds=2)
 LOOK_EVERY_S = 2.0
 """Between two read-backs that cannot tell."""
 SETTLE_TIMEOUT = timedelta(seconds=30)
-"""How long a read-back may take once an effect's own time is over."""
+"""How long the read-back of a resumed run may take at least."""
+SPARE = timedelta(seconds=1.5)
+"""What a read-back gets beyond the step's deadline: control must be back within two seconds of it."""
+LATE_S = 20.0
+"""How long a request that was given up may still be under way, and then take effect. "It did not
+happen" is believed after so long, and not before."""
 
 R = TypeVar("R")
 
@@ -192,20 +197,23 @@ class Effects:
         except NotPermittedError as error:
             if permit.given == 0:
                 return _failed("lease", f"{error}; nothing was sent")
-            return await self._unanswered(asked, "lease", str(error))
+            return await self._unanswered(asked, permit, "lease", str(error))
         except _TimeIsOver:
-            return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
+            why = "no answer within the step's timeout"
+            return await self._unanswered(asked, permit, "timeout", why)
         except words.OutcomeUnknown as error:
-            return await self._unanswered(asked, error.word, str(error))
+            return await self._unanswered(asked, permit, error.word, str(error))
         except words.ActionError as error:
             wish = error.retry_after_s if isinstance(error, words.Throttled) else None
             ending = _failed(error.word, str(error), error.request_id)
+            if isinstance(error, words.Conflict) and permit.given:
+                return await self._doubted(asked, ending)
             return replace(ending, retry_after_s=wish)
         except DrctlError as error:
             return _failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
-            return await self._unanswered(asked, "bug", why)
+            return await self._unanswered(asked, permit, "bug", why)
         return Ending(outcome="succeeded", outputs=_given(outputs))
 
     def _refusal(self) -> str | None:
@@ -213,11 +221,28 @@ class Effects:
             return "the run's record is not ours any more"
         return self.lease.refusal()
 
-    async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
+    async def _unanswered(self, asked: _Asked, permit: _Permit, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
         if asked.action.effect is Effect.READ:
             return _failed(word, why)
-        return await self._settle(asked, word, why)
+        late_s = LATE_S if permit.given else 0.0
+        return await self._settle(asked, word, why, self._look_until(asked), late_s=late_s)
+
+    async def _doubted(self, asked: _Asked, refusal: Ending) -> Ending:
+        """
+        A state that refuses the call may be of the call's own making: a network that repeats
+        requests gives the answer to the second one. So it is looked for before it is believed.
+        """
+        if not asked.action.effect.changes_something:
+            return refusal
+        word, why = refusal.error or "", refusal.why or ""
+        ending = await self._settle(asked, word, why, self._look_until(asked))
+        return refusal if ending.outcome == "failed" else ending
+
+    def _look_until(self, asked: _Asked) -> Deadline:
+        """The rest of the step's time, and a little when there is none."""
+        least = Deadline.after(self.clock, SPARE)
+        return max(asked.context.deadline, least, key=lambda deadline: deadline.at_s)
 
     async def settle(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]
@@ -229,31 +254,39 @@ class Effects:
         why = "the process that asked for it died"
         # It may be under way still, and then takes as long as the step is given.
         patience = max(SETTLE_TIMEOUT, timedelta(seconds=step.timeout_s))
-        return await self._settle(asked, NEVER_HAPPENED, why, patience)
+        return await self._settle(asked, NEVER_HAPPENED, why, Deadline.after(self.clock, patience))
 
     async def _settle(
-        self, asked: _Asked, word: str, why: str, patience: timedelta = SETTLE_TIMEOUT
+        self, asked: _Asked, word: str, why: str, deadline: Deadline, *, late_s: float = 0.0
     ) -> Ending:
         """
         Asks the action to read back, again while it cannot tell: "modifying" becomes an answer in
         time. The four outcomes are decided here and nowhere else.
+
+        Args:
+            late_s: How long a request that left may still arrive; until then "not done" is "not
+                done yet".
         """
-        deadline = Deadline.after(self.clock, patience)
+        believed = Deadline.after(self.clock, timedelta(seconds=late_s))
         asked.context.say("looking whether it happened")
         answer = await self._look(asked, deadline)
-        while isinstance(answer, CannotTell) and deadline.left_s(self.clock) > LOOK_EVERY_S:
-            asked.context.say(f"cannot tell yet: {answer.why}")
+        while not self._is_final(answer, believed) and deadline.left_s(self.clock) > LOOK_EVERY_S:
+            asked.context.say(f"cannot tell yet: {_seen(answer)}")
             await self.clock.sleep(LOOK_EVERY_S)
             answer = await self._look(asked, deadline)
-        match answer:
-            case Done(outputs=outputs):
-                return Ending(outcome="succeeded", outputs=_given(outputs))
-            case NotDone(why=seen):
-                return _failed(word, sanitize(f"{why}; looked again: {seen}"))
-            case CannotTell(why=seen):
-                both = sanitize(f"{why}; looked again: {seen}")
-                return Ending(outcome="unknown", outputs={}, error=word, why=both)
-        raise AssertionError("unreachable")
+        if isinstance(answer, Done):
+            return Ending(outcome="succeeded", outputs=_given(answer.outputs))
+        both = sanitize(f"{why}; looked again: {_seen(answer)}")
+        if self._is_final(answer, believed):
+            return _failed(word, both)
+        if isinstance(answer, NotDone):
+            both = sanitize(f"{both}; a request that left may still arrive")
+        return Ending(outcome="unknown", outputs={}, error=word, why=both)
+
+    def _is_final(self, answer: Done[Any] | NotDone | CannotTell, believed: Deadline) -> bool:
+        if isinstance(answer, NotDone):
+            return believed.has_passed(self.clock)
+        return isinstance(answer, Done)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
@@ -366,6 +399,10 @@ def _verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch",
     if found is None:
         return "unreachable"
     return "match" if found == pin.expected else "mismatch"
+
+
+def _seen(answer: Done[Any] | NotDone | CannotTell) -> str:
+    return "it is there" if isinstance(answer, Done) else answer.why
 
 
 def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
