@@ -125,15 +125,19 @@ def _open_slack(lab, scripts):
 async def _incident_open(lab, scripts):
     proxy = _proxy(scripts["http"])
     event = f"event-{secrets.token_hex(6)}"
-    scripts["http"].swap = ((event.encode(), b"event-of-another"),)
+    other = {"incident": {"name": "Flood", "status": "investigating"}}
+    async with lab.session.post(PAGE, headers=KEY, json=other):
+        pass  # so that the list is never empty
+    scripts["http"].swap = (
+        (event.encode(), b"event-of-another"),
+        (f'"{STATUSPAGE_PAGE}"'.encode(), b'"page-of-another"'),
+    )
     async with serving(proxy):
         port = await proxy.start(HOST)
 
         async def ours():
             found = await lab.incidents()
-            return [
-                one for one in found if one["metadata"].get("drctl", {}).get("event") == event
-            ]
+            return [one for one in found if one["metadata"].get("drctl", {}).get("event") == event]
 
         async def applied(_key):
             return len(await ours())

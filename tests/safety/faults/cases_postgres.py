@@ -48,6 +48,7 @@ NAMES = tuple(
         ("position", r"wal_insert_lsn|pg_current_wal_lsn"),
         ("recovery", r"^SELECT pg_is_in_recovery\(\)$"),
         ("block", r"^(BEGIN|ROLLBACK)"),
+        ("types", r"pg_type|typeinfo"),
     )
 )
 SCHEMA = """
@@ -73,7 +74,7 @@ class Lab:
         self.binaries = find_binaries(self.root, self.run_as)
         self.servers = []
         self.free = asyncio.Queue()
-        self.standbys = asyncio.Queue()
+        self.copying = asyncio.Lock()
         made = await asyncio.gather(
             *(self.primary(f"fence-{number}") for number in range(PRIMARIES)),
             self.primary("east"),
@@ -115,7 +116,8 @@ class Lab:
 
     async def standby(self):
         server = self._new(f"s{next(_HOSTS)}")
-        await server.copy_from(self.east, through=self.east.address)
+        async with self.copying:
+            await server.copy_from(self.east, through=self.east.address)
         await server.start()
         await server.wait_until_streaming()
         return server
@@ -146,9 +148,7 @@ class Lab:
                     ssl=False,
                 )
                 await session.execute("BEGIN READ WRITE")
-                await session.execute(
-                    f"INSERT INTO pipelines VALUES ('{secrets.token_hex(6)}')"
-                )
+                await session.execute(f"INSERT INTO pipelines VALUES ('{secrets.token_hex(6)}')")
                 await session.execute("COMMIT")
                 await session.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -234,16 +234,16 @@ async def _one(server, question, *arguments, database="postgres"):
 
 
 async def _is_open(server):
-    return await _one(
-        server, "SELECT datallowconn FROM pg_database WHERE datname = $1", DATABASE
-    )
+    return await _one(server, "SELECT datallowconn FROM pg_database WHERE datname = $1", DATABASE)
 
 
 async def _open_again(server):
     await server.query_as_superuser("ALTER SYSTEM RESET default_transaction_read_only")
     await server.query_as_superuser("SELECT pg_reload_conf()")
     async with asyncio.timeout(5):
-        while await _one(server, "SELECT current_setting('default_transaction_read_only')") != "off":
+        while (
+            await _one(server, "SELECT current_setting('default_transaction_read_only')") != "off"
+        ):
             await asyncio.sleep(0.05)
     await server.execute_as_superuser(f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS true")
 
@@ -354,13 +354,9 @@ async def _replay(lab, scripts):
         lsn = await _one(lab.east, "SELECT pg_current_wal_flush_lsn()::text")
 
         async def holds(_key, _outputs):
-            return await _one(
-                lab.west, "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", lsn
-            )
+            return await _one(lab.west, "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn", lsn)
 
-        yield Site(
-            target=target, params={"lsn": lsn}, proxies=proxies, applied=_never, holds=holds
-        )
+        yield Site(target=target, params={"lsn": lsn}, proxies=proxies, applied=_never, holds=holds)
 
 
 def sql(name, *, mutates=False, skip=frozenset()):
@@ -381,7 +377,7 @@ CASES = [
             *(sql(name, mutates=True, skip=NO_ECHO) for name in ("alter_database", "alter_system")),
             *(sql(name, mutates=True, skip=NO_ECHO) for name in ("set", "reload", "terminate")),
             *(sql(name, skip=NO_ECHO) for name in ("is_open", "left", "starting", "position")),
-            *(sql(name, skip=NO_ECHO) for name in ("recovery", "block", "insert")),
+            *(sql(name, skip=NO_ECHO) for name in ("recovery", "block", "insert", "types")),
             Op(name="http:POST", mutates=True, skip=NO_ECHO | {Deed.MALFORMED, Deed.EXPIRED}),
         ),
         open=_fence,

@@ -11,10 +11,13 @@ import asyncio
 import contextlib
 import importlib
 import itertools
+import json
+import os
 import random
 import re
 import zlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -23,6 +26,8 @@ from functools import cache
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
+
+from results import BUILD, record
 
 from drctl.actions.contract import (
     Action,
@@ -35,7 +40,7 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import WORDS
 from drctl.actions.loss import LossBound
-from drctl.actions.registry import GROUP, Registry
+from drctl.actions.registry import GROUP, Registry, installed
 from drctl.actions.targets import Target
 from drctl.engine import events as e
 from drctl.engine.driver import Driver
@@ -360,15 +365,11 @@ async def run(case: Case, cell: Cell, lab: Any, lag: Lag, *, seed: int = 0) -> T
     return told
 
 
-async def _run(
-    case: Case, site: Site, scripts: Mapping[str, Script], told: Told, lag: Lag
-) -> None:
+async def _run(case: Case, site: Site, scripts: Mapping[str, Script], told: Told, lag: Lag) -> None:
     action = registry().get(case.action)
     plan = plan_of(case, site, attempts=1 if action.effect is Effect.READ else 2)
     log = MemoryLog(CLOCK)
-    driver = Driver(
-        plan, initial(plan), log=log, registry=registry(), clock=CLOCK, secrets=Keys()
-    )
+    driver = Driver(plan, initial(plan), log=log, registry=registry(), clock=CLOCK, secrets=Keys())
     await driver.run(started(plan))
     records = [r for r in log.records if getattr(r.event, "step", "") == "step"]
     key = next((r.event.key for r in records if isinstance(r.event, e.EffectIntended)), "")
@@ -431,9 +432,7 @@ def judge(
         most = 1 if case.dedupes or not repeated else told.attempts * 2
         if told.late_applied > most:
             broken("I8", f"the effect was applied {told.late_applied} times")
-    is_opaque = any(
-        fnmatchcase(cell.op, op) and cell.deed is deed for op, deed in case.opaque
-    )
+    is_opaque = any(fnmatchcase(cell.op, op) and cell.deed is deed for op, deed in case.opaque)
     if told.outcome == "succeeded" and not told.holds and not is_opaque:
         broken("I8", "it succeeded, and the stand-in is not so")
     if changes and told.outcome == "failed" and not case.may_be_partial:
@@ -443,7 +442,7 @@ def judge(
         cell.deed is Deed.WRONG_OBJECT
         and cell.persistent
         and told.outcome == "succeeded"
-        and told.sent.get(cell.op)
+        and scripts[cell.via].swaps
         and not is_opaque
         and not _mutates(case, cell)
     ):
@@ -487,6 +486,13 @@ def _judge_knowledge(
             broken("I8", f"it could have been read back, and is {told.outcome}: {told.why}")
 
 
+def warm() -> None:
+    """Imports the SDKs, as the planner does before any deadline runs."""
+    for names in registry().libraries.values():
+        for name in names:
+            importlib.import_module(name)
+
+
 async def run_all(
     chosen: Sequence[Cell], known: Mapping[str, Case], labs: Mapping[str, Any], *, seed: int
 ) -> dict[str, Told]:
@@ -521,3 +527,71 @@ async def serving(*proxies: Any):
     finally:
         for proxy in proxies:
             await proxy.stop()
+
+
+def rows_of(told: Iterable[Told]) -> list[dict[str, Any]]:
+    """What is kept of each cell."""
+    return [
+        {
+            "cell": one.cell.id,
+            "action": one.cell.action,
+            "deed": one.cell.deed or "none",
+            "outcome": one.outcome,
+            "violations": [promise for promise, _why in one.violations],
+            "broken": bool(one.broken),
+        }
+        for one in told
+    ]
+
+
+def merge(rows: Sequence[Mapping[str, Any]], part: str) -> list[dict[str, Any]]:
+    """
+    Keeps what one process found, and records the sum over all processes of this test run.
+
+    Returns:
+        The rows of all of them so far.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    folder = BUILD / "faults-parts"
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.glob("*.json"):
+        if not old.name.startswith(run):
+            old.unlink(missing_ok=True)
+    (folder / f"{run}-{part}.json").write_text(json.dumps(list(rows)))
+    found = [row for path in folder.glob(f"{run}-*.json") for row in json.loads(path.read_text())]
+    # Every cell is timed, and every cell says whether something was repeated or claimed blindly.
+    for promise in ("I8", "I11"):
+        ill = sum(promise in row["violations"] or row["broken"] for row in found)
+        record(
+            "faults", promise, cases=len(found), violations=ill, note="action x fault x how often"
+        )
+    (BUILD / "faults-table.txt").write_text(table(found))
+    return found
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Action by fault: how many cells succeeded, failed, and stayed unknown."""
+    deeds = ["none", *(str(deed) for deed in Deed)]
+    counts: dict[tuple[str, str], Counter[str]] = {}
+    for row in rows:
+        counts.setdefault((row["action"], row["deed"]), Counter())[row["outcome"]] += 1
+    lines = ["cells that succeeded/failed/stayed unknown, by action and fault", ""]
+    wide = max((len(row["action"]) for row in rows), default=0)
+    for first in range(0, len(deeds), 7):
+        some = deeds[first : first + 7]
+        lines.append(" " * wide + "".join(f"{deed:>18}" for deed in some))
+        for action in sorted({row["action"] for row in rows}):
+            line = f"{action:<{wide}}"
+            for deed in some:
+                seen = counts.get((action, deed), Counter())
+                said = "/".join(str(seen[word]) for word in ("succeeded", "failed", "unknown"))
+                line += f"{said if seen else '.':>18}"
+            lines.append(line)
+        lines.append("")
+    total = Counter(row["outcome"] for row in rows)
+    ill = sum(bool(row["violations"]) or row["broken"] for row in rows)
+    lines.append(
+        f"{len(rows)} cells: {total['succeeded']} succeeded, {total['failed']} failed,"
+        f" {total['unknown']} unknown; {ill} broke a promise"
+    )
+    return "\n".join(lines) + "\n"

@@ -25,6 +25,8 @@ async def unresolved(ctx: Context, page: StatusPage) -> list[Incident]:
     found = await _call(ctx, page, "GET", "incidents/unresolved")
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise Unavailable(f"{page.label} did not answer with a list of incidents")
+    if any(each.get("page_id", page.page_id) != page.page_id for each in found):
+        raise Unavailable(f"{page.label} answered about another page")
     return found
 
 

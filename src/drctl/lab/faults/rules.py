@@ -99,6 +99,8 @@ class Script:
     swap: tuple[tuple[bytes, bytes], ...] = ()
     """What `Deed.WRONG_OBJECT` replaces in an answer."""
     log: list[Entry] = field(default_factory=list)
+    swaps: int = 0
+    """Answers in which something was replaced."""
     clock: Clock = field(default_factory=SystemClock)
     _seen: dict[int, int] = field(default_factory=dict)
 
@@ -134,6 +136,8 @@ class Script:
 
     def swapped(self, body: bytes) -> bytes:
         """*body* about another object."""
+        before = body
         for ours, other in self.swap:
             body = body.replace(ours, other)
+        self.swaps += body != before
         return body
