@@ -33,6 +33,7 @@ from drctl.actions.contract import (
 )
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
+from drctl.engine import readback
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
 from drctl.engine.fold import NEVER_HAPPENED
 from drctl.engine.ports import Lease, Log
@@ -48,16 +49,6 @@ from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
 PIN_TIMEOUT = timedelta(seconds=5)
 DEAD_TIMEOUT = timedelta(seconds=2)
 """How long a fence waits for an identity: what it fences has most likely stopped answering."""
-LOOK_EVERY_S = 2.0
-"""Between two read-backs that cannot tell."""
-SETTLE_TIMEOUT = timedelta(seconds=30)
-"""How long the read-back of a resumed run may take at least."""
-SPARE = timedelta(seconds=1.5)
-"""What a read-back gets beyond the step's deadline: control must be back within two seconds of it."""
-LATE_S = 20.0
-"""How long a request that was given up may still be under way, and then take effect. "It did not
-happen" is believed after so long, and not before."""
-
 R = TypeVar("R")
 
 LOST_RUN = Problem(
@@ -225,8 +216,9 @@ class Effects:
         """A read that was not answered has failed; an effect must be looked for."""
         if asked.action.effect is Effect.READ:
             return _failed(word, why)
-        late_s = LATE_S if permit.given else 0.0
-        return await self._settle(asked, word, why, self._look_until(asked), late_s=late_s)
+        deadline = readback.within_step(self.clock, asked.context.deadline)
+        late_s = readback.LATE_S if permit.given else 0.0
+        return await self._settle(asked, word, why, deadline, late_s=late_s)
 
     async def _doubted(self, asked: _Asked, refusal: Ending) -> Ending:
         """
@@ -235,58 +227,39 @@ class Effects:
         """
         if not asked.action.effect.changes_something:
             return refusal
-        word, why = refusal.error or "", refusal.why or ""
-        ending = await self._settle(asked, word, why, self._look_until(asked))
+        deadline = readback.within_step(self.clock, asked.context.deadline)
+        ending = await self._settle(asked, refusal.error or "", refusal.why or "", deadline)
         return refusal if ending.outcome == "failed" else ending
-
-    def _look_until(self, asked: _Asked) -> Deadline:
-        """The rest of the step's time, and a little when there is none."""
-        least = Deadline.after(self.clock, SPARE)
-        return max(asked.context.deadline, least, key=lambda deadline: deadline.at_s)
 
     async def settle(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]
     ) -> Ending:
         """Looks whether an effect that a dead process intended has happened. Changes nothing."""
-        asked = self._prepared(step, call, params, Deadline.after(self.clock, SETTLE_TIMEOUT))
+        asked = self._prepared(step, call, params, Deadline.after(self.clock, readback.RESUMED))
         if isinstance(asked, Ending):
             return asked
         why = "the process that asked for it died"
         # It may be under way still, and then takes as long as the step is given.
-        patience = max(SETTLE_TIMEOUT, timedelta(seconds=step.timeout_s))
+        patience = max(readback.RESUMED, timedelta(seconds=step.timeout_s))
         return await self._settle(asked, NEVER_HAPPENED, why, Deadline.after(self.clock, patience))
 
     async def _settle(
         self, asked: _Asked, word: str, why: str, deadline: Deadline, *, late_s: float = 0.0
     ) -> Ending:
-        """
-        Asks the action to read back, again while it cannot tell: "modifying" becomes an answer in
-        time. The four outcomes are decided here and nowhere else.
-
-        Args:
-            late_s: How long a request that left may still arrive; until then "not done" is "not
-                done yet".
-        """
-        believed = Deadline.after(self.clock, timedelta(seconds=late_s))
-        asked.context.say("looking whether it happened")
-        answer = await self._look(asked, deadline)
-        while not self._is_final(answer, believed) and deadline.left_s(self.clock) > LOOK_EVERY_S:
-            asked.context.say(f"cannot tell yet: {_seen(answer)}")
-            await self.clock.sleep(LOOK_EVERY_S)
-            answer = await self._look(asked, deadline)
-        if isinstance(answer, Done):
-            return Ending(outcome="succeeded", outputs=_given(answer.outputs))
-        both = sanitize(f"{why}; looked again: {_seen(answer)}")
-        if self._is_final(answer, believed):
+        """Asks the action to read back. The four outcomes are decided here and nowhere else."""
+        reading = await readback.read_back(
+            lambda: self._look(asked, deadline),
+            clock=self.clock,
+            deadline=deadline,
+            say=asked.context.say,
+            late_s=late_s,
+        )
+        if isinstance(reading.answer, Done):
+            return Ending(outcome="succeeded", outputs=_given(reading.answer.outputs))
+        both = sanitize(f"{why}; looked again: {reading}")
+        if reading.is_final:
             return _failed(word, both)
-        if isinstance(answer, NotDone):
-            both = sanitize(f"{both}; a request that left may still arrive")
         return Ending(outcome="unknown", outputs={}, error=word, why=both)
-
-    def _is_final(self, answer: Done[Any] | NotDone | CannotTell, believed: Deadline) -> bool:
-        if isinstance(answer, NotDone):
-            return believed.has_passed(self.clock)
-        return isinstance(answer, Done)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
@@ -399,10 +372,6 @@ def _verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch",
     if found is None:
         return "unreachable"
     return "match" if found == pin.expected else "mismatch"
-
-
-def _seen(answer: Done[Any] | NotDone | CannotTell) -> str:
-    return "it is there" if isinstance(answer, Done) else answer.why
 
 
 def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
