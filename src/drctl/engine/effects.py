@@ -35,6 +35,7 @@ from drctl.actions.contract import (
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
+from drctl.engine import readback
 from drctl.engine.answers import LOST_RUN, first_complaint, given, verdict
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
 from drctl.engine.fold import NEVER_HAPPENED, NOT_OURS
@@ -52,11 +53,6 @@ from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
 PIN_TIMEOUT = timedelta(seconds=5)
 DEAD_TIMEOUT = timedelta(seconds=2)
 """How long a fence waits for an identity: what it fences has most likely stopped answering."""
-LOOK_EVERY_S = 2.0
-"""Between two read-backs that cannot tell."""
-SETTLE_TIMEOUT = timedelta(seconds=30)
-"""How long a read-back may take once an effect's own time is over."""
-
 R = TypeVar("R")
 
 
@@ -215,20 +211,23 @@ class Effects:
         except NotPermittedError as error:
             if permit.given == 0:
                 return _failed(NOT_OURS, f"{error}; nothing was sent")
-            return await self._unanswered(asked, NOT_OURS, str(error))
+            return await self._unanswered(asked, permit, NOT_OURS, str(error))
         except _TimeIsOver:
-            return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
+            why = "no answer within the step's timeout"
+            return await self._unanswered(asked, permit, "timeout", why)
         except words.OutcomeUnknown as error:
-            return await self._unanswered(asked, error.word, str(error))
+            return await self._unanswered(asked, permit, error.word, str(error))
         except words.ActionError as error:
             wish = error.retry_after_s if isinstance(error, words.Throttled) else None
             ending = _failed(error.word, str(error), error.request_id)
+            if isinstance(error, words.Conflict) and permit.given:
+                return await self._doubted(asked, ending)
             return replace(ending, retry_after_s=wish)
         except DrctlError as error:
             return _failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
-            return await self._unanswered(asked, "bug", why)
+            return await self._unanswered(asked, permit, "bug", why)
         return Ending(outcome="succeeded", outputs=given(outputs))
 
     def _refusal(self) -> str | None:
@@ -236,48 +235,54 @@ class Effects:
             return "the run's record is not ours any more"
         return self.lease.refusal()
 
-    async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
+    async def _unanswered(self, asked: _Asked, permit: _Permit, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
         if asked.action.effect is Effect.READ:
             return _failed(word, why)
-        return await self._settle(asked, word, why)
+        deadline = readback.within_step(self.clock, asked.context.deadline)
+        late_s = readback.LATE_S if permit.given else 0.0
+        return await self._settle(asked, word, why, deadline, late_s=late_s)
+
+    async def _doubted(self, asked: _Asked, refusal: Ending) -> Ending:
+        """
+        A state that refuses the call may be of the call's own making: a network that repeats
+        requests gives the answer to the second one. So it is looked for before it is believed.
+        """
+        if not asked.action.effect.changes_something:
+            return refusal
+        deadline = readback.within_step(self.clock, asked.context.deadline)
+        ending = await self._settle(asked, refusal.error or "", refusal.why or "", deadline)
+        return refusal if ending.outcome == "failed" else ending
 
     async def settle(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]
     ) -> Ending:
         """Looks whether an effect that a dead process intended has happened. Changes nothing."""
-        asked = self._prepared(step, call, params, Deadline.after(self.clock, SETTLE_TIMEOUT))
+        asked = self._prepared(step, call, params, Deadline.after(self.clock, readback.RESUMED))
         if isinstance(asked, Ending):
             return asked
         why = "the process that asked for it died"
         # It may be under way still, and then takes as long as the step is given.
-        patience = max(SETTLE_TIMEOUT, timedelta(seconds=step.timeout_s))
-        return await self._settle(asked, NEVER_HAPPENED, why, patience)
+        patience = max(readback.RESUMED, timedelta(seconds=step.timeout_s))
+        return await self._settle(asked, NEVER_HAPPENED, why, Deadline.after(self.clock, patience))
 
     async def _settle(
-        self, asked: _Asked, word: str, why: str, patience: timedelta = SETTLE_TIMEOUT
+        self, asked: _Asked, word: str, why: str, deadline: Deadline, *, late_s: float = 0.0
     ) -> Ending:
-        """
-        Asks the action to read back, again while it cannot tell: "modifying" becomes an answer in
-        time. The four outcomes are decided here and nowhere else.
-        """
-        deadline = Deadline.after(self.clock, patience)
-        asked.context.say("looking whether it happened")
-        answer = await self._look(asked, deadline)
-        while isinstance(answer, CannotTell) and deadline.left_s(self.clock) > LOOK_EVERY_S:
-            asked.context.say(f"cannot tell yet: {answer.why}")
-            failpoints.hit("effect.look_again")
-            await self.clock.sleep(LOOK_EVERY_S)
-            answer = await self._look(asked, deadline)
-        match answer:
-            case Done(outputs=outputs):
-                return Ending(outcome="succeeded", outputs=given(outputs))
-            case NotDone(why=seen):
-                return _failed(word, sanitize(f"{why}; looked again: {seen}"))
-            case CannotTell(why=seen):
-                both = sanitize(f"{why}; looked again: {seen}")
-                return Ending(outcome="unknown", outputs={}, error=word, why=both)
-        raise AssertionError("unreachable")
+        """Asks the action to read back. The four outcomes are decided here and nowhere else."""
+        reading = await readback.read_back(
+            lambda: self._look(asked, deadline),
+            clock=self.clock,
+            deadline=deadline,
+            say=asked.context.say,
+            late_s=late_s,
+        )
+        if isinstance(reading.answer, Done):
+            return Ending(outcome="succeeded", outputs=given(reading.answer.outputs))
+        both = sanitize(f"{why}; looked again: {reading}")
+        if reading.is_final:
+            return _failed(word, both)
+        return Ending(outcome="unknown", outputs={}, error=word, why=both)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
