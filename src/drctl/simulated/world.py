@@ -92,6 +92,7 @@ class _Simulated(Action[Target, Params, Outputs]):
             setattr(self, name, getattr(real, name))
         self.asks_person = real.asks_person  # type: ignore[misc]  # as above
         self.measures_loss = real.measures_loss  # type: ignore[misc]  # as above
+        self.proves_one_primary = real.proves_one_primary  # type: ignore[misc]  # as above
         self._real, self._behaviour, self._ledger = real, behaviour, ledger
 
     def planes(self, target: Target) -> tuple[str, ...]:
