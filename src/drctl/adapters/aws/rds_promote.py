@@ -6,7 +6,9 @@ RDS promotes what it is told to. Whether this is the right replica is decided by
 """
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from drctl.actions.contract import (
     Action,
@@ -37,8 +39,10 @@ never arrived" is said only after three looks."""
 
 
 class PromoteParams(Params):
-    """What may be left out of account."""
+    """What must hold before, and what may be left out of account."""
 
+    from_timeline: Annotated[int, Field(ge=1)] | None = None
+    """The primary's timeline, as somebody else saw it; needed where there is no witness."""
     accept_silent_siblings: bool = False
     """True to promote although a sibling that does not answer may have more than this one."""
 
@@ -207,6 +211,7 @@ async def _evidence(
         pinned=target.system_identifier,
         siblings=target.siblings,
         sighting=sighting,
+        from_timeline=params.from_timeline,
         accepts_silence=params.accept_silent_siblings,
     )
     return evidence, replace(first, beat=await _candidate_look.last_beat(ctx, access))
