@@ -64,7 +64,7 @@ def table(suites: dict[str, dict[str, dict[str, object]]]) -> str:
 def complaints(text: str) -> list[str]:
     """What is wrong with a table that is checked in."""
     rows = re.findall(
-        r"^\| (I\d+): .*? \| (\S+) \| ([\d,]+)(?: \(slice\))? \| (\d+) \|$", text, re.M
+        r"^\| (I\d+): .*? \| (\S+) \| ([\d,]+)(?: \(slice\))? \| (\d+) \|$", text, re.MULTILINE
     )
     said = [f"{promise} has no row" for promise in PROMISES if promise not in {r[0] for r in rows}]
     said += [f"{r[0]}: no suite is called {r[1]}" for r in rows if not (HERE / r[1]).is_dir()]

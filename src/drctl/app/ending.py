@@ -22,7 +22,7 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
         return ()
     now = _world(plan, state)
     may_resume = end.result == "interrupted" or (
-        state.pause and state.pause.kind in {"gate", "unknown"}
+        state.pause and state.pause.kind in {"gate", "unknown", "lease"}
     )
     do = f"drctl resume {folder.run_id}" if may_resume else f"drctl runs show {folder.run_id}"
     found = [_two_primaries(end.why, now)] if end.result == "unsafe" else []

@@ -11,6 +11,7 @@ from typing import Protocol
 from drctl import __version__
 from drctl.actions.contract import Effect
 from drctl.app.compose import Parts, host, operator
+from drctl.app.leasing import forget, kept, lease_of, left
 from drctl.engine.driver import Driver
 from drctl.engine.events import RunFinished, RunResumed, RunStarted
 from drctl.engine.fold import loss_is_allowed, loss_refusal
@@ -60,6 +61,8 @@ class Consent:
     reason: str | None = None
     started_at: datetime | None = None
     """When the incident started, if the operator knows."""
+    again: bool = False
+    """A second failover of the same targets within the cool-down is meant."""
 
 
 def preflight(plan: Plan, consent: Consent) -> None:
@@ -184,6 +187,8 @@ async def run_plan(
         clock_source=source,
         accepted_loss_s=consent.accepted_loss_s,
         accepted_reason=consent.reason,
+        again_reason=consent.reason if consent.again else None,
+        identities=plan.lease.identities,
     )
     return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
 
@@ -200,9 +205,13 @@ async def carry_on(
     Drives a run from *state* to its end, and closes its journal.
 
     Raises:
-        RefusedError: The record could not be written, and nothing had been sent.
+        RefusedError: The lease cannot be had, or the record could not be written, and nothing had
+            been sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    start = first if isinstance(first, RunStarted) else state.start
+    again_reason = start.again_reason if start else None
+    lease = lease_of(parts, plan, journal.folder.run_id, again_reason)
     driver = Driver(
         plan,
         state,
@@ -210,6 +219,7 @@ async def carry_on(
         registry=parts.registry,
         clock=parts.clock,
         secrets=parts.secrets,
+        lease=lease,
         inbox=FolderInbox(journal.folder.inbox),
         listeners=views,
     )
@@ -219,7 +229,13 @@ async def carry_on(
     ticker = asyncio.create_task(_tick(driver, parts.clock, views))
     try:
         with _graceful(driver):
-            return await driver.run(first)
+            async with kept(lease, driver.wake):
+                end = await driver.run(first)
+            await left(lease, plan, driver.state)
+            return end
+    except RefusedError:
+        forget(lease, journal, first)
+        raise
     except JournalError as error:
         raise _broken_off(driver.state, error) from error
     finally:

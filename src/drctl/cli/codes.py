@@ -27,6 +27,8 @@ CODES: dict[str, str] = {
     "DR3005": "The run has reached its end; there is nothing to continue.",
     "DR3006": "The run stopped at something that time does not mend: a failed step, an unknown"
     " outcome, a loss above the RPO. Continuing would only stop there again.",
+    "DR3009": "The process of this run died before its first event: nothing was sent, and there is"
+    " nothing to resume.",
     "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is"
     " larger than the objective, or nobody can bound it. Unknown counts as too large."
     " A person may accept a named amount with --accept-data-loss and a --reason; both"
@@ -39,6 +41,16 @@ CODES: dict[str, str] = {
     "DR3202": "A plan that was made offline has looked at nothing. It is for reading and for CI.",
     "DR3203": "The file is not a plan that this version of drctl saved.",
     "DR3204": "The plan's digest does not match its content: it was changed after it was saved.",
+    "DR3501": "One run at a time changes a target, whatever the runbooks are called. Another has"
+    " one of this plan's targets; resume that run, or take its lease away when it is dead.",
+    "DR3502": "The run is live in another process: its lease was renewed while it was watched.",
+    "DR3503": "The same targets were failed over within the cool-down (cool_down: of the"
+    " environment, 60m). A second failover needs --again and a --reason; both go into the record.",
+    "DR3504": "The store of leases (lease: of the environment) does not answer. Nobody can say who"
+    " else is at work, so nothing is started.",
+    "DR3505": "What is where leases are kept was written by something else, or by a newer drctl.",
+    "DR3506": "The run is not in the book of leases.",
+    "DR3507": "A lease that is renewed belongs to a live process, and is not broken.",
     "DR4001": "The journal's chain of hashes is broken: a line is not what was written.",
     "DR4002": "Another process took the run's folder, or it is gone. Nothing further is sent.",
     "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk "

@@ -29,6 +29,13 @@ AcceptOption = Annotated[
     ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; goes into the record.")]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Fail the same targets over a second time within the cool-down; needs --reason.",
+    ),
+]
 StartedOption = Annotated[
     str | None,
     typer.Option(
@@ -39,7 +46,9 @@ StartedOption = Annotated[
 ]
 
 
-def consent(accept: str | None, reason: str | None, started_at: str | None) -> "Consent":
+def consent(
+    accept: str | None, reason: str | None, started_at: str | None, *, again: bool = False
+) -> "Consent":
     """
     Reads what the operator says beyond the plan.
 
@@ -50,6 +59,8 @@ def consent(accept: str | None, reason: str | None, started_at: str | None) -> "
     from drctl.engine.fold import ANY_LOSS_S
     from drctl.kernel.duration import parse_duration
 
+    if again and not (reason and reason.strip()):
+        raise typer.BadParameter("say why: --reason TEXT", param_hint="--again")
     accepted_s = None
     if accept is not None:
         if not (reason and reason.strip()):
@@ -72,7 +83,7 @@ def consent(accept: str | None, reason: str | None, started_at: str | None) -> "
         if started.tzinfo is None:
             message = "say which offset, as in 2026-11-22T10:04:05Z"
             raise typer.BadParameter(message, param_hint="--started-at")
-    return Consent(accepted_loss_s=accepted_s, reason=reason, started_at=started)
+    return Consent(accepted_loss_s=accepted_s, reason=reason, started_at=started, again=again)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -228,6 +239,8 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
         return
     rto, rpo = format_duration(end.rto_s), format_duration(end.rpo_s)
     rta = "not measured" if end.rta_s is None else format_duration(end.rta_s)
+    if not end.rta_is_certain:
+        rta += ", not certain: the machine was rebooted or changed in between"
     loss = (
         "not measured"
         if end.loss_bound_s is None

@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 
 from drctl.cli.confirm import confirmed
-from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
+from drctl.cli.execute import (
+    AcceptOption,
+    AgainOption,
+    Manner,
+    ReasonOption,
+    StartedOption,
+    consent,
+    execute,
+)
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
     Color,
@@ -45,6 +53,7 @@ def region(
         ),
     ] = None,
     accept_data_loss: AcceptOption = None,
+    again: AgainOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
     show_choice: Annotated[
@@ -59,7 +68,7 @@ def region(
 
     Example: drctl failover region -e lab --confirm us-west-2
     """
-    agreed = consent(accept_data_loss, reason, started_at)
+    agreed = consent(accept_data_loss, reason, started_at, again=again)
     with errors_shown():
         import asyncio
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl.cli.exit import Exit, errors_shown
-from drctl.cli.output import Format, OutputOption, print_json
+from drctl.cli.output import Color, ColorOption, Format, OutputOption, console, print_json
 
 if TYPE_CHECKING:
     from drctl.actions.registry import AnyAction
@@ -129,7 +129,10 @@ def show_environment(
             typer.echo(f"  {alias:<20} {target.kind:<28} {target.label}")
 
 
-def explain(subject: Annotated[str, typer.Argument(help="A topic or an error code.")]) -> None:
+def explain(
+    subject: Annotated[str, typer.Argument(help="A topic or an error code.")],
+    color: ColorOption = Color.AUTO,
+) -> None:
     """
     Says more about a topic (safety) or an error code.
 
@@ -139,7 +142,9 @@ def explain(subject: Annotated[str, typer.Argument(help="A topic or an error cod
 
     found = topics()
     if subject.lower() in found:
-        typer.echo(found[subject.lower()].read_text(encoding="utf-8"), nl=False)
+        from drctl.view.topic import show_topic
+
+        show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
         return
     text = CODES.get(subject.upper())
     if text is None:

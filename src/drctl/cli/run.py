@@ -6,7 +6,15 @@ from typing import Annotated
 import typer
 
 from drctl.cli.confirm import confirmed
-from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
+from drctl.cli.execute import (
+    AcceptOption,
+    AgainOption,
+    Manner,
+    ReasonOption,
+    StartedOption,
+    consent,
+    execute,
+)
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
     Color,
@@ -35,6 +43,7 @@ def run(
         ),
     ] = None,
     accept_data_loss: AcceptOption = None,
+    again: AgainOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
     no_input: NoInputOption = False,
@@ -49,7 +58,7 @@ def run(
 
     Example: drctl run plan.json
     """
-    agreed = consent(accept_data_loss, reason, started_at)
+    agreed = consent(accept_data_loss, reason, started_at, again=again)
     with errors_shown():
         import asyncio
 

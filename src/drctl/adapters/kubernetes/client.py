@@ -46,15 +46,21 @@ class Cluster:
         """
         ctx = self._ctx
 
-        async def once() -> dict[str, Any]:
-            return await self._call("GET", path, None)
-
         return await retry_read(
-            once,
+            lambda: self.once(path),
             on=(Throttled, Unavailable),
             clock=ctx.clock,
             deadline=ctx.deadline.at_most(ctx.clock, patience),
         )
+
+    async def once(self, path: str) -> dict[str, Any]:
+        """
+        Reads an object, without repeating that.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        return await self._call("GET", path, None)
 
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """
@@ -68,6 +74,26 @@ class Cluster:
             The object at *path*.
         """
         return await self._call("PATCH", path, body)
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Creates an object in the collection at *path*, once.
+
+        Raises:
+            Conflict: There is one of that name.
+            OutcomeUnknown: It may have arrived, and no answer came.
+            ActionError: It was refused, or was never sent.
+
+        Changes:
+            The collection.
+        """
+        return await self._call("POST", path, body)
+
+    def within(self, ctx: Context) -> "Cluster":
+        """The same connections, for another action."""
+        made = Cluster(ctx, self._connection)
+        made._client, made._building = self._client, self._building
+        return made
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         ctx, mutates = self._ctx, method != "GET"
@@ -112,7 +138,8 @@ class Cluster:
             "Authorization": f"Bearer {_secret.reveal(self._ctx, self._connection.token)}",
             "User-Agent": "drctl",
         }
-        return headers if method == "GET" else headers | {"Content-Type": _MERGE_PATCH}
+        kinds = {"GET": {}, "POST": {"Content-Type": "application/json"}}
+        return headers | kinds.get(method, {"Content-Type": _MERGE_PATCH})
 
     def _built(self) -> Any:
         with self._building:
