@@ -91,6 +91,19 @@ class Target(BaseModel):
         """What a person would call it, with its place: ``healing-guard-dr (us-west-2)``."""
         return "nothing"
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """
+        What it really is, for leases: made of ids and pins, never of names that an environment
+        chose. Two targets that share one are the same thing, or move together.
+        """
+        return ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Regions and ``host:port`` that it stands or falls with, as far as that can be told."""
+        return ()
+
 
 class RdsInstance(Target):
     """An RDS for PostgreSQL instance."""
@@ -116,6 +129,15 @@ class RdsInstance(Target):
     def label(self) -> str:
         return f"{self.instance} ({self.aws.region})"
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        own = f"aws:{self.aws.account}:{self.aws.region}:rds:{self.instance}"
+        return (own, *_system(self.system_identifier))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.aws.region, *_address(self.sql))
+
 
 class PostgresServer(Target):
     """A PostgreSQL server that is managed by its owner."""
@@ -132,6 +154,14 @@ class PostgresServer(Target):
     def label(self) -> str:
         return f"{self.sql.host}:{self.sql.port} ({self.region})"
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"postgres:{self.sql.host}:{self.sql.port}", *_system(self.system_identifier))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.region, *_address(self.sql))
+
 
 class Deployment(Target):
     """A Kubernetes Deployment, and the address at which it is asked privately."""
@@ -147,6 +177,14 @@ class Deployment(Target):
     @property
     def label(self) -> str:
         return f"deployment/{self.name} in {self.namespace} ({self.cluster.region})"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"kubernetes:{self.cluster.cluster_uid}:{self.namespace}/{self.name}",)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.cluster.region,)
 
 
 class FailoverSwitch(Target):
@@ -179,6 +217,14 @@ class FailoverSwitch(Target):
     def label(self) -> str:
         return f"{self.record_name} (switch s3://{self.bucket}/{self.key}, {self.aws.region})"
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"aws:s3:{self.bucket}/{self.key}", f"dns:{_domain(self.record_name)}")
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.aws.region,)
+
 
 class DnsRecord(Target):
     """
@@ -198,6 +244,11 @@ class DnsRecord(Target):
     @property
     def label(self) -> str:
         return f"{self.record_name} in {self.zone_id}"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        name = _domain(self.record_name)
+        return (f"aws:route53:{self.zone_id}:{name}", f"dns:{name}")
 
 
 class SlackChannel(Target):
@@ -229,6 +280,19 @@ class StatusPage(Target):
     @property
     def label(self) -> str:
         return f"Statuspage {self.page_id}"
+
+
+def _system(identifier: str | None) -> tuple[str, ...]:
+    # A primary and its standbys share it: two failovers in opposite directions are one conflict.
+    return (f"postgres:{identifier}",) if identifier else ()
+
+
+def _address(sql: SqlAccess | None) -> tuple[str, ...]:
+    return (f"{sql.host}:{sql.port}",) if sql else ()
+
+
+def _domain(name: str) -> str:
+    return name.rstrip(".").lower()
 
 
 AnyTarget: TypeAlias = Annotated[

@@ -21,9 +21,8 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
     if end is None or end.result == "succeeded":
         return ()
     now = _world(plan, state)
-    may_resume = end.result == "interrupted" or (
-        state.pause and state.pause.kind in {"gate", "unknown"}
-    )
+    waits = state.pause is not None and state.pause.kind in {"gate", "unknown", "lease"}
+    may_resume = (end.result == "interrupted" or waits) and not state.denied
     do = f"drctl resume {folder.run_id}" if may_resume else f"drctl runs show {folder.run_id}"
     found = []
     for planned in plan.steps:

@@ -11,6 +11,9 @@ from typing import Protocol
 from drctl import __version__
 from drctl.actions.contract import Effect
 from drctl.app.compose import Parts, host, operator
+from drctl.app.leasing import forget, kept, lease_of, left
+from drctl.app.people import requesters, too_many, unanswerable
+from drctl.app.validity import require_current
 from drctl.engine.driver import Driver
 from drctl.engine.events import RunFinished, RunResumed, RunStarted
 from drctl.engine.fold import loss_is_allowed, loss_refusal
@@ -60,16 +63,22 @@ class Consent:
     reason: str | None = None
     started_at: datetime | None = None
     """When the incident started, if the operator knows."""
+    again: bool = False
+    """A second failover of the same targets within the cool-down is meant."""
+    claimed: str | None = None
+    """The enrolled person that the operator says they are."""
 
 
 def preflight(plan: Plan, consent: Consent) -> None:
     """
-    Refuses what must not begin. Reads nothing but the plan.
+    Refuses what must not begin. Reads nothing but the plan, and whose account this is.
 
     Raises:
         RefusedError: Every reason at once.
     """
+    asked_by = requesters(plan, consent.claimed)
     problems = [*_stale(plan), *_identities(plan), *_loss(plan, consent)]
+    problems += [*too_many(plan), *unanswerable(plan, asked_by)]
     if problems:
         raise RefusedError(tuple(problems))
 
@@ -140,9 +149,11 @@ async def run_plan(
     SIGINT and SIGTERM end it gracefully: nothing new starts, what runs finishes.
 
     Raises:
-        RefusedError: There is no place for the record, so nothing was sent.
+        RefusedError: The plan is too old, or there is no place for the record; nothing was sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    require_current(parts, plan)
+    asked_by = requesters(plan, consent.claimed)
     now = parts.clock.now()
     try:
         journal = Journal.create(parts.runs, new_run_id(now.wall), plan, parts.clock)
@@ -164,6 +175,10 @@ async def run_plan(
         clock_source=source,
         accepted_loss_s=consent.accepted_loss_s,
         accepted_reason=consent.reason,
+        again_reason=consent.reason if consent.again else None,
+        identities=plan.lease.identities,
+        requesters=asked_by.names,
+        requester_is_claimed=asked_by.is_claimed,
     )
     return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
 
@@ -180,9 +195,13 @@ async def carry_on(
     Drives a run from *state* to its end, and closes its journal.
 
     Raises:
-        RefusedError: The record could not be written, and nothing had been sent.
+        RefusedError: The lease cannot be had, or the record could not be written, and nothing had
+            been sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    start = first if isinstance(first, RunStarted) else state.start
+    again_reason = start.again_reason if start else None
+    lease = lease_of(parts, plan, journal.folder.run_id, again_reason)
     driver = Driver(
         plan,
         state,
@@ -190,6 +209,7 @@ async def carry_on(
         registry=parts.registry,
         clock=parts.clock,
         secrets=parts.secrets,
+        lease=lease,
         inbox=FolderInbox(journal.folder.inbox),
         listeners=views,
     )
@@ -199,7 +219,13 @@ async def carry_on(
     ticker = asyncio.create_task(_tick(driver, parts.clock, views))
     try:
         with _graceful(driver):
-            return await driver.run(first)
+            async with kept(lease, driver.wake):
+                end = await driver.run(first)
+            await left(lease, plan, driver.state)
+            return end
+    except RefusedError:
+        forget(lease, journal, first)
+        raise
     except JournalError as error:
         raise _broken_off(driver.state, error) from error
     finally:

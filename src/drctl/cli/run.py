@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from drctl.cli.confirm import confirmed
-from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
+from drctl.cli.execute import (
+    AcceptOption,
+    AgainOption,
+    AsOption,
+    Manner,
+    ReasonOption,
+    StartedOption,
+    consent,
+    execute,
+)
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
     Color,
@@ -35,8 +44,10 @@ def run(
         ),
     ] = None,
     accept_data_loss: AcceptOption = None,
+    again: AgainOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
+    as_: AsOption = None,
     no_input: NoInputOption = False,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
@@ -49,7 +60,7 @@ def run(
 
     Example: drctl run plan.json
     """
-    agreed = consent(accept_data_loss, reason, started_at)
+    agreed = consent(accept_data_loss, reason, started_at, again=again, claimed=as_)
     with errors_shown():
         import asyncio
 

@@ -77,7 +77,8 @@ def _may_start(step: PlannedStep, state: State) -> bool:
     # After a stop too: people are owed the news. Not after a pause: the run is not over.
     is_over = state.open_work + state.open_messages == 0
     is_stopped = state.stop is not None and not _at_work(state)
-    return (is_over or is_stopped) and state.pause is None and not state.interrupted
+    is_held_up = bool(state.pause or state.interrupted or state.lapsed)
+    return (is_over or is_stopped) and not is_held_up
 
 
 def _at_work(state: State) -> frozenset[str]:
@@ -195,6 +196,8 @@ def _ending(plan: Plan, state: State) -> Iterator[c.Command]:
     if state.pause is not None or state.interrupted:
         yield _finish(plan, state)
         return
+    if state.lapsed is not None:
+        return  # it is renewed, or it is lost
     if any(_may_start(plan.by_id[name], state) for name in state.ready):
         return
     if state.stop is None and state.open_work > 0 and state.running:
@@ -215,6 +218,7 @@ def _result(plan: Plan, state: State) -> tuple[Result, str]:
     ill: Result = "failed" if state.changed else "refused"
     if state.pause is not None:
         is_waiting = state.changed and state.pause.kind != "failed"
+        is_waiting = is_waiting or state.pause.kind == "lease"
         return "paused" if is_waiting else ill, state.pause.why
     if state.interrupted and state.stop is None and state.open_work > 0:
         return "interrupted", "interrupted; what was running has finished"

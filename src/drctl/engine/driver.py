@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from drctl.actions.registry import Registry
 from drctl.engine import commands as c
 from drctl.engine import events as e
+from drctl.engine.approval import heard
 from drctl.engine.attempt import Attempt
 from drctl.engine.decide import decide
 from drctl.engine.effects import Effects, Ending, finished
@@ -44,6 +45,7 @@ class Driver:
     ) -> None:
         self._plan, self._state, self._log, self._clock = plan, state, log, clock
         self._inbox, self._listeners = inbox, list(listeners)
+        self._lease = lease or Unleased()
         self._tasks: dict[asyncio.Task[e.StepFinished], str] = {}
         self._interrupt: str | None = None
         self._woken = asyncio.Event()
@@ -56,7 +58,7 @@ class Driver:
             record=self._record,
             state=lambda: self._state,
             say=self._say,
-            lease=lease or Unleased(),
+            lease=self._lease,
         )
 
     @property
@@ -69,15 +71,28 @@ class Driver:
         self._interrupt = signal
         self._woken.set()
 
+    def wake(self) -> None:
+        """Looks again: something outside has changed."""
+        self._woken.set()
+
     async def run(self, first: e.RunStarted | e.RunResumed) -> e.RunFinished:
         """
         Runs until nothing is left to do in this process.
 
         Raises:
+            RefusedError: The lease cannot be had; nothing was sent.
             JournalError: The journal could not be written. Nothing was sent after that; what was
                 under way is left alone, and looks like a crash to whoever resumes.
         """
-        self._record(first)
+        # A new run is on disk before it has its lease: whoever dies between the two must leave
+        # something that can be resumed, or the lease would be in everybody's way.
+        if isinstance(first, e.RunStarted):
+            self._record(first)
+            await self._lease.take()
+        else:
+            await self._lease.take()
+            self._record(first)
+        self._take_news()
         for step in sorted(self._state.running):
             # Only a resumed run has any: their effects may have left before the process died.
             self._begin(step, self._state.steps[step].attempt, looks_again=True)
@@ -89,7 +104,12 @@ class Driver:
                 task.cancel()
         return self._state.finished
 
+    def _take_news(self) -> None:
+        for event in self._lease.news():
+            self._record(event)
+
     async def _turn(self) -> None:
+        self._take_news()
         if self._interrupt is not None:
             self._record(e.InterruptRequested(signal=self._interrupt))
             self._interrupt = None
@@ -200,6 +220,7 @@ class Driver:
                 why=why,
                 changed=state.changed,
                 rta_s=state.restored_s,
+                rta_is_certain=state.restored_is_certain,
                 rto_s=self._plan.objectives.rto_s,
                 loss_bound_s=loss.bound_s if loss else None,
                 safe_until=loss.safe_until if loss else None,
@@ -240,21 +261,14 @@ class Driver:
         taken = False
         for answer in self._inbox.take() if self._inbox else ():
             # An answer that is late, early or a second one is to a question that is not asked.
-            if (
-                not isinstance(answer, Answer)
-                or answer.gate not in self._state.gates.keys() & self._state.running
-            ):
-                continue
-            taken = True
-            self._record(
-                e.GateAnswered(
-                    step=answer.gate,
-                    answer=answer.answer,
-                    by=sanitize(answer.by, limit=100),
-                    via=answer.via,
-                    reason=sanitize(answer.reason),
-                )
+            event = (
+                heard(self._plan, self._state, answer, self._clock.now())
+                if isinstance(answer, Answer)
+                else None
             )
+            if event is not None:
+                taken = True
+                self._record(event)
         return taken
 
     def _record(self, event: e.Event) -> Record:

@@ -1,11 +1,12 @@
 """
 The one place from which the outside world is changed.
 
-Invariant: before an adapter is asked for an effect, in this order: the identities that the
-    environment pins hold; there is time left; the intent is on disk; the run is still ours, and
-    still there is time. Only then is the adapter called, once. What was refused before the intent
-    has changed nothing, and the record shows it. Whatever comes back, or does not, is one of four
-    outcomes. A reply that did not come is not a failure: the action is asked to read back
+Invariant: before an adapter is asked for an effect, in this order: target and params name one
+    thing each; the identities that the environment pins hold; before a point of no return the world
+    is that of the plan (`looks`); there is time left; the intent is on disk; the run is still ours,
+    and still there is time. Only then is the adapter called, once. What was refused before the
+    intent has changed nothing, and the record shows it. Whatever comes back, or does not, is one of
+    four outcomes. A reply that did not come is not a failure: the action is asked to read back
     (`settled`), and when it cannot tell either, the outcome is unknown and a person decides.
 
 What is not promised: a call that was sent cannot be taken back; when we stop waiting it may still
@@ -16,7 +17,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,20 +29,23 @@ from drctl.actions.contract import (
     Effect,
     NotDone,
     NotPermittedError,
-    Outputs,
+    Observation,
     Params,
 )
 from drctl.actions.registry import AnyAction, Registry
+from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
 from drctl.engine import readback
+from drctl.engine.answers import LOST_RUN, first_complaint, given, verdict
 from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
-from drctl.engine.fold import NEVER_HAPPENED
+from drctl.engine.fold import NEVER_HAPPENED, NOT_OURS
+from drctl.engine.looks import Looks
 from drctl.engine.ports import Lease, Log
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
 from drctl.kernel.clock import Clock, Deadline
-from drctl.kernel.errors import DrctlError, JournalError, Problem
+from drctl.kernel.errors import DrctlError, JournalError
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
@@ -50,13 +54,6 @@ PIN_TIMEOUT = timedelta(seconds=5)
 DEAD_TIMEOUT = timedelta(seconds=2)
 """How long a fence waits for an identity: what it fences has most likely stopped answering."""
 R = TypeVar("R")
-
-LOST_RUN = Problem(
-    code="DR4002",
-    what="this run is no longer ours: its folder is gone or another process writes it",
-    now="nothing further was sent by this process",
-    do="drctl runs list   (shows who runs it now)",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,17 +81,18 @@ class _Asked:
 class _Permit:
     """Says for one call, before each of its requests, whether it may leave."""
 
-    def __init__(self, refusal: Callable[[], str | None]) -> None:
-        self._refusal = refusal
+    def __init__(self, refusal: Callable[[], str | None], action: str) -> None:
+        self._refusal, self._action = refusal, action
         self.given = 0
         """Requests that were let through, and may have left."""
 
     def __call__(self) -> None:
+        # Before the question: whoever is stopped here for a minute is asked when he goes on.
+        failpoints.hit("effect.send", self._action)
         why = self._refusal()
         if why is not None:
             raise NotPermittedError(why)
         self.given += 1
-        failpoints.hit("effect.send")
 
 
 class _TimeIsOver(Exception):
@@ -131,9 +129,11 @@ class Effects:
         if isinstance(asked, Ending):
             return asked
         if asked.action.effect.changes_something:
-            refusal = await self._check_pins(step, call, asked.action.effect)
-            if refusal is not None:
-                return refusal
+            effect = asked.action.effect
+            refused = await self._check_pins(step, call, effect)
+            refused = refused or await self._check_facts(step, effect)
+            if refused is not None:
+                return refused
         if deadline.has_passed(self.clock):
             return _failed("timeout", "no time was left to start")
         if asked.action.effect is not Effect.READ:
@@ -142,10 +142,26 @@ class Effects:
             raise JournalError((LOST_RUN,))
         lost = self.lease.refusal() if asked.action.effect.changes_something else None
         if lost is not None:
-            return _failed("lease", f"{lost}; nothing was sent")
+            return _failed(NOT_OURS, f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
             return _failed("timeout", "writing the intent took all the time; nothing was sent")
-        return await self._ask(asked)
+        ending = await self._ask(asked)
+        if ending.outcome == "succeeded":
+            await self._looks.after(step, asked.action.effect, call.target)
+        return ending
+
+    async def _check_facts(self, step: PlannedStep, effect: Effect) -> Ending | None:
+        drifted = await self._looks.before(step, effect)
+        return _failed(*drifted) if drifted else None
+
+    @property
+    def _looks(self) -> Looks:
+        return Looks(self.plan, self.registry, self.clock, self.record, self.state, self._observe)
+
+    async def _observe(self, action: AnyAction, target: Target, params: Any) -> Observation:
+        deadline = Deadline.after(self.clock, PIN_TIMEOUT)
+        looking = action.observe(self._context("", deadline, ""), target, params)
+        return await self._within(deadline, looking)
 
     def _prepared(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any], deadline: Deadline
@@ -153,15 +169,22 @@ class Effects:
         action = self.registry.get(call.uses)
         if action is None:
             return _failed("rejected", f'the action "{call.uses}" is not installed')
+        target = self.plan.targets[call.target] if call.target else Target()
+        refused = refusal(action, target, params)
+        if refused is not None:
+            return _failed("rejected", sanitize(refused))
         try:
             checked = action.params.model_validate(params)
         except ValidationError as error:
-            return _failed("rejected", f"with: {_first_complaint(error)}")
+            return _failed("rejected", f"with: {first_complaint(error)}")
         return _Asked(
             action=action,
-            target=self.plan.targets[call.target] if call.target else Target(),
+            target=target,
             params=checked,
-            context=self._context(step.id, deadline, self._key(step, call)),
+            context=replace(
+                self._context(step.id, deadline, self._key(step, call)),
+                seen=self._looks.known(step) if call == step.call else None,
+            ),
         )
 
     def _intent(self, step: PlannedStep, asked: _Asked) -> EffectIntended:
@@ -178,17 +201,17 @@ class Effects:
 
     async def _ask(self, asked: _Asked) -> Ending:  # noqa: PLR0911 (a table of endings)
         """Calls the adapter, once; everything it can answer or raise becomes an ending here."""
-        permit = _Permit(self._refusal)
+        permit = _Permit(self._refusal, asked.action.name)
         context = replace(asked.context, permit=permit)
         performing = asked.action.perform(context, asked.target, asked.params)
-        failpoints.hit("effect.before")
+        failpoints.hit("effect.before", asked.action.name)
         try:
             outputs = await self._within(asked.context.deadline, performing)
-            failpoints.hit("effect.after")
+            failpoints.hit("effect.after", asked.action.name)
         except NotPermittedError as error:
             if permit.given == 0:
-                return _failed("lease", f"{error}; nothing was sent")
-            return await self._unanswered(asked, permit, "lease", str(error))
+                return _failed(NOT_OURS, f"{error}; nothing was sent")
+            return await self._unanswered(asked, permit, NOT_OURS, str(error))
         except _TimeIsOver:
             why = "no answer within the step's timeout"
             return await self._unanswered(asked, permit, "timeout", why)
@@ -205,7 +228,7 @@ class Effects:
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
             return await self._unanswered(asked, permit, "bug", why)
-        return Ending(outcome="succeeded", outputs=_given(outputs))
+        return Ending(outcome="succeeded", outputs=given(outputs))
 
     def _refusal(self) -> str | None:
         if not self.log.is_ours():
@@ -255,7 +278,7 @@ class Effects:
             late_s=late_s,
         )
         if isinstance(reading.answer, Done):
-            return Ending(outcome="succeeded", outputs=_given(reading.answer.outputs))
+            return Ending(outcome="succeeded", outputs=given(reading.answer.outputs))
         both = sanitize(f"{why}; looked again: {reading}")
         if reading.is_final:
             return _failed(word, both)
@@ -263,7 +286,7 @@ class Effects:
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
-        failpoints.hit("effect.settle")
+        failpoints.hit("effect.settle", asked.action.name)
         try:
             return await self._within(
                 deadline, asked.action.settled(context, asked.target, asked.params)
@@ -288,9 +311,9 @@ class Effects:
             and (effect.is_irreversible or (pin.name, pin.subject, target) not in verified)
         ]
         readings = await asyncio.gather(*(self._read_pin(pin, target, effect) for pin in due))
-        refusal = None
+        refused = None
         for pin, (found, why) in zip(due, readings, strict=True):
-            verdict = _verdict(pin, found)
+            held = verdict(pin, found)
             self.record(
                 PinChecked(
                     step=step.id,
@@ -298,25 +321,26 @@ class Effects:
                     subject=pin.subject,
                     expected=pin.expected,
                     found=found and sanitize(found, limit=200),
-                    verdict=verdict,
+                    verdict=held,
                     target=target,
                 )
             )
-            if verdict == "mismatch":
+            if held == "mismatch":
                 shown = sanitize(found or "", limit=200)
                 what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
-                refusal = _failed("pin", what)
+                refused = _failed("pin", what)
             # A fence on something that does not answer cannot hit the wrong thing by it; and it is
             # the one step whose business is with what has stopped answering.
-            if verdict == "unreachable" and effect is not Effect.FENCE:
+            if held == "unreachable" and effect is not Effect.FENCE:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refusal = refusal or _failed("unavailable", sanitize(what))
-        return refusal
+                refused = refused or _failed("unavailable", sanitize(what))
+        return refused
 
     async def _read_pin(
         self, pin: PlannedPin, target_name: str, effect: Effect
     ) -> tuple[str | None, str]:
         target = self.plan.targets[target_name]
+        failpoints.hit("effect.identity")
         patience = DEAD_TIMEOUT if effect is Effect.FENCE else PIN_TIMEOUT
         deadline = Deadline.after(self.clock, patience)
         context = self._context("", deadline, "")
@@ -352,6 +376,7 @@ class Effects:
         Waits for *work* until *deadline*. Work that overruns is cancelled only in so far as asyncio
         can: a request that has left goes on.
         """
+        failpoints.hit("effect.wait")
         task = asyncio.ensure_future(work)
         timer = asyncio.ensure_future(self.clock.sleep(deadline.left_s(self.clock)))
         try:
@@ -368,28 +393,8 @@ class Effects:
             task.cancel()
 
 
-def _verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch", "unreachable"]:
-    if found is None:
-        return "unreachable"
-    return "match" if found == pin.expected else "mismatch"
-
-
 def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
     return Ending(outcome="failed", outputs={}, error=word, why=why, request_id=request_id)
-
-
-def _given(outputs: Outputs) -> Mapping[str, Any]:
-    try:
-        dumped = outputs.model_dump(mode="json")
-    except ValueError:  # half a character somewhere: the effect happened all the same
-        dumped = outputs.model_dump()
-    given: Mapping[str, Any] = as_json(dumped)
-    return given
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def finished(step: str, attempt: int, ending: Ending) -> StepFinished:

@@ -11,7 +11,7 @@ from typing import Literal
 from drctl.actions.contract import Effect
 from drctl.actions.loss import LossBound
 from drctl.engine import events as e
-from drctl.engine.state import GateState, Loss, Pause, Record, State, StepState
+from drctl.engine.state import Anchor, GateState, Loss, Pause, Record, State, StepState
 from drctl.plan.model import Plan, PlannedStep
 
 ANY_LOSS_S = 1e12
@@ -21,10 +21,13 @@ NEVER_HAPPENED = "interrupted"
 """The word for an effect that a dead process intended and that a look did not find: it is started
 again, and counts as no failure."""
 
+NOT_OURS = "lease"
+"""The word for what was not sent because the lease was not held. It counts as no failure either."""
+
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
-    return _apply(record.event, plan, replace(state, latest=record.at), record)
+    return _apply(record.event, plan, state.seen_at(record.at), record)
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -42,7 +45,9 @@ def _apply(_event: e.Event, _plan: Plan, state: State, _record: Record) -> State
 
 @_apply.register
 def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
-    return replace(state, start=event, started=record.at)
+    passed_s = max(0.0, event.elapsed_before_s)
+    anchor = Anchor(at=record.at, passed_s=passed_s, is_certain=True)
+    return replace(state, start=event, started=record.at, anchors=(anchor,))
 
 
 @_apply.register
@@ -73,12 +78,23 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
 
 @_apply.register
 def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> State:
-    step = replace(state.steps[event.step], has_intent=True)
+    step = replace(state.steps[event.step], has_intent=True, was_intended=True)
     return replace(
         state,
         steps={**state.steps, event.step: step},
         changed=state.changed or event.changes,
     )
+
+
+@_apply.register
+def _(event: e.FactsRead, _plan: Plan, state: State, _record: Record) -> State:
+    step = replace(state.steps[event.step], facts=event.facts)
+    return replace(state, steps={**state.steps, event.step: step})
+
+
+@_apply.register
+def _(_event: e.AnswerRefused, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, refused_answers=state.refused_answers + 1)
 
 
 @_apply.register
@@ -95,6 +111,8 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         why=event.why,
         backoff_s=backoff_s,
         has_intent=before.has_intent,
+        was_intended=before.was_intended,
+        facts=before.facts,
     )
     state = replace(
         state,
@@ -136,7 +154,9 @@ def _settle(planned: PlannedStep, state: State, record: Record) -> State:
     return replace(state, unmet=unmet, ready=ready, open_work=open_work, work_done=work_done)
 
 
-def _pause(state: State, kind: Literal["failed", "unknown", "gate", "loss"], why: str) -> State:
+def _pause(
+    state: State, kind: Literal["failed", "unknown", "gate", "loss", "lease"], why: str
+) -> State:
     return state if state.pause else replace(state, pause=Pause(kind=kind, why=why))
 
 
@@ -187,7 +207,7 @@ def loss_refusal(bound_s: float | None, rpo_s: float, source: str) -> str:
 
 def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> float | None:
     """How long to wait before another try; ``None``: none. Unknown outcomes are never retried."""
-    if event.outcome == "failed" and event.error == NEVER_HAPPENED:
+    if event.outcome == "failed" and event.error in {NEVER_HAPPENED, NOT_OURS}:
         return 0.0
     retry = planned.retry
     is_named = event.error is not None and event.error in retry.on_errors
@@ -202,7 +222,9 @@ def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> flo
 
 @_apply.register
 def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
-    gate = GateState(opened=record.at, expires_s=event.expires_s, quorum=event.quorum)
+    gate = GateState(
+        opened=record.at, expires_s=event.expires_s, quorum=event.quorum, show=event.show
+    )
     step = replace(state.steps[event.step], status="running", attempt=1, started=record.at)
     return replace(
         state,
@@ -220,10 +242,15 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         # It was decided before this answer came: an answer counts once, or the steps behind the
         # gate would be opened twice.
         return state
+    if (plan.people and event.person not in plan.people) or state.denied:
+        return state  # nobody who is enrolled said it, or it comes after a no
+    if event.nonce:
+        state = replace(state, nonces=state.nonces | {event.nonce})
     if event.answer == "deny":
+        state = replace(state, denied=True)
         return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
-    # Set semantics: one person twice is one approval.
-    people = tuple(dict.fromkeys((*gate.approved_by, event.by)))
+    # Set semantics: one person twice is one approval, with however many keys.
+    people = tuple(dict.fromkeys((*gate.approved_by, event.person or event.by)))
     state = replace(state, gates={**state.gates, event.step: replace(gate, approved_by=people)})
     if len(people) < gate.quorum:
         return state
@@ -264,6 +291,18 @@ def _close_gate(name: str, state: State, why: str) -> State:
 
 
 @_apply.register
+def _(_event: e.LeaseHeld, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, lapsed=None)
+
+
+@_apply.register
+def _(event: e.LeaseLost, _plan: Plan, state: State, _record: Record) -> State:
+    if event.for_good:
+        return _pause(replace(state, lapsed=None), "lease", f"the lease is lost: {event.why}")
+    return replace(state, lapsed=event.why)
+
+
+@_apply.register
 def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
     return replace(state, interrupted=event.signal)
 
@@ -285,7 +324,7 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
     ]
     again |= {name: replace(state.steps[name], status="running") for name in unknown}
     state = _measured_anew(plan, state)
-    is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown"}
+    is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown", "lease"}
     return replace(
         state,
         steps={**state.steps, **again},
@@ -294,6 +333,7 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         gates={name: gate for name, gate in state.gates.items() if name not in anew},
         verified_pins=frozenset(),
         interrupted=None,
+        lapsed=None,
         pause=None if is_answerable else state.pause,
         finished=None,
     )
@@ -324,7 +364,7 @@ def _measured_anew(plan: Plan, state: State) -> State:
 
 @_apply.register
 def _(event: e.ServiceRestored, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, restored_s=event.rta_s)
+    return replace(state, restored_s=event.rta_s, restored_is_certain=event.is_certain)
 
 
 @_apply.register

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from drctl.actions.contract import CannotTell, Done, NotDone
+from drctl.kernel import failpoints
 from drctl.kernel.clock import Clock, Deadline
 
 LOOK_EVERY_S = 2.0
@@ -72,4 +73,5 @@ async def read_back(
         if is_final or deadline.left_s(clock) <= LOOK_EVERY_S:
             return reading
         say(f"cannot tell yet: {reading}")
+        failpoints.hit("effect.look_again")
         await clock.sleep(LOOK_EVERY_S)

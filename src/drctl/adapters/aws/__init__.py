@@ -9,6 +9,7 @@ from drctl.adapters.aws.rds_promote import PromoteReplica
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.record import UpsertRecord
+from drctl.adapters.aws.s3_cell import S3Store
 
 __all__ = ["ADAPTER"]
 
@@ -26,5 +27,6 @@ ADAPTER = Adapter(
         UpsertRecord(),
     ),
     pins=(AccountPin(), ZonePin()),
+    stores=(S3Store(),),
     libraries=("boto3", "asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -53,18 +53,24 @@ class Cluster:
         """
         ctx = self._ctx
 
-        async def once() -> dict[str, Any]:
-            answer = await self._call("GET", path, None)
-            if self._version(answer) < self._changed.get(path, 0):
-                raise Unavailable(f"GET {path}: answered from before our own change")
-            return answer
-
         return await retry_read(
-            once,
+            lambda: self.once(path),
             on=(Throttled, Unavailable),
             clock=ctx.clock,
             deadline=ctx.deadline.at_most(ctx.clock, patience),
         )
+
+    async def once(self, path: str) -> dict[str, Any]:
+        """
+        Reads an object, without repeating that.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        answer = await self._call("GET", path, None)
+        if self._version(answer) < self._changed.get(path, 0):
+            raise Unavailable(f"GET {path}: answered from before our own change")
+        return answer
 
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """
@@ -86,6 +92,26 @@ class Cluster:
         """Grows with each change of an object; 0 when a server counts in another way."""
         text = str((answer.get("metadata") or {}).get("resourceVersion", ""))
         return int(text) if text.isascii() and text.isdigit() else 0
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Creates an object in the collection at *path*, once.
+
+        Raises:
+            Conflict: There is one of that name.
+            OutcomeUnknown: It may have arrived, and no answer came.
+            ActionError: It was refused, or was never sent.
+
+        Changes:
+            The collection.
+        """
+        return await self._call("POST", path, body)
+
+    def within(self, ctx: Context) -> "Cluster":
+        """The same connections, for another action."""
+        made = Cluster(ctx, self._connection)
+        made._client, made._building = self._client, self._building
+        return made
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         ctx, mutates = self._ctx, method != "GET"
@@ -122,7 +148,7 @@ class Cluster:
             answer: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             raise late(f"{what}: answered something that is not JSON") from error
-        if (other := _is_about_another(path, answer)) is not None:
+        if (other := _another(path, body if method == "POST" else None, answer)) is not None:
             raise late(f"{what}: answered about another object, {other}")
         return answer
 
@@ -132,7 +158,8 @@ class Cluster:
             "Authorization": f"Bearer {_secret.reveal(self._ctx, self._connection.token)}",
             "User-Agent": "drctl",
         }
-        return headers if method == "GET" else headers | {"Content-Type": _MERGE_PATCH}
+        kinds = {"GET": {}, "POST": {"Content-Type": "application/json"}}
+        return headers | kinds.get(method, {"Content-Type": _MERGE_PATCH})
 
     def _built(self) -> Any:
         with self._building:
@@ -167,8 +194,8 @@ def _said(raw: bytes) -> str:
     return raw[:_SAID_LENGTH].decode("utf-8", "replace")
 
 
-def _is_about_another(path: str, answer: Any) -> str | None:
-    """What *answer* is about, when that is not the object at *path*."""
+def _another(path: str, made: dict[str, Any] | None, answer: Any) -> str | None:
+    """What *answer* is about, when that is not the object at *path*, or the one *made* in it."""
     if not isinstance(answer, dict):
         return type(answer).__name__
     if not path.startswith("/api"):
@@ -176,6 +203,8 @@ def _is_about_another(path: str, answer: Any) -> str | None:
     meta = answer.get("metadata")
     found = meta.get("name") if isinstance(meta, dict) else None
     wanted = unquote(path.removesuffix(_SCALE).rsplit("/", 1)[-1])
+    if made is not None:
+        wanted = made["metadata"]["name"]
     return None if found == wanted else str(found)
 
 

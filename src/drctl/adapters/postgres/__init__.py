@@ -6,6 +6,7 @@ from drctl.adapters.postgres.identity import SystemIdentifierPin
 from drctl.adapters.postgres.lag import MeasureLag
 from drctl.adapters.postgres.promote import Promote
 from drctl.adapters.postgres.replication import WaitForReplay
+from drctl.adapters.postgres.row_cell import RowStore
 from drctl.adapters.postgres.unfence import Unfence
 from drctl.adapters.postgres.writable import AssertWritable
 
@@ -22,5 +23,6 @@ ADAPTER = Adapter(
         WaitForReplay(),
     ),
     pins=(SystemIdentifierPin(),),
+    stores=(RowStore(),),
     libraries=("asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -12,6 +12,7 @@ DATABASE = "healing_guard"
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
 SWITCH_BUCKET, SWITCH_KEY = "healing-guard-switch", "engaged"
 WITNESS_BUCKET, WITNESS_KEY = "healing-guard-witness", "healing-guard-prod.json"
+LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
 _AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "sts")
@@ -62,6 +63,7 @@ metadata:
 world: lab
 protected: false
 objectives: {{rpo: 10s}}   # the lab compresses time; tighter than the runbook's own
+lease: {{store: s3, aws: aws-west, bucket: {LEASE_BUCKET}, key: {LEASE_KEY}}}
 resolvers: [{_q(_resolver(plan))}]
 connections:
 {_aws_connection("aws-east", EAST, plan, secrets)}
