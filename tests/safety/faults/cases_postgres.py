@@ -24,7 +24,7 @@ from drctl.lab.postgres import PostgresServer, find_binaries
 
 DATABASE, PASSWORD = "healing_guard", "correct-horse-battery"
 WEB = ("127.218.8.254", 8081)
-PRIMARIES = 3
+PRIMARIES = 6
 """A fence ends every client's session of its server, so each cell has one for itself."""
 _HOSTS = itertools.count(1)
 NAMES = tuple(
@@ -148,7 +148,7 @@ class Lab:
                     ssl=False,
                 )
                 await session.execute("BEGIN READ WRITE")
-                await session.execute(f"INSERT INTO pipelines VALUES ('{secrets.token_hex(6)}')")
+                await session.execute("INSERT INTO pipelines VALUES ($1)", secrets.token_hex(6))
                 await session.execute("COMMIT")
                 await session.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -410,7 +410,7 @@ CASES = [
         ),
         open=_promote,
         timeout_s=4.0,
-        slots=3,
+        slots=5,
     ),
     Case(
         action="postgres.primary.assert_writable",
