@@ -56,6 +56,9 @@ faults: $(READY) ## Every operation of every action under every fault; ends with
 integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte, every race
 	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/integrity
 
+sim: $(READY) ## Simulated nights with drawn troubles: SEEDS=1000; one of them again: SEED=17
+	@DRCTL_SAFETY=full $(BIN)/python tests/safety/sim/sim_many.py --seeds $(or $(SEEDS),1000) $(if $(SEED),--seed $(SEED))
+
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

@@ -193,6 +193,9 @@ class Action(ABC, Generic[T, P, O]):
     `perform` itself."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
+    proves_one_primary: ClassVar[bool] = False
+    """True when its success shows that one primary takes writes and no other one does. A run that
+    promotes ends well only after such a step."""
 
     def planes(self, target: T) -> tuple[str, ...]:
         """

@@ -77,7 +77,7 @@ def preflight(plan: Plan, consent: Consent) -> None:
         RefusedError: Every reason at once.
     """
     asked_by = requesters(plan, consent.claimed)
-    problems = [*_stale(plan), *_identities(plan), *_loss(plan, consent)]
+    problems = [*_stale(plan), *_identities(plan), *_candidates(plan), *_loss(plan, consent)]
     problems += [*too_many(plan), *unanswerable(plan, asked_by)]
     if problems:
         raise RefusedError(tuple(problems))
@@ -95,7 +95,11 @@ def _identities(plan: Plan) -> list[Problem]:
         call.target
         for step in plan.steps
         for call in (step.call,)
-        if call is not None and step.effect.changes_something and step.effect is not Effect.FENCE
+        if call is not None
+        and step.effect.changes_something
+        # These two have their business with what has stopped answering.
+        and step.effect is not Effect.FENCE
+        and not step.proves_one_primary
     }
     problems = []
     for pin in plan.pins:
@@ -121,6 +125,22 @@ def _identities(plan: Plan) -> list[Problem]:
             )
         )
     return problems
+
+
+def _candidates(plan: Plan) -> list[Problem]:
+    """Those that the look found unfit to be promoted; the promotion itself looks again."""
+    return [
+        Problem(
+            code="DR5203",
+            what=f"{step.call.target} is not fit to be promoted: {why}",
+            at=f"step {step.id}",
+            now="nothing was changed",
+            do="name another candidate in the environment, or mend this one",
+        )
+        for step in plan.steps
+        if step.call is not None and step.effect is Effect.PROMOTE
+        for why in step.prediction.facts.get("unfit") or ()
+    ]
 
 
 def _loss(plan: Plan, consent: Consent) -> list[Problem]:

@@ -216,7 +216,8 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
         else f"at most {format_duration(end.loss_bound_s)}"
     )
     typer.echo("")
-    typer.echo(sanitize(f"run {folder.run_id} {end.result}: {end.why}"))
+    word = "UNSAFE" if end.result == "unsafe" else end.result
+    typer.echo(sanitize(f"run {folder.run_id} {word}: {end.why}"))
     typer.echo(f"  RTA {rta} (RTO {rto})")
     typer.echo(f"  RPA {loss} (RPO {rpo})")
     for line in _notes(folder):

@@ -329,9 +329,10 @@ class Effects:
                 shown = sanitize(found or "", limit=200)
                 what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
                 refused = _failed("pin", what)
-            # A fence on something that does not answer cannot hit the wrong thing by it; and it is
-            # the one step whose business is with what has stopped answering.
-            if held == "unreachable" and effect is not Effect.FENCE:
+            # A fence on something that does not answer cannot hit the wrong thing by it; it, and
+            # the proof that it holds, have their business with what has stopped answering.
+            is_expected = effect is Effect.FENCE or step.proves_one_primary
+            if held == "unreachable" and not is_expected:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
                 refused = refused or _failed("unavailable", sanitize(what))
         return refused

@@ -128,10 +128,18 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
     return state
 
 
+def is_forced(state: State) -> bool:
+    """True when a person said, and why, that the promotion need not wait for a proven fence."""
+    reason = state.start.forced_reason if state.start else None
+    return reason is not None and reason.strip() != ""
+
+
 def _settle(planned: PlannedStep, state: State, record: Record) -> State:
     """Counts a step that will not run again, and opens the way for those that need it."""
     outcome = state.steps[planned.id].status
     goes_on = outcome in {"succeeded", "skipped"} or planned.on_failure == "continue"
+    # The one thing that a forced run does without.
+    goes_on = goes_on or (planned.effect is Effect.FENCE and is_forced(state))
     if not (goes_on or planned.is_message):
         word: Literal["failed", "unknown"] = "unknown" if outcome == "unknown" else "failed"
         why = f"step {planned.id} {'failed' if word == 'failed' else 'has an unknown outcome'}"

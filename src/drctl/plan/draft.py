@@ -140,6 +140,7 @@ class Drafting:
             gate=_task(step) if is_task else step.gate,
             effect=action.effect if action else Effect.READ,
             measures_loss=action.measures_loss if action else False,
+            proves_one_primary=action.proves_one_primary if action else False,
             needs=step.needs,
             when=step.when,
             estimate_s=step.estimate.total_seconds() if step.estimate else 0.0,

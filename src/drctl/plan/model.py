@@ -60,6 +60,7 @@ class PlannedStep(_Frozen):
     gate: str | None = None
     effect: Effect = Effect.READ
     measures_loss: bool = False
+    proves_one_primary: bool = False
     needs: tuple[str, ...] = ()
     when: str | None = None
     estimate_s: float = 0.0

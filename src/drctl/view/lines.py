@@ -127,7 +127,8 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             sure = "" if event.is_certain else doubt
             return f"SERVICE RESTORED after {format_duration(event.rta_s)}{sure}"
         case e.RunFinished():
-            return f"run {event.result}: {event.why}"
+            word = "UNSAFE" if event.result == "unsafe" else event.result
+            return f"run {word}: {event.why}"
 
 
 def _ordered(event: e.OrderGiven | e.OrderRefused) -> str:

@@ -237,13 +237,14 @@ async def _is_open(server):
     return await _one(server, "SELECT datallowconn FROM pg_database WHERE datname = $1", DATABASE)
 
 
+_READ_ONLY = "SELECT current_setting('default_transaction_read_only')"
+
+
 async def _open_again(server):
     await server.query_as_superuser("ALTER SYSTEM RESET default_transaction_read_only")
     await server.query_as_superuser("SELECT pg_reload_conf()")
     async with asyncio.timeout(5):
-        while (
-            await _one(server, "SELECT current_setting('default_transaction_read_only')") != "off"
-        ):
+        while await _one(server, _READ_ONLY) != "off":  # noqa: ASYNC110 (a poll)
             await asyncio.sleep(0.05)
     await server.execute_as_superuser(f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS true")
 

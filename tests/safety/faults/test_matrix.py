@@ -41,9 +41,8 @@ def labs_of(names):
     """The stand-ins by name."""
     found = {}
     for path in sorted(matrix.HERE.glob("cases_*.py")):
-        for name, kind in importlib.import_module(path.stem).LABS.items():
-            if name in names:
-                found[name] = kind
+        labs = importlib.import_module(path.stem).LABS
+        found |= {name: kind for name, kind in labs.items() if name in names}
     return found
 
 

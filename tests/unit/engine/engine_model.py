@@ -252,6 +252,7 @@ def drive(
     interrupt_at_s: float | None = None,
     listeners: Sequence[Listener] = (),
     accepted_loss_s: float | None = None,
+    forced_reason: str | None = None,
 ) -> Ran:
     """Runs *plan* to its end, whatever that is."""
 
@@ -272,7 +273,8 @@ def drive(
             asyncio.get_running_loop().call_later(interrupt_at_s, driver.interrupt, "SIGINT")
         end, error = None, None
         try:
-            end = await driver.run(started(plan, accepted_loss_s=accepted_loss_s))
+            first = started(plan, accepted_loss_s=accepted_loss_s, forced_reason=forced_reason)
+            end = await driver.run(first)
         except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001 (the test looks at it)
             error = caught
         return Ran(plan, journal.records, driver.state, end, error, clock.now().boot_s)

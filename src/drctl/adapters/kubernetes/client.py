@@ -53,8 +53,14 @@ class Cluster:
         """
         ctx = self._ctx
 
+        async def fresh() -> dict[str, Any]:
+            answer = await self.once(path)
+            if self._version(answer) < self._changed.get(path, 0):
+                raise Unavailable(f"GET {path}: answered from before our own change")
+            return answer
+
         return await retry_read(
-            lambda: self.once(path),
+            fresh,
             on=(Throttled, Unavailable),
             clock=ctx.clock,
             deadline=ctx.deadline.at_most(ctx.clock, patience),
@@ -67,10 +73,7 @@ class Cluster:
         Raises:
             ActionError: What the server said, or that it did not.
         """
-        answer = await self._call("GET", path, None)
-        if self._version(answer) < self._changed.get(path, 0):
-            raise Unavailable(f"GET {path}: answered from before our own change")
-        return answer
+        return await self._call("GET", path, None)
 
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """
@@ -148,7 +151,7 @@ class Cluster:
             answer: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             raise late(f"{what}: answered something that is not JSON") from error
-        if (other := _another(path, body if method == "POST" else None, answer)) is not None:
+        if (other := _is_about_another(path, answer)) is not None:
             raise late(f"{what}: answered about another object, {other}")
         return answer
 
@@ -194,8 +197,8 @@ def _said(raw: bytes) -> str:
     return raw[:_SAID_LENGTH].decode("utf-8", "replace")
 
 
-def _another(path: str, made: dict[str, Any] | None, answer: Any) -> str | None:
-    """What *answer* is about, when that is not the object at *path*, or the one *made* in it."""
+def _is_about_another(path: str, answer: Any) -> str | None:
+    """What *answer* is about, when that is not the object at *path*."""
     if not isinstance(answer, dict):
         return type(answer).__name__
     if not path.startswith("/api"):
@@ -203,8 +206,6 @@ def _another(path: str, made: dict[str, Any] | None, answer: Any) -> str | None:
     meta = answer.get("metadata")
     found = meta.get("name") if isinstance(meta, dict) else None
     wanted = unquote(path.removesuffix(_SCALE).rsplit("/", 1)[-1])
-    if made is not None:
-        wanted = made["metadata"]["name"]
     return None if found == wanted else str(found)
 
 
