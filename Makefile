@@ -49,6 +49,10 @@ guard-kill: $(READY) ## Switch every guard off, one at a time: its suite must go
 safety-table: $(READY) ## Write the table of `drctl explain safety` from what the suites found
 	@$(BIN)/python tests/safety/table.py
 
+faults: $(READY) ## Every operation of every action under every fault; ends with the table of outcomes
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/safety/faults; \
+		code=$$?; cat build/safety/faults-table.txt; exit $$code
+
 integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte, every race
 	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/integrity
 

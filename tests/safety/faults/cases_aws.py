@@ -23,7 +23,7 @@ from drctl.lab.faults.rules import Deed
 CONTRACT = Path(__file__).parents[2] / "contract" / "aws" / "conftest.py"
 NET = 216
 EAST, WEST = "us-east-1", "us-west-2"
-PRIMARIES = 3
+PRIMARIES = 6
 WEB = ("127.216.0.92", 8082)
 BUCKET, ZONE = "faults-switch", "faults.test"
 EAST_LB, WEST_LB = "east-lb-1.us-east-1.elb.amazonaws.com", "west-lb-2.us-west-2.elb.amazonaws.com"
@@ -33,7 +33,8 @@ _NUMBERS = itertools.count(1)
 def _estate():
     """The estate of the contract tests, on a net of our own."""
     spec = importlib.util.spec_from_file_location("faults_contract_aws", CONTRACT)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -175,7 +176,7 @@ class Lab:
             return
         rds = self.estate.client("rds", WEST)
         async with asyncio.timeout(20):
-            while self.estate.bridge.instances[name].described.status != "available":
+            while self.estate.bridge.instances[name].described.status != "available":  # noqa: ASYNC110 (a poll)
                 await asyncio.sleep(0.1)
         await asyncio.to_thread(
             rds.delete_db_instance, DBInstanceIdentifier=name, SkipFinalSnapshot=True
@@ -263,7 +264,7 @@ async def _unfence(lab, scripts):
         group = lab.estate.groups[EAST]
         await asyncio.to_thread(lab._regroup, name, group["healing-guard-fence"])
         async with asyncio.timeout(20):
-            while lab.groups(name)[1] != "available":
+            while lab.groups(name)[1] != "available":  # noqa: ASYNC110 (a poll)
                 await asyncio.sleep(0.05)
         api = lab.api(scripts["http"], EAST)
         scripts["http"].swap = ((name.encode(), b"prod-x"),)
@@ -606,7 +607,7 @@ CASES = [
         ops=(DESCRIBE, Op(name="rds:PromoteReadReplica", mutates=True), CONNECT, sql("recovery")),
         open=_promote,
         timeout_s=5.0,
-        slots=3,
+        slots=5,
     ),
     Case(action="aws.rds.instance.wait", lab="aws", ops=(DESCRIBE,), open=_wait),
     Case(

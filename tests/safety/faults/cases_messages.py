@@ -1,4 +1,4 @@
-"""Slack, Statuspage, a probe, a name and a person, against the strict recorder and small servers."""
+"""Slack, Statuspage, a probe, a name and a person: the strict recorder and small servers."""
 
 import asyncio
 import contextlib

@@ -24,7 +24,7 @@ from drctl.lab.postgres import PostgresServer, find_binaries
 
 DATABASE, PASSWORD = "healing_guard", "correct-horse-battery"
 WEB = ("127.218.8.254", 8081)
-PRIMARIES = 3
+PRIMARIES = 6
 """A fence ends every client's session of its server, so each cell has one for itself."""
 _HOSTS = itertools.count(1)
 NAMES = tuple(
@@ -148,7 +148,7 @@ class Lab:
                     ssl=False,
                 )
                 await session.execute("BEGIN READ WRITE")
-                await session.execute(f"INSERT INTO pipelines VALUES ('{secrets.token_hex(6)}')")
+                await session.execute("INSERT INTO pipelines VALUES ($1)", secrets.token_hex(6))
                 await session.execute("COMMIT")
                 await session.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -237,13 +237,14 @@ async def _is_open(server):
     return await _one(server, "SELECT datallowconn FROM pg_database WHERE datname = $1", DATABASE)
 
 
+_READ_ONLY = "SELECT current_setting('default_transaction_read_only')"
+
+
 async def _open_again(server):
     await server.query_as_superuser("ALTER SYSTEM RESET default_transaction_read_only")
     await server.query_as_superuser("SELECT pg_reload_conf()")
     async with asyncio.timeout(5):
-        while (
-            await _one(server, "SELECT current_setting('default_transaction_read_only')") != "off"
-        ):
+        while await _one(server, _READ_ONLY) != "off":  # noqa: ASYNC110 (a poll)
             await asyncio.sleep(0.05)
     await server.execute_as_superuser(f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS true")
 
@@ -410,7 +411,7 @@ CASES = [
         ),
         open=_promote,
         timeout_s=4.0,
-        slots=3,
+        slots=5,
     ),
     Case(
         action="postgres.primary.assert_writable",
