@@ -40,6 +40,8 @@ CODES: dict[str, str] = {
     "DR3505": "What is where leases are kept was written by something else, or by a newer drctl.",
     "DR3506": "The run is not in the book of leases.",
     "DR3507": "A lease that is renewed belongs to a live process, and is not broken.",
+    "DR3508": "The book of leases says that the run has reached its end. A copy of its folder was"
+    " resumed on another machine; going on with this one would do everything a second time.",
     "DR4001": "The journal's chain of hashes is broken: a line is not what was written.",
     "DR4002": "Another process took the run's folder, or it is gone. Nothing further is sent.",
     "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk "
