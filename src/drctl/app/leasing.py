@@ -20,7 +20,7 @@ from drctl.journal.lease import TAKE, WATCH_EVERY_S, Access, Claim, RunLease, Wa
 from drctl.journal.process import Process, is_gone
 from drctl.kernel.clock import Deadline
 from drctl.kernel.errors import RefusedError
-from drctl.plan.leases import MOVES, cell_of
+from drctl.plan.leases import MOVES, cell_of, identities_of
 from drctl.plan.model import Plan, PlannedLease
 
 PATIENCE = timedelta(seconds=10)
@@ -96,14 +96,13 @@ async def left(lease: Lease, plan: Plan, state: State) -> None:
 
 def _moved(plan: Plan, state: State) -> tuple[str, ...]:
     """What was really fenced, promoted or moved, as far as it may have been."""
-    found: dict[str, None] = {}
-    for name, step in state.steps.items():
-        planned = plan.by_id[name]
-        may_have = step.has_intent or step.status == "succeeded"
-        if may_have and planned.effect in MOVES and planned.call and planned.call.target:
-            identities = plan.targets[planned.call.target].identities
-            found |= dict.fromkeys(identities or (f"environment:{plan.environment}",))
-    return tuple(found)
+    moved = [
+        planned
+        for planned in plan.steps
+        if planned.effect in MOVES
+        and (state.steps[planned.id].has_intent or state.steps[planned.id].status == "succeeded")
+    ]
+    return identities_of(moved, plan.targets, plan.environment)
 
 
 async def read_book(access: Access) -> Book:

@@ -279,7 +279,9 @@ class RunLease(Lease):
 
     def _refuse_ended(self, book: Book) -> None:
         """A copy of the run's folder went on elsewhere, to the end; here it would start over."""
-        end = next((one for one in book.recent if one.run == self._claim.run and one.is_final), None)
+        end = next(
+            (one for one in book.recent if one.run == self._claim.run and one.is_final), None
+        )
         if end is not None and not self._claim.is_undo:
             raise RefusedError((refusals.over(end, self._access.cell.label),))
 
@@ -438,8 +440,8 @@ class RunLease(Lease):
                     break
                 now = self._access.clock.now()
                 mine = replace(mine, moves=tuple(moved), is_live=False, state=what)
-                memory = ended(mine, what, now)
-                memory = memory if memory.is_final or moved else None
+                end = ended(mine, what, now)
+                memory = end if end.is_final or moved else None
                 new = book.put(mine, now) if stays else book.without(mine.run, now, memory)
                 await self._access.put(new, version)
                 break

@@ -11,7 +11,7 @@ for folder in (HERE, HERE.parent, HERE.parent.parent / "unit" / "engine"):
 
 
 def pytest_collection_modifyitems(items):
-    # One worker: what is counted for a promise is counted in one place, and the loopback net is one.
+    # One worker: a promise's cases are counted in one place, and the loopback net is one.
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("safety-leases"))

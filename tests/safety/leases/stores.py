@@ -1,4 +1,4 @@
-"""Every kind of cell, real: a folder, S3 as the lab makes it strict, a Kubernetes API, PostgreSQL."""
+"""Every kind of cell, real: a folder, S3 (strict), a Kubernetes API, PostgreSQL."""
 
 import asyncio
 import itertools

@@ -1,10 +1,9 @@
 """At any moment at most one process has the right to act; in virtual time, in all weathers."""
 
 import asyncio
-import random
 
 import pytest
-from arena import Memory, MemoryCell, Weather, book_of, claim, lease, outcome, tally
+from arena import Memory, MemoryCell, Weather, book_of, claim, lease, outcome, seeded, tally
 from results import is_full
 
 from drctl.journal.lease import Access, RunLease
@@ -17,10 +16,10 @@ RACES = 200 if is_full() else 50
 
 @pytest.mark.parametrize("contenders", range(2, 9))
 def test_of_several_runs_that_want_one_thing_one_has_it(contenders):
-    """2 to 8 contenders, 200 races each, with answers that are slow, lost, or come when all is over."""
+    """2 to 8 contenders, 200 races each; answers are slow, lost, or come when all is over."""
     bad = []
     for race in range(RACES):
-        dice = random.Random(f"{contenders}/{race}")
+        dice = seeded(f"{contenders}/{race}")
         winners, codes = run_virtual(_race(dice, contenders))
         if len(winners) != 1 or set(codes) - {"won", "DR3501"}:
             bad.append((race, codes))
@@ -61,7 +60,7 @@ def test_at_most_one_process_of_a_run_has_its_right_at_any_moment():
 
 
 async def _scramble(seed):
-    dice = random.Random(seed)
+    dice = seeded(seed)
     clock, memory = VirtualClock(), Memory()
     cut_off = [False] * 5
     everybody: list[RunLease] = []
@@ -115,7 +114,7 @@ def test_a_lease_that_could_not_be_renewed_in_time_is_told_and_regained():
     async def main():
         clock, memory = VirtualClock(), Memory()
         cut = [False]
-        weather = Weather(random.Random(1), slowest_s=0.1, is_cut_off=lambda: cut[0])
+        weather = Weather(seeded(1), slowest_s=0.1, is_cut_off=lambda: cut[0])
         mine = lease(MemoryCell(memory, clock, weather), clock=clock)
         await mine.take()
         keeper = asyncio.ensure_future(mine.keep(lambda: None))
@@ -152,7 +151,7 @@ def test_what_is_no_book_is_not_written_over():
 def test_a_store_that_does_not_answer_refuses_the_run():
     async def main():
         clock = VirtualClock()
-        weather = Weather(random.Random(1), is_cut_off=lambda: True)
+        weather = Weather(seeded(1), is_cut_off=lambda: True)
         code = await outcome(lease(MemoryCell(Memory(), clock, weather), clock=clock))
         return code, clock.now().boot_s
 

@@ -1,8 +1,8 @@
 """
-A process that runs a plan of small effects under a real lease, and can be stopped or killed anywhere.
+Runs a plan of small effects under a real lease; can be stopped or killed anywhere.
 
 ``python worker.py run|resume FOLDER BOOK LEDGER LEASE_S HOST [DEED POINT NTH]``: *deed* is ``stop``
-(SIGSTOP to itself at the nth hit of the failpoint), ``kill`` (SIGKILL) or ``list`` (prints the hits).
+(SIGSTOP to itself at the nth hit of the failpoint), ``kill`` (SIGKILL) or ``list`` (tells hits).
 Each effect appends a line to the ledger. The last line of output is the result as JSON.
 """
 
@@ -23,6 +23,7 @@ from engine_model import AnyOutputs, AnyParams, plan_of, step  # noqa: E402
 
 from drctl.actions.contract import Action, Adapter, Done, Effect, NotDone, Repeat  # noqa: E402
 from drctl.actions.registry import Registry  # noqa: E402
+from drctl.actions.targets import FailoverSwitch  # noqa: E402
 from drctl.app import compose, leasing, resuming, running  # noqa: E402
 from drctl.config.secrets import LocalSecrets  # noqa: E402
 from drctl.journal import lease as lease_module  # noqa: E402
@@ -35,7 +36,22 @@ from drctl.kernel.errors import DrctlError  # noqa: E402
 from drctl.plan.model import PlannedLease  # noqa: E402
 
 STEPS = tuple("abcdef")
-IDENTITIES = ("thing:1", "thing:2")
+ROOM = FailoverSwitch.model_validate(
+    {
+        "aws": {
+            "region": "us-west-2",
+            "account": "210987654321",
+            "access_key_id": "env:A",
+            "secret_access_key": "env:B",
+        },
+        "bucket": "b",
+        "key": "k",
+        "record_name": "api.example.org",
+        "recovery_name": "r.example.org",
+        "url": "https://api.example.org",
+    }
+)
+IDENTITIES = ROOM.identities
 
 
 class Ledgered(Action):
@@ -57,18 +73,22 @@ class Ledgered(Action):
         return AnyOutputs()
 
     async def settled(self, ctx, target, params):
-        text = Path(self._ledger).read_text() if Path(self._ledger).exists() else ""
-        keys = [json.loads(line)["key"] for line in text.splitlines()]
-        return Done(outputs=AnyOutputs()) if ctx.key in keys else NotDone(why="no line")
+        has_happened = ctx.key in _keys(Path(self._ledger))
+        return Done(outputs=AnyOutputs()) if has_happened else NotDone(why="no line")
+
+
+def _keys(ledger):
+    text = ledger.read_text() if ledger.exists() else ""
+    return [json.loads(line)["key"] for line in text.splitlines()]
 
 
 def plan(identities=IDENTITIES):
     steps, before = [], ()
     for name in STEPS:
-        steps.append(step(name, effect=Effect.TRAFFIC, needs=before))
+        steps.append(step(name, effect=Effect.TRAFFIC, needs=before, target="room"))
         before = (name,)
-    lease = PlannedLease(identities=identities, moves=identities[:1], cool_down_s=3600.0)
-    return plan_of(*steps, ends=("f",), lease=lease, is_offline=False)
+    lease = PlannedLease(identities=identities, moves=identities, cool_down_s=3600.0)
+    return plan_of(*steps, ends=("f",), lease=lease, targets={"room": ROOM})
 
 
 def parts_of(folder, book, ledger, lease_s, clock=None):
