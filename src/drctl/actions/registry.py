@@ -1,7 +1,10 @@
 """Finds the adapters that are installed. Importing them imports no vendor SDK."""
 
+import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeAlias
 
 from drctl.actions.cell import AnyStore
@@ -44,6 +47,18 @@ class Registry:
         """The action of that name, if it is installed."""
         return self._actions.get(name)
 
+    def code(self, name: str) -> str:
+        """
+        SHA-256 of the file that an action's class is written in, as it is on disk now; empty when
+        there is no such action or file. What it imports is not in it: the plan names the version.
+        """
+        action = self._actions.get(name)
+        file = getattr(sys.modules.get(type(action).__module__), "__file__", None)
+        try:
+            return "" if action is None or file is None else _sha256(file)
+        except OSError:
+            return ""
+
     def __iter__(self) -> Iterator[AnyAction]:
         return iter(sorted(self._actions.values(), key=lambda action: action.name))
 
@@ -51,6 +66,10 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
         return tuple(sorted(self._actions))
+
+
+def _sha256(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def installed() -> Registry:

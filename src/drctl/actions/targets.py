@@ -78,6 +78,27 @@ class Witness(Part):
     key: Text
 
 
+class Sibling(Part):
+    """
+    Another standby of the same primary, by its address: it shares the roles and the database, as
+    every physical copy does.
+    """
+
+    host: Text
+    port: int = Field(default=5432, ge=1, le=65535)
+
+
+class ClientPath(Part):
+    """How clients write, to wherever that leads just now; a failover is proven through it."""
+
+    url: Url
+    """Takes ``POST {"id": "TEXT"}`` and answers 2xx once the row is committed."""
+    table: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$")]
+    """Where the row is found by SQL, with its schema: ``shop.orders``."""
+    column: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$")] = "id"
+    """The column that holds the id."""
+
+
 class Target(BaseModel):
     """A named thing to act on."""
 
@@ -124,6 +145,9 @@ class RdsInstance(Target):
     """Places of this side where clients write through the application; the fence proves that a POST
     to each is refused. Each is a vantage point besides SQL."""
     witness: Witness | None = None
+    siblings: tuple[Sibling, ...] = ()
+    """Other standbys; one that has more than this one is to be promoted instead of it."""
+    client_path: ClientPath | None = None
 
     @property
     def label(self) -> str:
@@ -148,6 +172,9 @@ class PostgresServer(Target):
     system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = None
     client_write_urls: tuple[Url, ...] = ()
     witness: Witness | None = None
+    siblings: tuple[Sibling, ...] = ()
+    """As for `RdsInstance`."""
+    client_path: ClientPath | None = None
     region: Text
 
     @property

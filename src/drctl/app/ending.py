@@ -21,11 +21,10 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
     if end is None or end.result == "succeeded":
         return ()
     now = _world(plan, state)
-    may_resume = end.result == "interrupted" or (
-        state.pause and state.pause.kind in {"gate", "unknown", "lease"}
-    )
+    waits = state.pause is not None and state.pause.kind in {"gate", "unknown", "lease"}
+    may_resume = (end.result == "interrupted" or waits) and not state.denied
     do = f"drctl resume {folder.run_id}" if may_resume else f"drctl runs show {folder.run_id}"
-    found = []
+    found = [_two_primaries(end.why, now)] if end.result == "unsafe" else []
     for planned in plan.steps:
         step = state.steps[planned.id]
         if step.status not in {"failed", "unknown"} or planned.is_message:
@@ -45,6 +44,16 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
     if found:
         return tuple(found)
     return (Problem(code="DR2003", what=f"run {end.result}: {end.why}", now=now, do=do),)
+
+
+def _two_primaries(why: str, now: str) -> Problem:
+    return Problem(
+        code="DR2004",
+        what=f"UNSAFE: {why}",
+        now=now,
+        do="stop the application's writes on the old side, or stop the old primary; then compare"
+        " what both took, before anything is told to be recovered",
+    )
 
 
 def _said(status: str) -> str:

@@ -37,9 +37,23 @@ async def resume_run(parts: Parts, folder: Folder, views: Sequence[Watching]) ->
 
 def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:
     show = f"drctl runs show {folder.run_id}"
+    if state.start is None:
+        return Problem(
+            code="DR3009",
+            what=f"run {folder.run_id} never began: its process died before the first event",
+            now="nothing was sent",
+            do="start a new run",
+        )
     end = state.finished
     if end is not None and end.result == "succeeded":
         return Problem(code="DR3005", what=f"run {folder.run_id} is done", do=show)
+    if state.denied:
+        return Problem(
+            code="DR3304",
+            what=f"somebody has said no to run {folder.run_id}, and that is final for its plan",
+            now="nothing was changed by this command",
+            do=f"{show}   then plan again",
+        )
     if state.pause is not None and state.pause.kind not in {"gate", "unknown", "lease"}:
         return Problem(
             code="DR3006",

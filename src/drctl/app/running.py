@@ -12,6 +12,8 @@ from drctl import __version__
 from drctl.actions.contract import Effect
 from drctl.app.compose import Parts, host, operator
 from drctl.app.leasing import forget, kept, lease_of, left
+from drctl.app.people import requesters, too_many, unanswerable
+from drctl.app.validity import require_current
 from drctl.engine.driver import Driver
 from drctl.engine.events import RunFinished, RunResumed, RunStarted
 from drctl.engine.fold import loss_is_allowed, loss_refusal
@@ -63,16 +65,20 @@ class Consent:
     """When the incident started, if the operator knows."""
     again: bool = False
     """A second failover of the same targets within the cool-down is meant."""
+    claimed: str | None = None
+    """The enrolled person that the operator says they are."""
 
 
 def preflight(plan: Plan, consent: Consent) -> None:
     """
-    Refuses what must not begin. Reads nothing but the plan.
+    Refuses what must not begin. Reads nothing but the plan, and whose account this is.
 
     Raises:
         RefusedError: Every reason at once.
     """
-    problems = [*_stale(plan), *_identities(plan), *_loss(plan, consent)]
+    asked_by = requesters(plan, consent.claimed)
+    problems = [*_stale(plan), *_identities(plan), *_candidates(plan), *_loss(plan, consent)]
+    problems += [*too_many(plan), *unanswerable(plan, asked_by)]
     if problems:
         raise RefusedError(tuple(problems))
 
@@ -89,7 +95,11 @@ def _identities(plan: Plan) -> list[Problem]:
         call.target
         for step in plan.steps
         for call in (step.call,)
-        if call is not None and step.effect.changes_something and step.effect is not Effect.FENCE
+        if call is not None
+        and step.effect.changes_something
+        # These two have their business with what has stopped answering.
+        and step.effect is not Effect.FENCE
+        and not step.proves_one_primary
     }
     problems = []
     for pin in plan.pins:
@@ -115,6 +125,22 @@ def _identities(plan: Plan) -> list[Problem]:
             )
         )
     return problems
+
+
+def _candidates(plan: Plan) -> list[Problem]:
+    """Those that the look found unfit to be promoted; the promotion itself looks again."""
+    return [
+        Problem(
+            code="DR5203",
+            what=f"{step.call.target} is not fit to be promoted: {why}",
+            at=f"step {step.id}",
+            now="nothing was changed",
+            do="name another candidate in the environment, or mend this one",
+        )
+        for step in plan.steps
+        if step.call is not None and step.effect is Effect.PROMOTE
+        for why in step.prediction.facts.get("unfit") or ()
+    ]
 
 
 def _loss(plan: Plan, consent: Consent) -> list[Problem]:
@@ -143,9 +169,11 @@ async def run_plan(
     SIGINT and SIGTERM end it gracefully: nothing new starts, what runs finishes.
 
     Raises:
-        RefusedError: There is no place for the record, so nothing was sent.
+        RefusedError: The plan is too old, or there is no place for the record; nothing was sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    require_current(parts, plan)
+    asked_by = requesters(plan, consent.claimed)
     now = parts.clock.now()
     try:
         journal = Journal.create(parts.runs, new_run_id(now.wall), plan, parts.clock)
@@ -169,6 +197,8 @@ async def run_plan(
         accepted_reason=consent.reason,
         again_reason=consent.reason if consent.again else None,
         identities=plan.lease.identities,
+        requesters=asked_by.names,
+        requester_is_claimed=asked_by.is_claimed,
     )
     return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
 

@@ -8,6 +8,7 @@ from drctl.cli.confirm import confirmed
 from drctl.cli.execute import (
     AcceptOption,
     AgainOption,
+    AsOption,
     Manner,
     ReasonOption,
     StartedOption,
@@ -56,6 +57,7 @@ def region(
     again: AgainOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
+    as_: AsOption = None,
     show_choice: Annotated[
         bool, typer.Option("--list", help="Only say which runbook would be chosen, and why.")
     ] = False,
@@ -68,7 +70,7 @@ def region(
 
     Example: drctl failover region -e lab --confirm us-west-2
     """
-    agreed = consent(accept_data_loss, reason, started_at, again=again)
+    agreed = consent(accept_data_loss, reason, started_at, again=again, claimed=as_)
     with errors_shown():
         import asyncio
 

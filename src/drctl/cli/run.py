@@ -9,6 +9,7 @@ from drctl.cli.confirm import confirmed
 from drctl.cli.execute import (
     AcceptOption,
     AgainOption,
+    AsOption,
     Manner,
     ReasonOption,
     StartedOption,
@@ -46,6 +47,7 @@ def run(
     again: AgainOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
+    as_: AsOption = None,
     no_input: NoInputOption = False,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
@@ -58,7 +60,7 @@ def run(
 
     Example: drctl run plan.json
     """
-    agreed = consent(accept_data_loss, reason, started_at, again=again)
+    agreed = consent(accept_data_loss, reason, started_at, again=again, claimed=as_)
     with errors_shown():
         import asyncio
 

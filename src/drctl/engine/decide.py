@@ -6,8 +6,10 @@ Invariant: a step starts only when each of its needs has succeeded or was skippe
     runs: a change that has begun is waited for, because stopping to wait does not stop the change.
     A promotion needs more than that: a fence that has succeeded in this run, none before it that
     has not, and a loss bound that is allowed. Lint demands the steps; that they *happened* is
-    decided here. Telling people is outside all of this: a notification starts when it may, and
-    nobody waits for it longer than `NOTIFY_GRACE_S`.
+    decided here. A person may take the fence's place, with a reason; nothing takes the proof's: a
+    run that has promoted ends well only when a step has shown afterwards that one primary takes
+    writes, and is "unsafe" otherwise. Telling people is outside all of this: a notification starts
+    when it may, and nobody waits for it longer than `NOTIFY_GRACE_S`.
 """
 
 from collections.abc import Iterator
@@ -15,7 +17,7 @@ from collections.abc import Iterator
 from drctl.actions.contract import Effect
 from drctl.engine import commands as c
 from drctl.engine.events import Result
-from drctl.engine.fold import loss_is_allowed, loss_refusal
+from drctl.engine.fold import is_forced, loss_is_allowed, loss_refusal
 from drctl.engine.state import State, StepState
 from drctl.engine.values import values
 from drctl.kernel.clock import Instant, length_between
@@ -27,6 +29,9 @@ from drctl.runbook.values import UNKNOWN
 NOTIFY_GRACE_S = 3.0
 """How long a finished recovery waits for messages under way: longer than a healthy answer of Slack
 or Statuspage (about 0.5 s), short enough that nobody notices it when they hang."""
+
+
+TWO_PRIMARIES = "two primaries may take writes"
 
 
 def decide(plan: Plan, state: State, now: Instant) -> tuple[c.Command, ...]:
@@ -109,10 +114,12 @@ def _danger(plan: Plan, step: PlannedStep, state: State) -> str | None:
     """Why this promotion would be unsafe."""
     if step.effect is not Effect.PROMOTE:
         return None
+    if state.start is not None and state.start.forced_reason is not None and not is_forced(state):
+        return "a promotion is not forced without a reason"
     before = _ancestors(plan, step)
     fences = [one.id for one in before if one.effect is Effect.FENCE]
     unfenced = [name for name in fences if state.steps[name].status != "succeeded"]
-    if unfenced or not fences:
+    if (unfenced or not fences) and not is_forced(state):
         return f"no promotion without a fence: {', '.join(unfenced) or 'no step before it'} has not"
     loss, accepted_s = state.loss, state.start.accepted_loss_s if state.start else None
     bound_s, rpo_s = loss.bound_s if loss else None, plan.objectives.rpo_s
@@ -211,7 +218,10 @@ def _finish(plan: Plan, state: State) -> c.Finish:
 
 
 def _result(plan: Plan, state: State) -> tuple[Result, str]:
-    """The worst that is true, in the order of the exit codes: unknown, failed, paused."""
+    """The worst that is true: unsafe, then by exit code: unknown, failed, paused."""
+    unsafe = _unsafe(plan, state)
+    if unsafe is not None:
+        return "unsafe", f"{TWO_PRIMARIES}: {unsafe}"
     for name, step in state.steps.items():
         if step.status == "unknown" and not plan.by_id[name].is_message:
             return "unknown", f"step {name} has an unknown outcome"
@@ -223,7 +233,45 @@ def _result(plan: Plan, state: State) -> tuple[Result, str]:
     if state.interrupted and state.stop is None and state.open_work > 0:
         return "interrupted", "interrupted; what was running has finished"
     why = state.stop or _unfinished(plan, state)
+    unproven = None if why else _unproven(plan, state)
+    if unproven is not None:
+        return "unsafe", f"{TWO_PRIMARIES}: {unproven}"
     return (ill, why) if why else ("succeeded", "every step is settled")
+
+
+def _unsafe(plan: Plan, state: State) -> str | None:
+    """What speaks against there being one primary, whatever else became of the run."""
+    unproven = _unproven(plan, state)
+    if unproven is None:
+        return None
+    for step in plan.steps:
+        if step.proves_one_primary and state.steps[step.id].status in {"failed", "unknown"}:
+            return f"{step.id} did not prove that there is one ({state.steps[step.id].why})"
+    for step in _promoted(plan, state):
+        fences = [one.id for one in _ancestors(plan, step) if one.effect is Effect.FENCE]
+        open_ = [name for name in fences if state.steps[name].status != "succeeded"]
+        if open_ or not fences:
+            return f"{step.id} went on without a fence ({', '.join(open_) or 'there is none'})"
+    return None
+
+
+def _unproven(plan: Plan, state: State) -> str | None:
+    """Why nothing shows that one primary takes writes; ``None`` when nothing was promoted."""
+    for step in _promoted(plan, state):
+        proofs = [
+            one.id for one in plan.steps if one.proves_one_primary and step in _ancestors(plan, one)
+        ]
+        if not any(state.steps[name].status == "succeeded" for name in proofs):
+            return f"nothing after {step.id} has proven that there is one"
+    return None
+
+
+def _promoted(plan: Plan, state: State) -> list[PlannedStep]:
+    return [
+        step
+        for step in plan.steps
+        if step.effect is Effect.PROMOTE and state.steps[step.id].status in {"succeeded", "unknown"}
+    ]
 
 
 def _unfinished(plan: Plan, state: State) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from drctl.actions.registry import Registry
 from drctl.engine import commands as c
 from drctl.engine import events as e
+from drctl.engine.approval import heard
 from drctl.engine.attempt import Attempt
 from drctl.engine.decide import decide
 from drctl.engine.effects import Effects, Ending, finished
@@ -219,6 +220,7 @@ class Driver:
                 why=why,
                 changed=state.changed,
                 rta_s=state.restored_s,
+                rta_is_certain=state.restored_is_certain,
                 rto_s=self._plan.objectives.rto_s,
                 loss_bound_s=loss.bound_s if loss else None,
                 safe_until=loss.safe_until if loss else None,
@@ -259,21 +261,14 @@ class Driver:
         taken = False
         for answer in self._inbox.take() if self._inbox else ():
             # An answer that is late, early or a second one is to a question that is not asked.
-            if (
-                not isinstance(answer, Answer)
-                or answer.gate not in self._state.gates.keys() & self._state.running
-            ):
-                continue
-            taken = True
-            self._record(
-                e.GateAnswered(
-                    step=answer.gate,
-                    answer=answer.answer,
-                    by=sanitize(answer.by, limit=100),
-                    via=answer.via,
-                    reason=sanitize(answer.reason),
-                )
+            event = (
+                heard(self._plan, self._state, answer, self._clock.now())
+                if isinstance(answer, Answer)
+                else None
             )
+            if event is not None:
+                taken = True
+                self._record(event)
         return taken
 
     def _record(self, event: e.Event) -> Record:

@@ -11,7 +11,7 @@ from typing import Literal
 from drctl.actions.contract import Effect
 from drctl.actions.loss import LossBound
 from drctl.engine import events as e
-from drctl.engine.state import GateState, Loss, Pause, Record, State, StepState
+from drctl.engine.state import Anchor, GateState, Loss, Pause, Record, State, StepState
 from drctl.plan.model import Plan, PlannedStep
 
 ANY_LOSS_S = 1e12
@@ -27,7 +27,7 @@ NOT_OURS = "lease"
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
-    return _apply(record.event, plan, replace(state, latest=record.at), record)
+    return _apply(record.event, plan, state.seen_at(record.at), record)
 
 
 def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
@@ -45,7 +45,9 @@ def _apply(_event: e.Event, _plan: Plan, state: State, _record: Record) -> State
 
 @_apply.register
 def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
-    return replace(state, start=event, started=record.at)
+    passed_s = max(0.0, event.elapsed_before_s)
+    anchor = Anchor(at=record.at, passed_s=passed_s, is_certain=True)
+    return replace(state, start=event, started=record.at, anchors=(anchor,))
 
 
 @_apply.register
@@ -76,12 +78,23 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
 
 @_apply.register
 def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> State:
-    step = replace(state.steps[event.step], has_intent=True)
+    step = replace(state.steps[event.step], has_intent=True, was_intended=True)
     return replace(
         state,
         steps={**state.steps, event.step: step},
         changed=state.changed or event.changes,
     )
+
+
+@_apply.register
+def _(event: e.FactsRead, _plan: Plan, state: State, _record: Record) -> State:
+    step = replace(state.steps[event.step], facts=event.facts)
+    return replace(state, steps={**state.steps, event.step: step})
+
+
+@_apply.register
+def _(_event: e.AnswerRefused, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, refused_answers=state.refused_answers + 1)
 
 
 @_apply.register
@@ -98,6 +111,8 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         why=event.why,
         backoff_s=backoff_s,
         has_intent=before.has_intent,
+        was_intended=before.was_intended,
+        facts=before.facts,
     )
     state = replace(
         state,
@@ -113,10 +128,18 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
     return state
 
 
+def is_forced(state: State) -> bool:
+    """True when a person said, and why, that the promotion need not wait for a proven fence."""
+    reason = state.start.forced_reason if state.start else None
+    return reason is not None and reason.strip() != ""
+
+
 def _settle(planned: PlannedStep, state: State, record: Record) -> State:
     """Counts a step that will not run again, and opens the way for those that need it."""
     outcome = state.steps[planned.id].status
     goes_on = outcome in {"succeeded", "skipped"} or planned.on_failure == "continue"
+    # The one thing that a forced run does without.
+    goes_on = goes_on or (planned.effect is Effect.FENCE and is_forced(state))
     if not (goes_on or planned.is_message):
         word: Literal["failed", "unknown"] = "unknown" if outcome == "unknown" else "failed"
         why = f"step {planned.id} {'failed' if word == 'failed' else 'has an unknown outcome'}"
@@ -207,7 +230,9 @@ def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> flo
 
 @_apply.register
 def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
-    gate = GateState(opened=record.at, expires_s=event.expires_s, quorum=event.quorum)
+    gate = GateState(
+        opened=record.at, expires_s=event.expires_s, quorum=event.quorum, show=event.show
+    )
     step = replace(state.steps[event.step], status="running", attempt=1, started=record.at)
     return replace(
         state,
@@ -225,10 +250,15 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         # It was decided before this answer came: an answer counts once, or the steps behind the
         # gate would be opened twice.
         return state
+    if (plan.people and event.person not in plan.people) or state.denied:
+        return state  # nobody who is enrolled said it, or it comes after a no
+    if event.nonce:
+        state = replace(state, nonces=state.nonces | {event.nonce})
     if event.answer == "deny":
+        state = replace(state, denied=True)
         return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
-    # Set semantics: one person twice is one approval.
-    people = tuple(dict.fromkeys((*gate.approved_by, event.by)))
+    # Set semantics: one person twice is one approval, with however many keys.
+    people = tuple(dict.fromkeys((*gate.approved_by, event.person or event.by)))
     state = replace(state, gates={**state.gates, event.step: replace(gate, approved_by=people)})
     if len(people) < gate.quorum:
         return state
@@ -342,7 +372,7 @@ def _measured_anew(plan: Plan, state: State) -> State:
 
 @_apply.register
 def _(event: e.ServiceRestored, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, restored_s=event.rta_s)
+    return replace(state, restored_s=event.rta_s, restored_is_certain=event.is_certain)
 
 
 @_apply.register

@@ -1,7 +1,8 @@
 """What is known of a run: one frozen value, made of nothing but its events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from drctl.engine.events import Event, RunFinished, RunStarted
@@ -38,6 +39,10 @@ class StepState:
     """How long after ``finished`` the next attempt may start; ``None``: there is none."""
     has_intent: bool = False
     """An effect of this attempt may have left."""
+    was_intended: bool = False
+    """An effect of this or an earlier attempt may have left."""
+    facts: Mapping[str, JSON] | None = None
+    """What its action saw after the plan was made; ``None``: the plan's own look still counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,8 @@ class GateState:
     expires_s: float
     quorum: int
     approved_by: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    """The lines that approvers were shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,22 @@ class Pause:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """
+    Where one boot of one machine comes into a run: from here on its boot clock counts.
+
+    A run that comes back to a boot it has been in is measured by that boot's clock again, whatever
+    the wall clocks in between said.
+    """
+
+    at: Instant
+    passed_s: float
+    """Seconds of the incident that had passed by then."""
+    is_certain: bool
+    """False: only the wall clocks of two boots say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A run so far."""
 
@@ -84,6 +107,8 @@ class State:
     started: Instant | None = None
     start: RunStarted | None = None
     latest: Instant | None = None
+    anchors: tuple[Anchor, ...] = ()
+    """One per boot, in the order in which they came into the run."""
     open_work: int = 0
     """Steps that recover something and are not settled yet: neither ``finally`` nor messages."""
     open_messages: int = 0
@@ -103,19 +128,42 @@ class State:
     loss: Loss | None = None
     verified_pins: frozenset[tuple[str, str, str]] = frozenset()
     """Name, subject, and the target through which they were asked."""
+    nonces: frozenset[str] = frozenset()
+    """Of the signed answers that were taken."""
+    refused_answers: int = 0
+    denied: bool = False
+    """A person said no at a gate, which is final for this plan."""
+    latest_wall: datetime | None = None
+    """The highest wall time on record, which a clock that is set back does not lower."""
     restored_s: float | None = None
+    restored_is_certain: bool = True
     finished: RunFinished | None = None
 
     def elapsed(self, now: Instant) -> Length:
         """
         Length of the incident until *now*; uncertain when the machine was rebooted in between.
+
+        Never less than what the boots before had measured: only the gap between two boots is taken
+        from wall clocks, and one that goes backwards makes it nothing.
         """
-        if self.started is None or self.start is None:
+        for anchor in self.anchors:
+            if anchor.at.boot_id == now.boot_id:
+                since_s = length_between(anchor.at, now).seconds
+                return Length(seconds=anchor.passed_s + since_s, is_certain=anchor.is_certain)
+        if self.latest is None or not self.anchors:
             return Length(seconds=0.0, is_certain=True)
-        since = length_between(self.started, now)
-        return Length(
-            seconds=since.seconds + self.start.elapsed_before_s, is_certain=since.is_certain
-        )
+        gap_s = length_between(self.latest, now).seconds
+        return Length(seconds=self.elapsed(self.latest).seconds + gap_s, is_certain=False)
+
+    def seen_at(self, at: Instant) -> "State":
+        """The same state once an event was written at *at*."""
+        wall = at.wall if self.latest_wall is None else max(self.latest_wall, at.wall)
+        seen = replace(self, latest=at, latest_wall=wall)
+        is_known = any(anchor.at.boot_id == at.boot_id for anchor in self.anchors)
+        if is_known or not self.anchors:
+            return seen
+        anchor = Anchor(at=at, passed_s=self.elapsed(at).seconds, is_certain=False)
+        return replace(seen, anchors=(*self.anchors, anchor))
 
     def progress(self, now: Instant) -> Progress:
         """How far the run is, in the plan's words."""

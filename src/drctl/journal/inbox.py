@@ -3,15 +3,18 @@
 import json
 import os
 import secrets
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from drctl.engine.ports import Answer
+from drctl.journal import files
+from drctl.kernel import failpoints
 
 _LARGEST = 64 * 1024
+_OURS = 3
+"""The runs' folder, the run's, and the inbox itself."""
 
 
 class FolderInbox:
@@ -22,34 +25,34 @@ class FolderInbox:
 
     def take(self) -> Sequence[Answer]:
         """Removes and returns what has come in, oldest first."""
-        answers = []
-        for entry in sorted(self._path.glob("*.json"), key=lambda path: path.name):
-            data = _read(entry)
-            # Whatever cannot be read or removed must not end a recovery: nobody answered.
+        found = (_answer(data) for data in _take_all(self._path))
+        return [answer for answer in found if answer is not None]
+
+
+def _take_all(path: Path) -> list[bytes]:
+    """The content of every file that was dropped, oldest first; each is removed. Never waits."""
+    taken = []
+    # Whatever cannot be opened, read or removed must not end a recovery: nobody answered.
+    with suppress(OSError), files.opened(path, ours=_OURS) as box:
+        for name in sorted(entry for entry in os.listdir(box) if _is_whole(entry)):
+            data = _read(box, name)
             with suppress(OSError):
-                entry.unlink()
-                answer = _answer(data)
-                if answer is not None:
-                    answers.append(answer)
-        return answers
+                failpoints.hit("inbox.take")
+                files.remove(box, name)
+                taken.append(data)
+    return taken
 
 
-def _read(entry: Path) -> bytes:
-    """The file's bytes; nothing when it is not a plain file of ours. Never waits."""
+def _is_whole(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _read(box: int, name: str) -> bytes:
+    """The file's bytes; nothing when it is not a plain file of ours."""
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        handle = os.open(entry, flags)
+        return files.read_file(box, name, largest=_LARGEST)
     except OSError:
         return b""
-    try:
-        there = os.fstat(handle)
-        if not stat.S_ISREG(there.st_mode) or there.st_uid not in {os.geteuid(), 0}:
-            return b""
-        return os.read(handle, _LARGEST)
-    except OSError:
-        return b""
-    finally:
-        os.close(handle)
 
 
 def _answer(data: bytes) -> Answer | None:
@@ -63,12 +66,11 @@ def _answer(data: bytes) -> Answer | None:
 
 def drop(path: Path, answer: Answer) -> None:
     """Leaves an answer; a reader sees all of it or nothing."""
-    name = f"{len(list(path.iterdir())):06d}-{secrets.token_hex(4)}"
-    partial = path / f".{name}"
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(handle, json.dumps(asdict(answer)).encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    partial.rename(path / f"{name}.json")
+    _drop(path, json.dumps(asdict(answer)).encode())
+
+
+def _drop(path: Path, data: bytes) -> None:
+    with files.opened(path, ours=_OURS) as box:
+        failpoints.hit("inbox.drop")
+        name = f"{len(os.listdir(box)):06d}-{secrets.token_hex(4)}"
+        files.put(box, f".{name}", f"{name}.json", data)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ConfigDict
@@ -134,7 +135,8 @@ def plan_of(
 ) -> Plan:
     base: dict[str, Any] = {
         "drctl": "0",
-        "created_at": "2026-01-01T00:00:00+00:00",
+        # Now: a run that goes through the use cases refuses a plan that is old.
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "runbook": "fake",
         "title": "Fake",
         "scenario": "",
@@ -250,6 +252,7 @@ def drive(
     interrupt_at_s: float | None = None,
     listeners: Sequence[Listener] = (),
     accepted_loss_s: float | None = None,
+    forced_reason: str | None = None,
 ) -> Ran:
     """Runs *plan* to its end, whatever that is."""
 
@@ -270,7 +273,8 @@ def drive(
             asyncio.get_running_loop().call_later(interrupt_at_s, driver.interrupt, "SIGINT")
         end, error = None, None
         try:
-            end = await driver.run(started(plan, accepted_loss_s=accepted_loss_s))
+            first = started(plan, accepted_loss_s=accepted_loss_s, forced_reason=forced_reason)
+            end = await driver.run(first)
         except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001 (the test looks at it)
             error = caught
         return Ran(plan, journal.records, driver.state, end, error, clock.now().boot_s)

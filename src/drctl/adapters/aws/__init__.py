@@ -5,6 +5,7 @@ from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
 from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_lag import MeasureLag
+from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_promote import PromoteReplica
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
@@ -21,6 +22,7 @@ ADAPTER = Adapter(
         FenceInstance(),
         UnfenceInstance(),
         PromoteReplica(),
+        AssertSinglePrimary(),
         WaitForInstance(),
         EngageSwitch(),
         DisengageSwitch(),

@@ -4,6 +4,7 @@ from drctl.actions.contract import Adapter
 from drctl.adapters.postgres.fence import Fence
 from drctl.adapters.postgres.identity import SystemIdentifierPin
 from drctl.adapters.postgres.lag import MeasureLag
+from drctl.adapters.postgres.only import AssertOnly
 from drctl.adapters.postgres.promote import Promote
 from drctl.adapters.postgres.replication import WaitForReplay
 from drctl.adapters.postgres.row_cell import RowStore
@@ -15,6 +16,7 @@ __all__ = ["ADAPTER"]
 ADAPTER = Adapter(
     name="postgres",
     actions=(
+        AssertOnly(),
         AssertWritable(),
         Fence(),
         MeasureLag(),

@@ -52,6 +52,7 @@ def environment_file(estate: Estate, plan: AddressPlan, secrets: Secrets) -> str
     """Writes the environment ``lab``; every value is JSON, which YAML reads the same."""
     east, west = estate.east, estate.west
     public = f"http://{PUBLIC_NAME}:{BALANCER_PORT}"
+    clients = f"{{url: {_q(f'{public}/api/v1/pipelines')}, table: healing_guard.pipelines}}"
     witness = f"{{aws: aws-west, bucket: {WITNESS_BUCKET}, key: {WITNESS_KEY}}}"
     return f"""\
 # Written by `drctl lab up`; gone after `drctl lab down`.
@@ -80,6 +81,7 @@ targets:
     client_write_urls: [{_q(f"http://{east.balancer_name}:{BALANCER_PORT}/api/v1/pipelines")}]
     sql: {_sql(east, secrets)}
     witness: {witness}
+    client_path: {clients}
   db.recovery:
     kind: aws.rds.instance
     aws: aws-west
@@ -88,6 +90,7 @@ targets:
     fence_security_group: {_q(west.fence_group)}
     sql: {_sql(west, secrets)}
     witness: {witness}
+    client_path: {clients}
   app.primary:
     kind: kubernetes.deployment
     cluster: cluster-east
