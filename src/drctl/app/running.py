@@ -222,9 +222,7 @@ async def carry_on(
             been sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
-    start = first if isinstance(first, RunStarted) else state.start
-    again_reason = start.again_reason if start else None
-    lease = lease_of(parts, plan, journal.folder.run_id, again_reason)
+    lease = lease_of(parts, plan, journal.folder.run_id, first, state)
     inbox = FolderInbox(journal.folder.inbox)
     driver = Driver(
         plan,

@@ -77,6 +77,8 @@ CODES: dict[str, str] = {
     "DR3505": "What is where leases are kept was written by something else, or by a newer drctl.",
     "DR3506": "The run is not in the book of leases.",
     "DR3507": "A lease that is renewed belongs to a live process, and is not broken.",
+    "DR3508": "The book of leases says that the run has reached its end. A copy of its folder was"
+    " resumed on another machine; going on with this one would do everything a second time.",
     "DR3204": "The file is not byte for byte the plan that was saved: something in it was changed.",
     "DR3205": "A plan is a look at the world, and gets old: 15 minutes, or plan_expires_after of"
     " the environment. Judged by the later of now and the latest time in any run's record, so that"
