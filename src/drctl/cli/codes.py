@@ -48,8 +48,8 @@ CODES: dict[str, str] = {
     "DR3203": "The file is not a plan that this version of drctl saved.",
     "DR3204": "The file is not byte for byte the plan that was saved: something in it was changed.",
     "DR3205": "A plan is a look at the world, and gets old: 15 minutes, or plan_expires_after of"
-    " the environment. Judged by the later of now and the latest time in any run's record, so that a"
-    " clock that is set back makes nothing young again.",
+    " the environment. Judged by the later of now and the latest time in any run's record, so that"
+    " a clock that is set back makes nothing young again.",
     "DR3206": "The plan changes more different things than limits.max_targets of the environment"
     " (10 when it does not say). A selector that matched too much looks like this.",
     "DR3208": "The runbook, the environment file or the code of an action is not the one that the"
