@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
+from drctl.kernel.signature import PublicKey
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -107,7 +108,7 @@ class PlannedPerson(_Frozen):
     """Somebody who may answer gates, as the environment said when the plan was made."""
 
     roles: tuple[str, ...] = ()
-    keys: tuple[str, ...]
+    keys: tuple[PublicKey, ...]
     """Public keys; each proves the same one person."""
     login: str | None = None
 
