@@ -95,6 +95,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         why=event.why,
         backoff_s=backoff_s,
         has_intent=before.has_intent,
+        forgiven=before.forgiven + (event.error == NEVER_HAPPENED),
     )
     state = replace(
         state,
@@ -190,10 +191,11 @@ def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> flo
     if event.outcome == "failed" and event.error == NEVER_HAPPENED:
         return 0.0
     retry = planned.retry
+    used = event.attempt - state.steps[event.step].forgiven
     is_named = event.error is not None and event.error in retry.on_errors
-    if event.outcome != "failed" or not is_named or event.attempt >= retry.attempts:
+    if event.outcome != "failed" or not is_named or used >= retry.attempts:
         return None
-    longest_s = min(retry.max_backoff_s, retry.backoff_s * 2.0 ** (event.attempt - 1))
+    longest_s = min(retry.max_backoff_s, retry.backoff_s * 2.0 ** (used - 1))
     run = state.start.run_id if state.start else ""
     # Full jitter without randomness in the core: the draw is a hash of who is asking.
     draw = hashlib.sha256(f"{run}/{planned.id}/{event.attempt}".encode()).digest()[0] / 255
@@ -264,19 +266,24 @@ def _close_gate(name: str, state: State, why: str) -> State:
 
 
 @_apply.register
-def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=event.signal)
+def _(event: e.InterruptRequested, _plan: Plan, state: State, record: Record) -> State:
+    return replace(state, interrupted=event.signal, interrupted_at=record.at)
 
 
 @_apply.register
-def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
+def _(_event: e.RunResumed, plan: Plan, state: State, record: Record) -> State:
     """
     Starts over what had no effect yet; what may have had one stays as it is, to be looked at. A
     gate is asked again: whoever said go said it to numbers that are old. While nothing is fenced
-    the loss is measured anew, for the same reason.
+    the loss is measured anew, for the same reason. What died with its process counts as no failure.
     """
     anew = [name for name in state.running if not state.steps[name].has_intent]
-    again = {name: replace(state.steps[name], status="waiting") for name in anew}
+    again = {
+        name: replace(
+            state.steps[name], status="waiting", forgiven=state.steps[name].forgiven + 1
+        )
+        for name in anew
+    }
     # An unknown outcome may be known by now: it is looked at once more.
     unknown = [
         name
@@ -284,6 +291,12 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         if step.status == "unknown" and not plan.by_id[name].is_message
     ]
     again |= {name: replace(state.steps[name], status="running") for name in unknown}
+    # Nobody waited for a message while no process was there to send it.
+    again |= {
+        name: replace(again.get(name, state.steps[name]), started=record.at)
+        for name in plan.messages
+        if state.steps[name].status in {"waiting", "running"} and state.steps[name].started
+    }
     state = _measured_anew(plan, state)
     is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown"}
     return replace(
@@ -294,6 +307,7 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         gates={name: gate for name, gate in state.gates.items() if name not in anew},
         verified_pins=frozenset(),
         interrupted=None,
+        interrupted_at=None,
         pause=None if is_answerable else state.pause,
         finished=None,
     )

@@ -38,6 +38,8 @@ class StepState:
     """How long after ``finished`` the next attempt may start; ``None``: there is none."""
     has_intent: bool = False
     """An effect of this attempt may have left."""
+    forgiven: int = 0
+    """Attempts that count no more: their process died."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +96,7 @@ class State:
     changed: bool = False
     interrupted: str | None = None
     """The signal that asked for an end."""
+    interrupted_at: Instant | None = None
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
     stop: str | None = None
