@@ -6,7 +6,7 @@ READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean
+.PHONY: help setup demo demo-loss demo-alive test e2e crash check fix schema readme golden lock bench clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -35,6 +35,9 @@ test: $(READY) ## All tests: unit, scenarios, properties, contracts, end to end
 
 e2e: $(READY) ## Only the end-to-end failovers
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/e2e
+
+crash: $(READY) ## Die at every place a run passes, resume, compare; failing system calls; hostile files
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/crash tests/safety/files
 
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .

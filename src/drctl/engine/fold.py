@@ -279,9 +279,7 @@ def _(_event: e.RunResumed, plan: Plan, state: State, record: Record) -> State:
     """
     anew = [name for name in state.running if not state.steps[name].has_intent]
     again = {
-        name: replace(
-            state.steps[name], status="waiting", forgiven=state.steps[name].forgiven + 1
-        )
+        name: replace(state.steps[name], status="waiting", forgiven=state.steps[name].forgiven + 1)
         for name in anew
     }
     # An unknown outcome may be known by now: it is looked at once more.

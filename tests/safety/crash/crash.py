@@ -51,7 +51,9 @@ def singles() -> list[Case]:
             places = random.Random(seed).sample(hits(runbook, "at_once", seed), 60)
             found += [Case(runbook, "at_once", seed, (place,)) for place in places]
         # What differs with the power is what was written and not synced.
-        lost = [p for p in hits(runbook, "at_once") if p.startswith(("journal", "files", "effect.s"))]
+        lost = [
+            p for p in hits(runbook, "at_once") if p.startswith(("journal", "files", "effect.s"))
+        ]
         found += [Case(runbook, "at_once", 0, (f"{place}!",)) for place in lost]
     return found
 

@@ -67,6 +67,8 @@ def owner_of(call: ast.Call) -> str:
 
 def is_place(call: ast.Call) -> bool:
     name, owner = name_of(call), owner_of(call)
+    if not isinstance(call.func, ast.Attribute):
+        return False  # a function of ours, which has its own; see test_nothing_is_imported_bare
     if name in {"rename", "replace", "unlink"} and owner == "os":
         return True
     if name == "replace":  # dataclasses.replace and str.replace are neither files nor effects
@@ -97,6 +99,14 @@ def test_every_place_has_a_point():
             if places and not points_of(function) and where not in EXCUSED:
                 bare.append(f"{where} calls {', '.join(places)}")
     assert not bare, "no failpoint in:\n" + "\n".join(bare)
+
+
+def test_nothing_is_imported_bare():
+    """``from os import write`` would hide a place from the walk."""
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom):
+                assert node.module not in {"os", "fcntl", "asyncio", "shutil"}, path
 
 
 def test_no_point_has_a_name_that_is_not_registered_and_none_is_left_over():
