@@ -4,6 +4,9 @@ State to commands: ``decide(plan, state, now) -> commands``. Pure, deterministic
 Invariant: a step starts only when each of its needs has succeeded or was skipped, nothing blocks
     the run (an interrupt, a pause, a stop), and its ``when`` is true. Blocking never touches what
     runs: a change that has begun is waited for, because stopping to wait does not stop the change.
+    Only an interrupt has a limit, `INTERRUPT_GRACE_S`: somebody wants this process to end. What is
+    then still under way is left in the record as running, as a crash would leave it, and a resume
+    looks for it.
     A promotion needs more than that: a fence that has succeeded in this run, none before it that
     has not, and a loss bound that is allowed. Lint demands the steps; that they *happened* is
     decided here. A person may force a run past the fence, never past the loss; then every gate on
@@ -33,6 +36,9 @@ from drctl.runbook.values import UNKNOWN
 NOTIFY_GRACE_S = 3.0
 """How long a finished recovery waits for messages under way: longer than a healthy answer of Slack
 or Statuspage (about 0.5 s), short enough that nobody notices it when they hang."""
+INTERRUPT_GRACE_S = 3.0
+"""How long an interrupted run waits for what it has begun: a signal leaves a run that can be
+resumed within 5 s, and machines that shut down wait for 10 s before they kill."""
 
 
 TWO_PRIMARIES = "two primaries may take writes"
@@ -66,7 +72,7 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
             continue
         yield _begin(plan, step, state, now)
     yield from _messages(plan, state, now)
-    yield from _ending(plan, state)
+    yield from _ending(plan, state, now)
     if wakes:
         yield c.WakeAt(boot_s=min(wakes))
 
@@ -221,8 +227,12 @@ def _holds_up(plan: Plan, message: str, state: State) -> bool:
     )
 
 
-def _ending(plan: Plan, state: State) -> Iterator[c.Command]:
+def _ending(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
     if _at_work(state):
+        if state.interrupted_at is None:
+            return
+        left_s = _left_s(INTERRUPT_GRACE_S, state.interrupted_at, now)
+        yield c.WakeAt(boot_s=now.boot_s + left_s) if left_s > 0 else _finish(plan, state)
         return
     if state.interrupted:
         yield _finish(plan, state)
@@ -257,6 +267,9 @@ def _result(plan: Plan, state: State) -> tuple[Result, str]:
         # What was passed over was decided on by a person, and is in the last words.
         if step.status == "unknown" and not step.is_settled:
             return "unknown", f"step {name} has an unknown outcome"
+    left = ", ".join(sorted(_at_work(state)))
+    if left:
+        return "interrupted", f"interrupted; still under way, to be looked for by a resume: {left}"
     ill: Result = "failed" if state.changed else "refused"
     if state.cancelled is not None:
         return "cancelled", f"cancelled by {state.cancelled.by}: {state.cancelled.reason}"

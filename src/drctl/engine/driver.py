@@ -72,7 +72,7 @@ class Driver:
         return self._state
 
     def interrupt(self, signal: str) -> None:
-        """Asks for a graceful end: nothing new starts, what runs finishes."""
+        """Asks for a graceful end: nothing new starts, what runs has some seconds to finish."""
         self._interrupt = signal
         self._woken.set()
 

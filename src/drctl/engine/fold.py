@@ -117,6 +117,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         backoff_s=backoff_s,
         was_intended=before.was_intended,
         facts=before.facts,
+        forgiven=before.forgiven + (event.error == NEVER_HAPPENED),
         may_have_happened=_may_have_happened(event, before),
         # A look at what was there keeps its place in the order.
         seq=before.seq or record.seq,
@@ -288,19 +289,22 @@ def _(event: e.LeaseLost, _plan: Plan, state: State, _record: Record) -> State:
 
 
 @_apply.register
-def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=event.signal)
+def _(event: e.InterruptRequested, _plan: Plan, state: State, record: Record) -> State:
+    return replace(state, interrupted=event.signal, interrupted_at=record.at)
 
 
 @_apply.register
-def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
+def _(_event: e.RunResumed, plan: Plan, state: State, record: Record) -> State:
     """
     Starts over what had no effect yet; what may have had one stays as it is, to be looked at. A
     gate is asked again: whoever said go said it to numbers that are old. While nothing is fenced
-    the loss is measured anew, for the same reason.
+    the loss is measured anew, for the same reason. What died with its process counts as no failure.
     """
     anew = [name for name in state.running if not state.steps[name].has_intent]
-    again = {name: replace(state.steps[name], status="waiting") for name in anew}
+    again = {
+        name: replace(state.steps[name], status="waiting", forgiven=state.steps[name].forgiven + 1)
+        for name in anew
+    }
     # An unknown outcome may be known by now: it is looked at once more.
     unknown = [
         name
@@ -308,6 +312,12 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         if step.status == "unknown" and not step.is_settled
     ]
     again |= {name: replace(state.steps[name], status="running") for name in unknown}
+    # Nobody waited for a message while no process was there to send it.
+    again |= {
+        name: replace(again.get(name, state.steps[name]), started=record.at)
+        for name in plan.messages
+        if state.steps[name].status in {"waiting", "running"} and state.steps[name].started
+    }
     # While nothing is fenced more may be lost than was measured; after a promotion, nothing more.
     done = {name for name, step in state.steps.items() if step.status == "succeeded"}
     ends = {Effect.FENCE, Effect.PROMOTE}
@@ -325,6 +335,7 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         interrupted=None,
         lapsed=None,
         held=None,
+        interrupted_at=None,
         pause=None if is_answerable else state.pause,
         finished=None,
     )

@@ -63,7 +63,7 @@ class StepState:
     is_settled: bool = False
     """It is counted: what needed it goes on, and it will not run again."""
     forgiven: int = 0
-    """Attempts that count no more, since a person said to try again."""
+    """Attempts that count no more: their process died, or a person said to try again."""
     seq: int = 0
     """Place in the record of its end: the order in which steps are undone, backwards."""
     undo: UndoState | None = None
@@ -166,6 +166,7 @@ class State:
     changed: bool = False
     interrupted: str | None = None
     """The signal that asked for an end."""
+    interrupted_at: Instant | None = None
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
     lapsed: str | None = None

@@ -193,7 +193,7 @@ def all_folders(runs: Path) -> Sequence[Folder]:
                 for entry in entries
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
             ]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return ()
     except OSError as error:
         raise cannot(f"the runs in {runs} cannot be listed", error) from error
