@@ -22,7 +22,7 @@ from drctl.engine.settling import (
     with_step,
     without,
 )
-from drctl.engine.state import Anchor, GateState, Loss, Record, Said, State, StepState
+from drctl.engine.state import Anchor, GateState, Loss, Record, Said, State, Status, StepState
 from drctl.engine.undone import undo_finished, undo_started, undo_wished
 from drctl.plan.model import Plan, PlannedStep
 
@@ -122,6 +122,10 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         # A look at what was there keeps its place in the order.
         seq=before.seq or record.seq,
     )
+    if state.undo is not None and event.error == NEVER_HAPPENED:
+        # There is nothing to undo; why it had failed must still be told.
+        status: Status = "failed" if before.error else "waiting"
+        after = replace(before, status=status, has_intent=False, may_have_happened=False)
     state = replace(
         state,
         steps={**state.steps, event.step: after},
