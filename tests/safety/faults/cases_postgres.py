@@ -48,7 +48,7 @@ NAMES = tuple(
         ("position", r"wal_insert_lsn|pg_current_wal_lsn"),
         ("recovery", r"^SELECT pg_is_in_recovery\(\)$"),
         ("block", r"^(BEGIN|ROLLBACK)"),
-        ("types", r"pg_type|typeinfo"),
+        ("types", r"pg_type|typeinfo|jit"),
     )
 )
 SCHEMA = """
