@@ -168,6 +168,12 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
                 if not await _is_empty(ctx, connection, database):
                     return NotDone(why="the database is closed, and sessions may be left in it")
                 final_lsn = await gate.position(connection)
+            if target.client_write_urls:
+                # Only a write proves it there, and whoever looks back may not write.
+                return NotDone(
+                    why="the database is closed and empty, and that clients are refused is not"
+                    " proven yet; fencing again is safe"
+                )
             proof = await _prove(ctx, target)
         except ActionError as error:
             return CannotTell(why=str(error))
