@@ -163,6 +163,7 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
             admin = params.admin_database
             async with _sql.connect(target.sql, ctx, database=admin) as connection:
                 database = target.sql.database
+                require_identity(target, await look(connection))
                 if await gate.is_open(connection, database):
                     return NotDone(why="the database is open")
                 if not await _is_empty(ctx, connection, database):

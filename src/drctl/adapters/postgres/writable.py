@@ -96,6 +96,7 @@ class AssertWritable(Action[Database, NoParams, WritableOutputs]):
         try:
             async with _sql.connect(access_of(target), ctx) as connection:
                 state = await look(connection)
+                require_identity(target, state)
                 has_token = await connection.fetchval(_READ, ctx.key)
         except ActionError as error:
             return CannotTell(why=str(error))
