@@ -211,8 +211,6 @@ class Effects:
         except words.ActionError as error:
             wish = error.retry_after_s if isinstance(error, words.Throttled) else None
             ending = failed(error.word, str(error), error.request_id)
-            if isinstance(error, words.Conflict) and permit.given:
-                return await self._doubted(asked, ending)
             return replace(ending, retry_after_s=wish)
         except DrctlError as error:
             return failed("auth_rejected", sanitize(str(error)))
@@ -233,17 +231,6 @@ class Effects:
         deadline = readback.within_step(self.clock, asked.context.deadline)
         late_s = readback.LATE_S if permit.given else 0.0
         return await self._settle(asked, word, why, deadline, late_s=late_s)
-
-    async def _doubted(self, asked: _Asked, refusal: Ending) -> Ending:
-        """
-        A state that refuses the call may be of the call's own making: a network that repeats
-        requests gives the answer to the second one. So it is looked for before it is believed.
-        """
-        if not asked.action.effect.changes_something:
-            return refusal
-        deadline = readback.within_step(self.clock, asked.context.deadline)
-        ending = await self._settle(asked, refusal.error or "", refusal.why or "", deadline)
-        return refusal if ending.outcome == "failed" else ending
 
     async def settle(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]

@@ -298,6 +298,7 @@ CASES = [
         ops=(Op(name="dns:A", via="dns"), Op(name="dns:AAAA", via="dns")),
         open=_resolve,
         timeout_s=4.0,
+        doubts=True,
     ),
     # A person does it: the engine never calls its perform, so there is no request that could fail.
     Case(action="human.task", lab="messages", ops=(), open=_nothing),

@@ -208,16 +208,6 @@ def test_what_may_still_arrive_when_the_time_is_over_is_unknown():
     assert len(act.calls) == 1
 
 
-def test_a_refusal_of_the_calls_own_making_is_looked_through():
-    """A network that delivers a request twice gives the answer to the second: a conflict."""
-    done = Done(outputs=AnyOutputs(x=1))
-    act = Sends("act", raises={1: words.Conflict("already")}, settled=done)
-    assert drive(one(), act).end.result == "succeeded"
-    act = Sends("act", raises={1: words.Conflict("busy")}, settled=NotDone(why="not there"))
-    ran = drive(one(), act)
-    assert ("failed", "conflict") == (ran.finished("act")[0].outcome, ran.finished("act")[0].error)
-
-
 def test_an_unknown_outcome_is_never_sent_again():
     act = Fake("act", raises={1: words.OutcomeUnknown("lost")}, settled=CannotTell(why="?"))
     retry = {"attempts": 5, "backoff_s": 1.0, "on_errors": ("outcome_unknown", "timeout", "bug")}
