@@ -191,12 +191,11 @@ class Pair:
     async def another_standby(self, last: int, follows: tuple[str, int]) -> PostgresServer:
         """One more, with a slot of its own, running."""
         name = f"sib{self.number}x{last}"
-        server = await self.template.copy(
-            self.template.standby, name, self.host(2, last), follows
-        )
+        server = await self.template.copy(self.template.standby, name, self.host(2, last), follows)
         settings = server.data_dir / "postgresql.auto.conf"
-        settings.write_text(settings.read_text().replace("t_west", "").replace(
-            "primary_slot_name = ''", "") )
+        settings.write_text(
+            settings.read_text().replace("t_west", "").replace("primary_slot_name = ''", "")
+        )
         give_away(settings, server.run_as)
         await server.start()
         await server.wait_until_streaming()

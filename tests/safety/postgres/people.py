@@ -120,8 +120,8 @@ class Http:
             body = await reader.readexactly(length)
             status, said = await self.answer(body)
             writer.write(
-                f"HTTP/1.1 {status} X\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n"
-                .encode() + said
+                f"HTTP/1.1 {status} X\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n".encode()
+                + said
             )
             await writer.drain()
         writer.close()

@@ -123,9 +123,7 @@ class Ran:
         return last is not None and last.outcome in {"succeeded", "unknown"}
 
     def story(self) -> str:
-        return "\n".join(
-            f"{record.at.wall:%H:%M:%S.%f} {record.event}" for record in self.records
-        )
+        return "\n".join(f"{record.at.wall:%H:%M:%S.%f} {record.event}" for record in self.records)
 
 
 @dataclass
