@@ -25,32 +25,89 @@ REASON = "the region is gone, says the provider"
 MODES = {"graceful": None, "forced": REASON, "forced without reason": " "}
 
 TABLE = {
-    "up": ("accept", "accept", "it is closed, and each place refuses: nothing speaks against it"),
+    "up": (
+        "accept",
+        "accept",
+        "it is closed, and each place refuses: nothing speaks against it",
+    ),
     "unreachable from operator": (
-        "refuse", "unsafe", "its clients reach it; silence towards us is no fence"),
+        "refuse",
+        "unsafe",
+        "its clients reach it; silence towards us is no fence",
+    ),
     "unreachable from standby": (
-        "refuse", "refuse", "it is fenced, and has rows that the standby cannot get any more:"
-        " force is about the fence, not about the loss"),
-    "frozen": ("refuse", "unsafe", "it goes on where it stopped as soon as it is thawed"),
-    "postmaster killed": ("accept", "accept", "nothing listens, three times, at every place"),
-    "restarting": ("refuse", "unsafe", "it was dead at the first look and is back at the third"),
-    "stopped": ("accept", "accept", "nothing listens, three times, at every place"),
+        "refuse",
+        "refuse",
+        (
+            "it is fenced, and has rows that the standby cannot get any more: force is about "
+            "the fence, not about the loss"
+        ),
+    ),
+    "frozen": (
+        "refuse",
+        "unsafe",
+        "it goes on where it stopped as soon as it is thawed",
+    ),
+    "postmaster killed": (
+        "accept",
+        "accept",
+        "nothing listens, three times, at every place",
+    ),
+    "restarting": (
+        "refuse",
+        "unsafe",
+        "it was dead at the first look and is back at the third",
+    ),
+    "stopped": (
+        "accept",
+        "accept",
+        "nothing listens, three times, at every place",
+    ),
     "soft read-only": (
-        "accept", "accept", "the default is no fence, any client may ask for READ WRITE; so it is"
-        " closed for good, and that is proven"),
+        "accept",
+        "accept",
+        (
+            "the default is no fence, any client may ask for READ WRITE; so it is closed for "
+            "good, and that is proven"
+        ),
+    ),
     "denied, with an open session": (
-        "refuse", "unsafe", "a session that stands is not cut by a network that is shut"),
+        "refuse",
+        "unsafe",
+        "a session that stands is not cut by a network that is shut",
+    ),
     "two places disagree": (
-        "refuse", "unsafe", "SQL is refused, the application still writes: one place is not all"),
+        "refuse",
+        "unsafe",
+        "SQL is refused, the application still writes: one place is not all",
+    ),
     "probe slow": (
-        "refuse", "refuse", "an answer that comes too late is none; by then it is closed, and so is"
-        " its copy on the standby, where the loss cannot be measured any more"),
-    "probe fails to log in": ("refuse", "unsafe", "a wrong password says nothing about clients"),
-    "wrong host answers": ("refuse", "unsafe", "what was asked is another system"),
+        "refuse",
+        "refuse",
+        (
+            "an answer that comes too late is none; by then it is closed, and so is its copy "
+            "on the standby, where the loss cannot be measured any more"
+        ),
+    ),
+    "probe fails to log in": (
+        "refuse",
+        "unsafe",
+        "a wrong password says nothing about clients",
+    ),
+    "wrong host answers": (
+        "refuse",
+        "unsafe",
+        "what was asked is another system",
+    ),
     "unfenced 5 s later": (
-        "unsafe", "unsafe", "the fence held when it was proven; who undoes it is seen by the proof"
-        " after the promotion"),
-}  # fmt: skip
+        "unsafe",
+        "unsafe",
+        (
+            "the fence held when it was proven; who undoes it is seen by the proof after the "
+            "promotion"
+        ),
+    ),
+}
 SLICE = {
     ("up", "graceful"), ("unreachable from operator", "graceful"), ("frozen", "forced"),
     ("two places disagree", "graceful"), ("unfenced 5 s later", "graceful"),
@@ -87,7 +144,7 @@ class Timed:
         pass
 
 
-async def _bring_about(state: str, world: World, held: list) -> tuple[dict, list]:
+async def _bring_about(state: str, world: World, held: list) -> tuple[dict, list]:  # noqa: C901, PLR0912 (a table)
     """Makes the state; returns what is different in the environment, and who acts later."""
     pair = world.pair
     match state:
@@ -175,7 +232,7 @@ def _came(ran: Ran) -> str:
     return {"succeeded": "accept", "unsafe": "unsafe"}.get(ran.end.result, ran.end.result)
 
 
-async def _one(template, state: str, mode: str) -> list[str]:
+async def _one(template, state: str, mode: str) -> list[str]:  # noqa: C901 (what is judged, in order)
     held: list = []
     async with World.of(template) as world:
         more, later = await _bring_about(state, world, held)

@@ -127,7 +127,7 @@ async def test_a_bound_is_accepted_only_when_it_is_known_and_small_enough(templa
 
 
 def _exact(ran, loss, lag_s: int, ahead: int) -> list[str]:
-    """A known bound is the lag to the microsecond; the bytes are those that the witness saw more."""
+    """A known bound is the lag to the microsecond; the bytes are what the witness saw more."""
     outputs = ran.last("measure").outputs
     found = []
     if outputs["bound"] != lag_s or loss.bound != timedelta(seconds=lag_s):
@@ -138,7 +138,7 @@ def _exact(ran, loss, lag_s: int, ahead: int) -> list[str]:
 
 
 async def s3_side(world: World):
-    """RDS's own measurement: the document in S3, SQL on the standby, a control plane that is gone."""
+    """RDS's measurement: the document in S3, SQL on the standby, a control plane that is gone."""
     pair, kept = world.pair, Words()
     s3 = Http(pair.host(0, 31), 8010, kept.answer)
     await s3.__aenter__()
