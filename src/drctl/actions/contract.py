@@ -100,6 +100,12 @@ class Context:
     key: str = ""
     """Idempotency key of this effect, the same for every attempt at it; empty outside `perform` and
     `settled`."""
+    seen: Mapping[str, JSON] | None = None
+    """
+    What `Action.observe` gave as facts when the plan was made, or right after this run itself
+    changed the target. An action whose other side can compare and set does so against these, so
+    that an older plan never overwrites a newer one. ``None``: nobody looked.
+    """
     say: Callable[[str], None] = field(default=lambda _text: None)
     """One short line of progress, for the view; not journaled."""
     permit: Callable[[], None] = field(default=_refuse)

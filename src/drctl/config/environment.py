@@ -148,7 +148,9 @@ def load_environment(path: Path) -> Environment:
         InvalidError: All problems of the file, with positions.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Once: what is hashed is what is read, whatever happens to the file meanwhile.
+        data = path.read_bytes()
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _missing(f"the environment {path} cannot be read", None, why=str(error)) from error
     document = yaml_text.read(text, file=str(path))
@@ -187,7 +189,7 @@ def load_environment(path: Path) -> Environment:
         name=shape.metadata.name,
         title=shape.metadata.title,
         file=path,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
         world=shape.world,
         protected=shape.protected,
         targets=targets,

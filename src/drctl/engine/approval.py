@@ -163,9 +163,11 @@ def _misdirected(plan: Plan, state: State, step: PlannedStep, said: Statement) -
 
 
 def _key_of(plan: Plan, signed: Signed) -> str | None:
-    """The key of the person named in the statement that signed it."""
+    """The key of the person named in the statement that signed it, when it is theirs alone."""
     person = plan.people.get(signed.statement.person)
-    return next((key for key in person.keys if signed.is_by(key)), None) if person else None
+    key = next((key for key in person.keys if signed.is_by(key)), None) if person else None
+    owners = [name for name, one in plan.people.items() if key in one.keys]
+    return key if len(owners) == 1 else None
 
 
 def _latest(state: State, now: Instant) -> datetime:

@@ -13,6 +13,8 @@ our own doing: the action is asked again right after that change, `FactsRead` is
 then on its facts are compared. When facts differ the step stops as ``stale``, and what was found is
 journaled the same way: a person who looks at it and orders a retry has accepted it. An attempt of
 ours that may have been sent, followed by a look which says that nothing is left to do, is no drift.
+A step that moves traffic gets its facts handed in (`Context.seen`) and compares where the other
+side can do so in the same request.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -27,9 +29,10 @@ from drctl.actions.targets import Target
 from drctl.engine.events import Event, FactsRead
 from drctl.engine.state import Record, State
 from drctl.engine.values import values
-from drctl.kernel.canonical import as_json, canonical
+from drctl.kernel.canonical import as_json
 from drctl.kernel.clock import Clock
 from drctl.kernel.text import sanitize
+from drctl.plan.drift import differences
 from drctl.plan.model import Plan, PlannedStep
 from drctl.plan.terms import fill, has_marks
 from drctl.runbook.faults import ExpressionError
@@ -61,6 +64,10 @@ class Looks:
     state: Callable[[], State]
     observe: Observe
 
+    def known(self, step: PlannedStep) -> Mapping[str, Any] | None:
+        """The facts that *step* was approved on; ``None`` when nothing could be seen."""
+        return self.state().steps[step.id].facts or step.prediction.facts or None
+
     async def before(self, step: PlannedStep, effect: Effect) -> Refusal | None:
         """Why the world is not the one of the plan, as far as *step* is concerned."""
         if effect.is_irreversible:
@@ -82,7 +89,8 @@ class Looks:
         changed = self.plan.targets[target]
         for one in self.plan.steps:
             is_left = self.state().steps[one.id].status == "waiting"
-            if not (one.effect.is_irreversible and is_left and one.id != step.id and one.call):
+            compares = one.effect.is_irreversible or one.effect is Effect.TRAFFIC
+            if not (compares and is_left and one.id != step.id and one.call):
                 continue
             if one.call.target is None or self.plan.targets[one.call.target] != changed:
                 continue
@@ -95,19 +103,19 @@ class Looks:
         known = self.state().steps[step.id]
         if known.status == "succeeded":
             return None  # a fence that is repeated after it: there is nothing to compare any more
-        before = known.facts if known.facts is not None else step.prediction.facts
+        before = self.known(step) or {}
         seen, why = await self._look(step)
         if seen is None:
             # What could not be seen when the plan was made was shown as such, and approved so.
             is_new = bool(before) or step.prediction.symbol != "!"
             return ("unavailable", f"{step.id} cannot be looked at: {why}") if is_new else None
         facts = as_json(seen.facts)
-        differences = _differences(before, facts) if before else []
-        if not differences or (known.was_intended and self._is_done(step, seen)):
+        found = list(differences(before, facts)) if before else []
+        if not found or (known.was_intended and self._is_done(step, seen)):
             return None
-        found = sanitize(f"since the plan was made {'; '.join(differences)}", limit=500)
-        self.record(FactsRead(step=step.id, facts=facts, why=found))
-        return "stale", f"{step.id}: {found}"
+        said = sanitize(f"since the plan was made {'; '.join(found)}", limit=500)
+        self.record(FactsRead(step=step.id, facts=facts, why=said))
+        return "stale", f"{step.id}: {said}"
 
     async def _look(self, step: PlannedStep) -> tuple[Observation | None, str]:
         action = self.registry.get(step.call.uses) if step.call else None
@@ -148,12 +156,3 @@ class Looks:
                 found.add(name)
                 left.extend(self.plan.by_id[name].needs)
         return found
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        # As they are written: 1 and true are not the same fact.
-        if canonical(before.get(name)) != canonical(now.get(name))
-    ]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
-from drctl.plan.model import Plan, PlannedStep
+from drctl.plan.model import Plan, PlannedGate, PlannedStep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +46,7 @@ def show_plan(plan: Plan, console: "Console") -> None:
     console.print()
     console.print(Text(f"  {LEGEND}", style="dim"))
     console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
+    _show_reach(plan, console)
     _show_loss(plan, console)
     _show_forecast(plan, console)
 
@@ -108,6 +109,7 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
         found.append(
             f"gate: {gate.title}; {people}; expires after {format_duration(gate.expires_s)}"
         )
+        found.append(_verified(plan, gate))
     if prediction.before or prediction.after:
         found.append(f"{prediction.before} -> {prediction.after}")
     if prediction.why:
@@ -119,6 +121,28 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
             "needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1"
         )
     return [Text(f"        {sanitize(line)}", style="dim") for line in found]
+
+
+def _show_reach(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    changed = plan.changed_targets
+    console.print(
+        Text(
+            f"  changes {len(changed)} of at most {plan.max_targets} things",
+            style="bold red" if len(changed) > plan.max_targets else "",
+        )
+    )
+    console.print(Text(f"  digest {plan.digest}", style="dim"))
+
+
+def _verified(plan: Plan, gate: PlannedGate) -> str:
+    """How far the gate can tell who answers."""
+    if not plan.people:
+        return "not verified: no people are enrolled"
+    asked = [name for name, person in plan.people.items() if person.may_answer(name, gate)]
+    own = "may" if gate.self_approval else "may not"
+    return f"signed, by {', '.join(asked) or 'NOBODY'}; who starts the run {own} answer"
 
 
 def _show_loss(plan: Plan, console: "Console") -> None:

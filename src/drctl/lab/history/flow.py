@@ -15,18 +15,21 @@ _DECISIONS = frozenset({"retry", "skip", "continue", "force"})
 def bounded(history: History) -> Iterator[Violation]:
     """I11: no attempt lasts longer than it is given, the looking afterwards included."""
     begun: dict[str, Event] = {}
-    looked: Event | None = None
+    unknown: set[str] = set()
     for event in history.journal:
         step = event.get("step", "")
         match event["type"]:
             case "step_started":
                 begun[step] = event
             case "run_resumed":
-                begun, looked = {}, event
+                # What was under way is looked for, what had no intent is started over.
+                begun = dict.fromkeys(begun.keys() | unknown, event)
             case "step_finished":
-                since = begun.pop(step, looked)
-                planned = history.steps.get(step, {})
-                if since is None or not planned.get("call"):
+                since = begun.pop(step, None)
+                unknown -= {step}
+                if event["outcome"] == "unknown":
+                    unknown.add(step)
+                if since is None or not history.steps.get(step, {}).get("call"):
                     continue
                 took_s, longest_s = _length(since, event), _longest_s(history, step)
                 if took_s is not None and took_s > longest_s:

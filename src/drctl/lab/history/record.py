@@ -118,13 +118,12 @@ class History:
                 return float(entry["after_seq"])
             at_s = entry["boot_s"]
         # Else by the boot clock that both have read.
-        return float(
-            sum(
-                1
-                for event in self.journal
-                if event["at"]["boot_id"] == entry["boot_id"] and event["at"]["boot_s"] <= at_s
-            )
-        )
+        seqs = [
+            event["seq"]
+            for event in self.journal
+            if event["at"]["boot_id"] == entry["boot_id"] and event["at"]["boot_s"] <= at_s
+        ]
+        return float(max(seqs, default=0))
 
     def is_forced(self, seq: int) -> bool:
         """True when a person took it upon himself, with a reason, that nothing is proven."""
