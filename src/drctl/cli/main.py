@@ -53,7 +53,7 @@ app.command("version")(reference.version)
 
 
 def _arm(text: str) -> None:
-    """For tests of what a death here or there leaves; a word that means nothing ends the command."""
+    """For tests of what a death leaves; a word that means nothing ends the command."""
     from drctl.kernel import failpoints
 
     try:

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import struct
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -35,6 +36,7 @@ _LOAD, _EQUAL, _RETURN = 0x20, 0x15, 0x06
 _NOTIFY, _ALLOW = 0x7FC00000, 0x7FFF0000
 _NO_NEW_PRIVILEGES, _SET_FILTER, _NEW_LISTENER = 38, 1, 8
 _RECEIVE, _ANSWER, _CONTINUE = 0xC0502100, 0xC0182101, 1
+_GET_HANDLE = 438
 _NOTE = struct.Struct("=QIIiIQ6Q")
 _REPLY = struct.Struct("=QqiI")
 
@@ -72,9 +74,7 @@ def _install() -> int:
     return listener
 
 
-def watched(
-    work: Callable[[], None], inside: Path, verdict: Callable[[Call], str | None]
-) -> int:
+def watched(work: Callable[[], None], inside: Path, verdict: Callable[[Call], str | None]) -> int:
     """
     Runs *work* in a child whose calls inside a folder are judged one by one.
 
@@ -130,7 +130,7 @@ def _supervise(
         key, pid, _flags, number, _arch, _at, *words = _NOTE.unpack(note)
         name, deed = names[number], None
         try:
-            path = os.readlink(f"/proc/{pid}/fd/{words[0] & 0xFFFFFFFF}")
+            path = str(Path(f"/proc/{pid}/fd/{words[0] & 0xFFFFFFFF}").readlink())
         except OSError:
             path = ""
         if path.startswith(inside):
@@ -153,14 +153,17 @@ def _supervise(
 def _half(pid: int, words: list[int]) -> int:
     """Writes the first half of what the child wanted to, in its stead."""
     handle, address, length = words[:3]
-    with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
+    with Path(f"/proc/{pid}/mem").open("rb", buffering=0) as memory:
         memory.seek(address)
         data = memory.read(length // 2)
-    file = os.open(f"/proc/{pid}/fd/{handle}", os.O_WRONLY | os.O_APPEND)
+    # The same open file, not another one of the same name: its offset must move.
+    process = os.pidfd_open(pid)
+    file = ctypes.CDLL(None, use_errno=True).syscall(_GET_HANDLE, process, handle, 0)
     try:
         return os.write(file, data)
     finally:
         os.close(file)
+        os.close(process)
 
 
 @cache
@@ -169,9 +172,9 @@ def why_not() -> str:
     if platform.machine() not in NUMBERS:
         return f"no table of system calls for {platform.machine()}"
     seen: list[Call] = []
-    with open("/dev/null", "w") as quiet:  # noqa: PTH123
-        code = watched(lambda: os.fsync(os.open("/tmp", os.O_RDONLY)), Path("/tmp"), seen.append)  # noqa: S108, E501
-        del quiet
+    folder = tempfile.gettempdir()
+    work = lambda: os.fsync(os.open(folder, os.O_RDONLY))  # noqa: E731
+    code = watched(work, Path(folder), seen.append)
     if code != 0 or not seen:
         return "the kernel or the container does not let a process supervise its child (seccomp)"
     return ""

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import crash_calls
-import crash_calls
 from crash_disk import Disk, intents_of
 from crash_estate import Estate, faults_in, faults_of, final, registry_of
 
@@ -245,7 +244,7 @@ def tell(case: Case) -> Told:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _tell(case: Case, place: Path) -> Told:
+def _tell(case: Case, place: Path) -> Told:  # noqa: C901, PLR0912 (a life in its order)
     told = Told(end={}, state={})
     deaths = list(case.deaths)
     while True:
@@ -321,9 +320,7 @@ def calls_of(runbook: str) -> list[str]:
     seen: list[str] = []
     try:
         work = lambda: live(Case(runbook), place, None, None)  # noqa: E731
-        status = crash_calls.watched(
-            work, place / "runs", lambda call: seen.append(call.name)
-        )
+        status = crash_calls.watched(work, place / "runs", lambda call: seen.append(call.name))
         assert status == 0
         return seen
     finally:
@@ -374,7 +371,7 @@ def uninterrupted(runbook: str, estate: str, seed: int) -> Told:
     return told
 
 
-def _judge(case: Case, place: Path, told: Told) -> None:
+def _judge(case: Case, place: Path, told: Told) -> None:  # noqa: C901 (a list of complaints)
     real = installed()
     told.state = final(place / "ledger", real)
     told.ill += faults_in(place / "ledger", real)

@@ -17,17 +17,17 @@ def allowed():
 
 
 def cases() -> list[Case]:
-    found = []
-    for number, name in enumerate(calls_of(RUNBOOK), start=1):
-        for deed in DEEDS:
-            if deed != "SHORT" or name == "write":
-                found.append(Case(RUNBOOK, "at_once", 0, (f"call@{number}:{deed}",)))
-    return found
+    return [
+        Case(RUNBOOK, "at_once", 0, (f"call@{number}:{deed}",))
+        for number, name in enumerate(calls_of(RUNBOOK), start=1)
+        for deed in DEEDS
+        if deed != "SHORT" or name == "write"
+    ]
 
 
 @pytest.mark.timeout(1200)
 def test_after_a_call_that_failed_nothing_is_sent_and_a_resume_ends_it():
-    chosen = cases() if results.is_full() else spread(cases(), 90)
+    chosen = cases() if results.is_full() else spread(cases(), 60)
     found = run_all(chosen)
     ill = [one for one in found if one.ill]
     for promise in ("I6", "I7", "I28"):
@@ -35,7 +35,9 @@ def test_after_a_call_that_failed_nothing_is_sent_and_a_resume_ends_it():
         note = "ENOSPC, EIO, EDQUOT, EROFS, short write, SIGKILL at each system call of the record"
         results.record("crash-calls", promise, cases=len(found), violations=bad, note=note)
     lines = [f"--case '{one.case}'\n    " + "\n    ".join(one.ill) for one in ill]
-    assert not ill, f"{len(ill)} of {len(found)}\npython tests/safety/crash/crash.py " + "\n".join(lines[:8])
+    assert not ill, f"{len(ill)} of {len(found)}\npython tests/safety/crash/crash.py " + "\n".join(
+        lines[:8]
+    )
 
 
 def test_every_call_of_the_record_is_seen():

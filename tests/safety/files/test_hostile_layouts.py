@@ -1,4 +1,4 @@
-"""Whatever somebody puts in the place of a run's files is refused, and nothing outside is written."""
+"""Whatever somebody puts in the place of a run's files is refused; nothing outside is written."""
 
 import os
 import socket
@@ -100,7 +100,7 @@ def _zeros(place: Place) -> None:
 
 def _socket(place: Place) -> None:
     place.moved(place.run.journal)
-    here = os.getcwd()
+    here = Path.cwd()
     os.chdir(place.home)  # a socket's path is short
     try:
         with socket.socket(socket.AF_UNIX) as made:
