@@ -230,7 +230,7 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def where() -> Path:
-    """A file system in memory if there is one: what is lost with the power is modelled, not made."""
+    """A file system in memory if there is one: what the power takes is modelled, not made."""
     memory = Path("/dev/shm")  # noqa: S108
     return memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
 
