@@ -5,7 +5,17 @@ from typing import Annotated
 import typer
 
 from drctl.cli.confirm import confirmed
-from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
+from drctl.cli.execute import (
+    AcceptOption,
+    AgainOption,
+    AsOption,
+    ForceOption,
+    Manner,
+    ReasonOption,
+    StartedOption,
+    consent,
+    execute,
+)
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
     Color,
@@ -45,8 +55,11 @@ def region(
         ),
     ] = None,
     accept_data_loss: AcceptOption = None,
+    again: AgainOption = False,
+    force_ungraceful: ForceOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
+    as_: AsOption = None,
     show_choice: Annotated[
         bool, typer.Option("--list", help="Only say which runbook would be chosen, and why.")
     ] = False,
@@ -59,7 +72,9 @@ def region(
 
     Example: drctl failover region -e lab --confirm us-west-2
     """
-    agreed = consent(accept_data_loss, reason, started_at)
+    agreed = consent(
+        accept_data_loss, reason, started_at, force=force_ungraceful, again=again, claimed=as_
+    )
     with errors_shown():
         import asyncio
 

@@ -5,7 +5,23 @@ from typing import Annotated
 
 import typer
 
-from drctl.cli import failover, gates, lab, plan, reference, resume, run, runs, validate
+from drctl.cli import (
+    approval,
+    failover,
+    gates,
+    key,
+    lab,
+    lease,
+    orders,
+    plan,
+    reference,
+    resume,
+    run,
+    runs,
+    status,
+    undo,
+    validate,
+)
 
 app = typer.Typer(
     name="drctl",
@@ -40,10 +56,21 @@ app.add_typer(failover.app, name="failover")
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
+app.command("status")(status.status)
 app.command("resume")(resume.resume)
 app.command("approve")(gates.approve)
 app.command("deny")(gates.deny)
+app.add_typer(approval.app, name="approval")
+app.add_typer(key.app, name="key")
+app.command("pause")(orders.pause)
+app.command("cancel")(orders.cancel)
+app.command("retry")(orders.retry)
+app.command("skip")(orders.skip)
+app.command("note")(orders.note)
+app.command("force-ungraceful")(orders.force_ungraceful)
+app.command("undo")(undo.undo)
 app.add_typer(runs.app, name="runs")
+app.add_typer(lease.app, name="lease")
 app.add_typer(lab.app, name="lab")
 app.add_typer(reference.runbook_app, name="runbook")
 app.add_typer(reference.action_app, name="action")

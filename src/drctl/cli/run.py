@@ -6,7 +6,17 @@ from typing import Annotated
 import typer
 
 from drctl.cli.confirm import confirmed
-from drctl.cli.execute import AcceptOption, Manner, ReasonOption, StartedOption, consent, execute
+from drctl.cli.execute import (
+    AcceptOption,
+    AgainOption,
+    AsOption,
+    ForceOption,
+    Manner,
+    ReasonOption,
+    StartedOption,
+    consent,
+    execute,
+)
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
     Color,
@@ -35,8 +45,11 @@ def run(
         ),
     ] = None,
     accept_data_loss: AcceptOption = None,
+    again: AgainOption = False,
+    force_ungraceful: ForceOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
+    as_: AsOption = None,
     no_input: NoInputOption = False,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
@@ -49,7 +62,9 @@ def run(
 
     Example: drctl run plan.json
     """
-    agreed = consent(accept_data_loss, reason, started_at)
+    agreed = consent(
+        accept_data_loss, reason, started_at, force=force_ungraceful, again=again, claimed=as_
+    )
     with errors_shown():
         import asyncio
 
@@ -70,7 +85,8 @@ def run(
         else:
             plan = asyncio.run(plan_runbook(made, what, env, given(inputs)))
         manner = Manner(output=output, color=color, no_input=no_input)
-        if plan.protected and any(step.effect.changes_something for step in plan.steps):
+        is_asked = plan.protected or force_ungraceful
+        if is_asked and any(step.effect.changes_something for step in plan.steps):
             preflight(plan, agreed)
             confirmed(plan, confirm, manner, plan.environment)
         execute(made, plan, agreed, manner)

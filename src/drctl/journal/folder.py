@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from drctl.engine.events import Event, Result, RunFinished
+from drctl.engine.events import Event, OrderGiven, Result, RunFinished
 from drctl.engine.state import Record
 from drctl.journal import files
 from drctl.journal.chain import GENESIS, Chain, decode, encode
@@ -54,7 +54,7 @@ class Folder:
             plan = Plan.model_validate_json(data)
         except (OSError, ValueError) as error:
             raise cannot(f"the plan of run {self.run_id} cannot be read", error) from error
-        if plan.computed_digest() != plan.digest:
+        if not plan.is_whole:
             raise cannot(f"the plan of run {self.run_id} was changed", None)
         return plan
 
@@ -74,7 +74,9 @@ class Folder:
 
     def standing(self, chain: Chain) -> Standing:
         """How the run stands; one without an end that nobody holds was interrupted."""
-        last = chain.records[-1].event if chain.records else None
+        events = (record.event for record in reversed(chain.records))
+        # A note may follow the end, and does not open the run again.
+        last = next((event for event in events if not is_note(event)), None)
         if isinstance(last, RunFinished):
             return last.result
         return "running" if self.is_held() else "interrupted"
@@ -169,6 +171,11 @@ class Journal:
     def close(self) -> None:
         """Lets go of the run."""
         self._held.close()
+
+
+def is_note(event: Event) -> bool:
+    """True for what a person only wanted to have in the record."""
+    return isinstance(event, OrderGiven) and event.order == "note"
 
 
 def all_folders(runs: Path) -> Sequence[Folder]:

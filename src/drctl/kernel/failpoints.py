@@ -56,6 +56,12 @@ POINTS = frozenset(
         "lock.before",
         "lock.look",
         "step.poll",
+        "lease.before_write",
+        "lease.after_write",
+        "lease.before_renewal",
+        "lease.watch",
+        "lease.before_link",
+        "lease.after_link",
     }
 )
 """Every name, in one place; see ``tests/safety/crash``."""

@@ -215,6 +215,7 @@ def promotion(*, fence=None, loss=None, continues=False, rpo_s=300.0, needs=("me
         step("measure", effect=READ, measures_loss=True, on_failure=how),
         step("fence", effect=Effect.FENCE, when=fence),
         step("promote", effect=Effect.PROMOTE, needs=needs),
+        step("proof", effect=CHANGE, proves_one_primary=True, needs=("promote",)),
         rpo_s=rpo_s,
     )
 
@@ -292,6 +293,69 @@ def test_a_promotion_does_not_start_behind_a_fence_that_failed(way, how):
         Fake("fence", Effect.FENCE, **way),
         act,
     )
+    assert act.calls == []
+
+
+def unproven(**more):
+    """The promotion's plan without its proof, or with another one."""
+    steps = [s for s in promotion().steps if s.id != "proof"]
+    extra = [step("proof", effect=CHANGE, proves_one_primary=True, **more)] if more else []
+    return plan_of(*steps, *extra)
+
+
+@pytest.mark.parametrize(
+    ("plan", "fakes", "result"),
+    [
+        (promotion(), (), "succeeded"),
+        (unproven(), (), "unsafe"),
+        (unproven(needs=("fence",)), (), "unsafe"),
+        (unproven(needs=("promote",), when="false"), (), "unsafe"),
+        (promotion(), (Fake("proof", raises={1: NO}),), "unsafe"),
+        (promotion(), (Fake("proof", takes_s=1e6, settled=CannotTell(why="?")),), "unsafe"),
+        (promotion(), (Fake("promote", Effect.PROMOTE, raises={1: NO}),), "failed"),
+        (
+            promotion(),
+            (Fake("promote", Effect.PROMOTE, takes_s=1e6, settled=CannotTell(why="?")),),
+            "unknown",
+        ),
+    ],
+)
+def test_a_run_that_promoted_ends_well_only_with_a_proof_after_it(plan, fakes, result):
+    ran = drive(plan, measures(bound=1.0), *fakes)
+    assert result == ran.end.result, ran.end
+    if result == "unsafe":
+        assert ran.end.why.startswith("two primaries may take writes")
+        assert 6 == exit_code(ran.end)
+
+
+@pytest.mark.parametrize(
+    ("reason", "goes"), [("the region is gone, says AWS", True), ("", False), ("  ", False)]
+)
+def test_a_forced_promotion_goes_on_without_a_fence_when_it_says_why(reason, goes):
+    plan, act = promotion(), Fake("promote", Effect.PROMOTE)
+    ran = drive(
+        plan,
+        measures(bound=1.0),
+        Fake("fence", Effect.FENCE, raises={1: NO}),
+        act,
+        forced_reason=reason,
+    )
+    assert goes == bool(act.calls)
+    assert ("succeeded" if goes else "failed") == ran.end.result, "the proof succeeded"
+    ran = drive(
+        plan,
+        measures(bound=1.0),
+        Fake("fence", Effect.FENCE, raises={1: NO}),
+        Fake("promote", Effect.PROMOTE),
+        Fake("proof", raises={1: NO}),
+        forced_reason=reason,
+    )
+    assert ("unsafe" if goes else "failed") == ran.end.result
+
+
+def test_a_forced_promotion_without_a_reason_does_not_start_behind_a_fence_either():
+    act = Fake("promote", Effect.PROMOTE)
+    drive(promotion(), measures(bound=1.0), act, forced_reason=" ")
     assert act.calls == []
 
 
