@@ -7,6 +7,7 @@ import itertools
 import json
 import secrets
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -14,6 +15,7 @@ from aiohttp import web
 from fault_matrix import HOST, Case, Op, Site, serving
 
 from drctl.actions.targets import DnsRecord, FailoverSwitch, RdsInstance
+from drctl.adapters.aws import fence_vantage
 from drctl.lab.faults import answers, operations
 from drctl.lab.faults.dns import DnsFaultProxy
 from drctl.lab.faults.http import HttpFaultProxy, Upstream
@@ -23,7 +25,7 @@ from drctl.lab.faults.rules import Deed
 CONTRACT = Path(__file__).parents[2] / "contract" / "aws" / "conftest.py"
 NET = 216
 EAST, WEST = "us-east-1", "us-west-2"
-PRIMARIES = 3
+PRIMARIES = 6
 WEB = ("127.216.0.92", 8082)
 BUCKET, ZONE = "faults-switch", "faults.test"
 EAST_LB, WEST_LB = "east-lb-1.us-east-1.elb.amazonaws.com", "west-lb-2.us-west-2.elb.amazonaws.com"
@@ -33,7 +35,8 @@ _NUMBERS = itertools.count(1)
 def _estate():
     """The estate of the contract tests, on a net of our own."""
     spec = importlib.util.spec_from_file_location("faults_contract_aws", CONTRACT)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -46,6 +49,8 @@ class Lab:
 
     async def start(self):
         self.contract = _estate()
+        # On loopback silence is certain sooner.
+        self._probe, fence_vantage.PROBE = fence_vantage.PROBE, timedelta(seconds=0.5)
         self.estate = await asyncio.to_thread(self.contract.Estate)
         # moto has a process of its own kind of state; each instance is a real server.
         await asyncio.to_thread(self._make)
@@ -62,6 +67,7 @@ class Lab:
         await web.TCPSite(self._runner, *WEB).start()
 
     async def stop(self):
+        fence_vantage.PROBE = self._probe
         await self._runner.cleanup()
         await asyncio.to_thread(self.estate.stop)
 
@@ -113,10 +119,13 @@ class Lab:
 
     async def _write(self, request):
         try:
-            async with asyncio.timeout(0.5):
+            async with asyncio.timeout(0.4):
                 session = await self.estate.connect(request.match_info["name"])
-                token = secrets.token_hex(6)
-                await session.execute("INSERT INTO pipelines (id) VALUES ($1)", token)
+                # As an application does that is asked twice for the same: one row.
+                await session.execute(
+                    "INSERT INTO pipelines (id) VALUES ($1) ON CONFLICT DO NOTHING",
+                    (await request.json())["id"],
+                )
                 await session.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             return web.json_response({"error": "cannot write"}, status=503)
@@ -160,6 +169,36 @@ class Lab:
             DBInstanceIdentifier=name, VpcSecurityGroupIds=[group], ApplyImmediately=True
         )
 
+    async def sighting(self):
+        """What an observer sees of the primary now, in the bucket: its key, and the system."""
+        key, now = f"sighting-{next(_NUMBERS)}", datetime.now(UTC)
+        stamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        server = self.estate.bridge.instances[self.contract.PROD].server
+        rows = await self.estate.on_its_loop(
+            server.query_as_superuser(
+                "UPDATE drctl.heartbeat SET at = $1, seq = seq + 1"
+                " RETURNING seq, (SELECT system_identifier::text FROM pg_control_system()),"
+                " pg_current_wal_lsn()::text",
+                now,
+                database=self.contract.DATABASE,
+            )
+        )
+        document = {
+            "version": 1,
+            "system_identifier": rows[0][1],
+            "timeline": 1,
+            "lsn": rows[0][2],
+            "seq": rows[0][0],
+            "last_ok_at": stamp,
+            "checked_at": stamp,
+            "refused_since": None,
+            "last_error": None,
+        }
+        s3 = self.estate.client("s3", WEST)
+        body = json.dumps(document).encode()
+        await asyncio.to_thread(s3.put_object, Bucket=BUCKET, Key=key, Body=body)
+        return key, rows[0][1]
+
     async def replica(self):
         """A fresh one, or one that a cell before left as it was."""
         if self.replicas:
@@ -175,7 +214,7 @@ class Lab:
             return
         rds = self.estate.client("rds", WEST)
         async with asyncio.timeout(20):
-            while self.estate.bridge.instances[name].described.status != "available":
+            while self.estate.bridge.instances[name].described.status != "available":  # noqa: ASYNC110 (a poll)
                 await asyncio.sleep(0.1)
         await asyncio.to_thread(
             rds.delete_db_instance, DBInstanceIdentifier=name, SkipFinalSnapshot=True
@@ -263,7 +302,7 @@ async def _unfence(lab, scripts):
         group = lab.estate.groups[EAST]
         await asyncio.to_thread(lab._regroup, name, group["healing-guard-fence"])
         async with asyncio.timeout(20):
-            while lab.groups(name)[1] != "available":
+            while lab.groups(name)[1] != "available":  # noqa: ASYNC110 (a poll)
                 await asyncio.sleep(0.05)
         api = lab.api(scripts["http"], EAST)
         scripts["http"].swap = ((name.encode(), b"prod-x"),)
@@ -287,6 +326,57 @@ async def _unfence(lab, scripts):
 
 
 @contextlib.asynccontextmanager
+async def _only(lab, scripts):
+    """An old primary in quarantine, and another instance that clients write to."""
+    async with _own(lab) as name:
+        group = lab.estate.groups[EAST]["healing-guard-fence"]
+        await asyncio.to_thread(lab._regroup, name, group)
+        async with asyncio.timeout(20):
+            while lab.groups(name)[1] != "available":  # noqa: ASYNC110 (a poll)
+                await asyncio.sleep(0.05)
+        api, sql = lab.api(scripts["http"], EAST), lab.sql(scripts["sql"], name)
+        new = lab.sql(scripts["new"], lab.contract.PROD)
+        app = HttpFaultProxy(
+            Upstream(host=WEB[0], port=WEB[1]),
+            scripts["app"],
+            name_of=operations.by_path({f"/{lab.contract.PROD}": "http:write"}),
+            answer_of=answers.plain,
+        )
+        scripts["http"].swap = ((name.encode(), b"prod-x"), (group.encode(), b"sg-0"))
+        async with serving(api, sql, new, app):
+            url = f"http://{HOST}:{await app.start(HOST)}/write"
+            target = _instance(
+                lab,
+                name,
+                EAST,
+                await api.start(HOST),
+                await sql.start(HOST),
+                fence_security_group=group,
+                client_write_urls=[f"{url}/{name}"],
+                client_path={"url": f"{url}/{lab.contract.PROD}", "table": "public.pipelines"},
+            )
+            server = lab.estate.bridge.instances[lab.contract.PROD].server
+            count = "SELECT count(*) FROM pipelines WHERE id = $1"
+
+            async def applied(key):
+                work = server.query_as_superuser(
+                    count, f"drctl-one-{key}", database=lab.contract.DATABASE
+                )
+                return (await lab.estate.on_its_loop(work))[0][0]
+
+            async def holds(key, _outputs):
+                return await applied(key) == 1 and lab.groups(name)[0] == [group]
+
+            yield Site(
+                target=target,
+                params={"new_primary": HOST, "port": await new.start(HOST), "watch": 1.0},
+                proxies=[api, sql, new, app],
+                applied=applied,
+                holds=holds,
+            )
+
+
+@contextlib.asynccontextmanager
 async def _promote(lab, scripts):
     name, is_used = await lab.replica(), True
     server = lab.estate.bridge.instances[name].server
@@ -298,7 +388,12 @@ async def _promote(lab, scripts):
     )
     try:
         async with serving(api, sql):
-            target = _instance(lab, name, WEST, await api.start(HOST), await sql.start(HOST))
+            port = await api.start(HOST)
+            key, identifier = await lab.sighting()
+            scripts["http"].swap += ((identifier.encode(), b"7" * len(identifier)),)
+            witness = {"aws": lab.connection(WEST, port), "bucket": BUCKET, "key": key}
+            more = {"witness": witness, "system_identifier": identifier}
+            target = _instance(lab, name, WEST, port, await sql.start(HOST), **more)
 
             async def applied(_key):
                 # Each promotion begins a timeline; the pair began with the first.
@@ -336,40 +431,11 @@ async def _wait(lab, scripts):
 
 @contextlib.asynccontextmanager
 async def _lag(lab, scripts):
-    from datetime import UTC, datetime
-
-    key = f"sighting-{next(_NUMBERS)}"
+    key, identifier = await lab.sighting()
     api, sql = lab.api(scripts["http"], WEST), lab.sql(scripts["sql"], "dr-steady")
-    prod = lab.estate.bridge.instances[lab.contract.PROD].server
-    now = datetime.now(UTC)
-    stamp = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    rows = await lab.estate.on_its_loop(
-        prod.query_as_superuser(
-            "UPDATE drctl.heartbeat SET at = $1, seq = seq + 1"
-            " RETURNING seq, (SELECT system_identifier::text FROM pg_control_system()),"
-            " pg_current_wal_lsn()::text",
-            now,
-            database=lab.contract.DATABASE,
-        )
-    )
-    document = {
-        "version": 1,
-        "system_identifier": rows[0][1],
-        "timeline": 1,
-        "lsn": rows[0][2],
-        "seq": rows[0][0],
-        "last_ok_at": stamp,
-        "checked_at": stamp,
-        "refused_since": None,
-        "last_error": None,
-    }
-    s3 = lab.estate.client("s3", WEST)
-    await asyncio.to_thread(
-        s3.put_object, Bucket=BUCKET, Key=key, Body=json.dumps(document).encode()
-    )
     scripts["http"].swap = (
         (b"dr-steady", b"dr-another"),
-        (rows[0][1].encode(), b"7" * len(rows[0][1])),
+        (identifier.encode(), b"7" * len(identifier)),
     )
     async with serving(api, sql):
         port = await api.start(HOST)
@@ -560,6 +626,8 @@ def _names():
 
 SQL = _names()
 NO_ECHO = frozenset({Deed.WRONG_OBJECT})
+NO_BODY = NO_ECHO | {Deed.MALFORMED, Deed.EXPIRED, Deed.STALE}
+"""Only the status of the answer is looked at, and 503 and 401 are what it is."""
 DESCRIBE = Op(name="rds:DescribeDBInstances")
 MODIFY = Op(name="rds:ModifyDBInstance", mutates=True)
 CONNECT = Op(name="sql:connect", via="sql", skip=NO_ECHO)
@@ -585,11 +653,31 @@ CASES = [
                 name="http:POST",
                 via="app",
                 mutates=True,
-                skip=NO_ECHO | {Deed.MALFORMED, Deed.EXPIRED},
+                skip=NO_BODY,
             ),
         ),
         open=_fence,
         timeout_s=8.0,
+        may_be_partial=True,
+        slots=PRIMARIES,
+    ),
+    Case(
+        action="aws.rds.assert_single_primary",
+        lab="aws",
+        ops=(
+            DESCRIBE,
+            Op(name="ec2:DescribeSecurityGroups"),
+            CONNECT,
+            *(
+                Op(name=f"sql:{name}", via="new", skip=NO_ECHO)
+                for name in ("connect", "state", "has", "following")
+            ),
+            Op(name="http:write", via="app", mutates=True, skip=NO_BODY),
+            # A write that must be refused, again and again: it asks, and changes nothing.
+            Op(name="http:POST", via="app", skip=NO_BODY),
+        ),
+        open=_only,
+        timeout_s=9.0,
         may_be_partial=True,
         slots=PRIMARIES,
     ),
@@ -603,10 +691,16 @@ CASES = [
     Case(
         action="aws.rds.promote_replica",
         lab="aws",
-        ops=(DESCRIBE, Op(name="rds:PromoteReadReplica", mutates=True), CONNECT, sql("recovery")),
+        ops=(
+            DESCRIBE,
+            Op(name="rds:PromoteReadReplica", mutates=True),
+            Op(name="s3:GET"),
+            CONNECT,
+            *(sql(name) for name in ("recovery", "look", "history", "heartbeat", "other")),
+        ),
         open=_promote,
         timeout_s=5.0,
-        slots=3,
+        slots=5,
     ),
     Case(action="aws.rds.instance.wait", lab="aws", ops=(DESCRIBE,), open=_wait),
     Case(
@@ -614,7 +708,7 @@ CASES = [
         lab="aws",
         ops=(DESCRIBE, Op(name="s3:GET"), CONNECT, sql("heartbeat"), sql("other")),
         open=_lag,
-        # Its row is another database's; the pin of the target and the witness tell them apart.
+        doubts=True,
     ),
     Case(
         action="aws.sts.identity.check",

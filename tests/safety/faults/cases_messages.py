@@ -1,4 +1,4 @@
-"""Slack, Statuspage, a probe, a name and a person, against the strict recorder and small servers."""
+"""Slack, Statuspage, a probe, a name and a person: the strict recorder and small servers."""
 
 import asyncio
 import contextlib
@@ -298,6 +298,7 @@ CASES = [
         ops=(Op(name="dns:A", via="dns"), Op(name="dns:AAAA", via="dns")),
         open=_resolve,
         timeout_s=4.0,
+        doubts=True,
     ),
     # A person does it: the engine never calls its perform, so there is no request that could fail.
     Case(action="human.task", lab="messages", ops=(), open=_nothing),

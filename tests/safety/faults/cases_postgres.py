@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 import re
-import secrets
 import shutil
 import tempfile
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from drctl.lab.postgres import PostgresServer, find_binaries
 
 DATABASE, PASSWORD = "healing_guard", "correct-horse-battery"
 WEB = ("127.218.8.254", 8081)
-PRIMARIES = 3
+PRIMARIES = 6
 """A fence ends every client's session of its server, so each cell has one for itself."""
 _HOSTS = itertools.count(1)
 NAMES = tuple(
@@ -41,6 +40,10 @@ NAMES = tuple(
         ("read", r"FROM drctl\.write_check"),
         ("heartbeat", r"drctl\.heartbeat"),
         ("look", r"pg_control_checkpoint"),
+        ("state", r"transaction_read_only"),
+        ("following", r"pg_stat_replication"),
+        ("has", r"FROM (public\.)?pipelines"),
+        ("history", r"pg_read_file"),
         ("is_open", r"datallowconn"),
         ("may_open", r"pg_has_role"),
         ("left", r"count\(\*\)"),
@@ -48,7 +51,7 @@ NAMES = tuple(
         ("position", r"wal_insert_lsn|pg_current_wal_lsn"),
         ("recovery", r"^SELECT pg_is_in_recovery\(\)$"),
         ("block", r"^(BEGIN|ROLLBACK)"),
-        ("types", r"pg_type|typeinfo"),
+        ("types", r"pg_type|typeinfo|jit"),
     )
 )
 SCHEMA = """
@@ -148,7 +151,11 @@ class Lab:
                     ssl=False,
                 )
                 await session.execute("BEGIN READ WRITE")
-                await session.execute(f"INSERT INTO pipelines VALUES ('{secrets.token_hex(6)}')")
+                # As an application does that is asked twice for the same: one row.
+                await session.execute(
+                    "INSERT INTO pipelines VALUES ($1) ON CONFLICT DO NOTHING",
+                    (await request.json())["id"],
+                )
                 await session.execute("COMMIT")
                 await session.close()
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -185,7 +192,7 @@ class Lab:
         return rows[0][0]
 
     @contextlib.asynccontextmanager
-    async def behind(self, scripts, server, **more):
+    async def behind(self, scripts, server, *, name_of=operations.plain, **more):
         """The target of a server behind its proxy, and the proxy of its HTTP when there is one."""
         identifier = await self.identifier(server)
         scripts["sql"].swap = ((identifier.encode(), b"7" * len(identifier)),)
@@ -198,7 +205,7 @@ class Lab:
                 HttpFaultProxy(
                     Upstream(host=WEB[0], port=WEB[1]),
                     scripts["http"],
-                    name_of=operations.plain,
+                    name_of=name_of,
                     answer_of=answers.plain,
                 )
             )
@@ -237,13 +244,14 @@ async def _is_open(server):
     return await _one(server, "SELECT datallowconn FROM pg_database WHERE datname = $1", DATABASE)
 
 
+_READ_ONLY = "SELECT current_setting('default_transaction_read_only')"
+
+
 async def _open_again(server):
     await server.query_as_superuser("ALTER SYSTEM RESET default_transaction_read_only")
     await server.query_as_superuser("SELECT pg_reload_conf()")
     async with asyncio.timeout(5):
-        while (
-            await _one(server, "SELECT current_setting('default_transaction_read_only')") != "off"
-        ):
+        while await _one(server, _READ_ONLY) != "off":  # noqa: ASYNC110 (a poll)
             await asyncio.sleep(0.05)
     await server.execute_as_superuser(f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS true")
 
@@ -299,7 +307,7 @@ async def _unfence(lab, scripts):
 async def _promote(lab, scripts):
     server = await lab.standby()
     try:
-        async with lab.behind(scripts, server) as (proxies, target, _urls):
+        async with lab.behind(scripts, server) as (proxies, target, urls):
 
             async def holds(_key, _outputs):
                 return not await _one(server, "SELECT pg_is_in_recovery()")
@@ -311,9 +319,50 @@ async def _promote(lab, scripts):
                 name = "SELECT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
                 return int(await _one(server, name), 16) - 1
 
-            yield Site(target=target, params={}, proxies=proxies, applied=applied, holds=holds)
+            yield Site(
+                target=target,
+                params={"sightings_url": f"{urls['http']}/sighting"},
+                proxies=proxies,
+                applied=applied,
+                holds=holds,
+            )
     finally:
         await lab.drop(server)
+
+
+@contextlib.asynccontextmanager
+async def _only(lab, scripts):
+    """A fenced old primary, and another server that clients write to."""
+    new = PostgresFaultProxy(lab.east.address, scripts["new"], names=NAMES)
+    async with _own(lab) as server, serving(new):
+        await server.execute_as_superuser(f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS false")
+        where = {
+            "system_identifier": lambda _urls: None,
+            "client_write_urls": lambda urls: [f"{urls['http']}/write/{server.address[0]}"],
+            "client_path": lambda urls: {
+                "url": f"{urls['http']}/write/{lab.east.address[0]}",
+                "table": "public.pipelines",
+            },
+        }
+        port = await new.start(HOST)
+        name_of = operations.by_path({f"/{lab.east.address[0]}": "http:write"})
+        behind = lab.behind(scripts, server, name_of=name_of, **where)
+        async with behind as (proxies, target, _urls):
+            count = "SELECT count(*) FROM pipelines WHERE id = $1"
+
+            async def applied(key):
+                return await _one(lab.east, count, f"drctl-one-{key}", database=DATABASE)
+
+            async def holds(key, _outputs):
+                return await applied(key) == 1 and not await _is_open(server)
+
+            yield Site(
+                target=target,
+                params={"new_primary": HOST, "port": port, "watch": 1.0},
+                proxies=[*proxies, new],
+                applied=applied,
+                holds=holds,
+            )
 
 
 @contextlib.asynccontextmanager
@@ -365,6 +414,8 @@ def sql(name, *, mutates=False, skip=frozenset()):
 
 NO_ECHO = frozenset({Deed.WRONG_OBJECT})
 """The answer to this statement names nothing: its session was asked who it is."""
+NO_BODY = NO_ECHO | {Deed.MALFORMED, Deed.EXPIRED, Deed.STALE}
+"""Only the status of the answer is looked at, and 503 and 401 are what it is."""
 LABS = {"postgres": Lab}
 CONNECT = sql("connect")
 CASES = [
@@ -378,7 +429,7 @@ CASES = [
             *(sql(name, mutates=True, skip=NO_ECHO) for name in ("set", "reload", "terminate")),
             *(sql(name, skip=NO_ECHO) for name in ("is_open", "left", "starting", "position")),
             *(sql(name, skip=NO_ECHO) for name in ("recovery", "block", "insert", "types")),
-            Op(name="http:POST", mutates=True, skip=NO_ECHO | {Deed.MALFORMED, Deed.EXPIRED}),
+            Op(name="http:POST", mutates=True, skip=NO_BODY),
         ),
         open=_fence,
         timeout_s=4.0,
@@ -407,10 +458,31 @@ CASES = [
             sql("may_open", skip=NO_ECHO),
             sql("is_open", skip=NO_ECHO),
             sql("promote", mutates=True, skip=NO_ECHO),
+            *(sql(name, skip=NO_ECHO) for name in ("history", "heartbeat", "other")),
+            Op(name="http:GET"),
         ),
         open=_promote,
         timeout_s=4.0,
-        slots=3,
+        slots=5,
+    ),
+    Case(
+        action="postgres.primary.assert_only",
+        lab="postgres",
+        ops=(
+            CONNECT,
+            sql("is_open", skip=NO_ECHO),
+            *(
+                Op(name=f"sql:{name}", via="new", skip=NO_ECHO)
+                for name in ("connect", "state", "has", "following")
+            ),
+            Op(name="http:write", mutates=True, skip=NO_BODY),
+            # A write that must be refused, again and again: it asks, and changes nothing.
+            Op(name="http:POST", skip=NO_BODY),
+        ),
+        open=_only,
+        timeout_s=7.0,
+        may_be_partial=True,
+        slots=PRIMARIES,
     ),
     Case(
         action="postgres.primary.assert_writable",
@@ -429,6 +501,7 @@ CASES = [
         lab="postgres",
         ops=(CONNECT, sql("heartbeat"), sql("other"), Op(name="http:GET")),
         open=_lag,
+        doubts=True,
     ),
     Case(
         action="postgres.replication.wait",

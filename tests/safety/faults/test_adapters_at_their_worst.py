@@ -22,7 +22,7 @@ from drctl.actions.contract import (
     Params,
     Repeat,
 )
-from drctl.actions.registry import Registry
+from drctl.actions.registry import Registry, installed
 from drctl.actions.targets import SlackChannel, Target
 from drctl.engine import events as e
 from drctl.engine.driver import Driver
@@ -45,10 +45,10 @@ UNFORESEEN = {
 # A person's task is never performed; a message is outside the recovery, and nothing waits for it.
 ACTIONS = [
     action
-    for action in matrix.installed()
+    for action in installed()
     if not action.asks_person and action.effect is not Effect.NOTIFY
 ]
-ALL = [action for action in matrix.installed() if not action.asks_person]
+ALL = [action for action in installed() if not action.asks_person]
 
 
 class Worn(Action):

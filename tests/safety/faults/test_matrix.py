@@ -15,6 +15,8 @@ import fault_matrix as matrix
 import pytest
 from results import is_full
 
+from drctl.actions.registry import installed
+
 SEED = int(os.environ.get("DRCTL_SEED", "0"))
 SLICE = 90
 CASES = matrix.cases()
@@ -39,9 +41,8 @@ def labs_of(names):
     """The stand-ins by name."""
     found = {}
     for path in sorted(matrix.HERE.glob("cases_*.py")):
-        for name, kind in importlib.import_module(path.stem).LABS.items():
-            if name in names:
-                found[name] = kind
+        labs = importlib.import_module(path.stem).LABS
+        found |= {name: kind for name, kind in labs.items() if name in names}
     return found
 
 
@@ -66,9 +67,10 @@ def told(request):
         for item in request.session.items
         if getattr(item, "originalname", "") == "test_a_cell_keeps_the_promises"
     ]
-    by_half = {}
-    for cell in mine:
-        by_half.setdefault(CASES[cell.action].lab == "aws", []).append(cell)
+    by_half = {
+        is_aws: [cell for cell in mine if (CASES[cell.action].lab == "aws") is is_aws]
+        for is_aws in (False, True)
+    }
     results = {}
     half: dict[bool, bool] = {}
 
@@ -82,7 +84,7 @@ def told(request):
             matrix.merge(matrix.rows_of(results.values()), part)
         return results[cell.id]
 
-    yield of
+    return of
 
 
 @pytest.mark.timeout(1500)
@@ -104,14 +106,14 @@ def _name():
 
 def test_every_installed_action_has_a_case():
     """A new action cannot escape the matrix."""
-    installed = {action.name for action in matrix.installed()}
-    assert installed - CASES.keys() == set(), "write a case in tests/safety/faults/cases_*.py"
-    assert CASES.keys() - installed == set()
+    names = {action.name for action in installed()}
+    assert names - CASES.keys() == set(), "write a case in tests/safety/faults/cases_*.py"
+    assert CASES.keys() - names == set()
 
 
 def test_only_what_a_person_does_has_no_operations():
     idle = {name for name, case in CASES.items() if not case.ops}
-    assert idle == {a.name for a in matrix.installed() if a.asks_person}
+    assert idle == {a.name for a in installed() if a.asks_person}
 
 
 def test_the_slice_has_every_action_and_every_fault():

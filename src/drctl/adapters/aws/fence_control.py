@@ -116,6 +116,12 @@ async def put_into(ctx: Context, target: RdsInstance, groups: tuple[str, ...]) -
     except OutcomeUnknown as error:
         # Reading back is enough here: the same groups are the same groups, whoever set them.
         ctx.say(f"{target.instance}: {error}; looking whether it arrived")
+    except Conflict:
+        # A network that delivers twice gives the answer to the second: it refuses what the first
+        # began.
+        seen = await describe(aws, target.instance)
+        if not set(groups) <= {name for name, state in seen.groups.items() if state != "removing"}:
+            raise
     wanted = dict.fromkeys(groups, "active")
     return await wait_until(
         ctx,

@@ -141,7 +141,11 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
         if await _is_of_a_replica(aws, seen):
             raise Conflict(f"{target.label} follows {seen.source}, which is a replica itself")
         chosen = await _fit(ctx, target, params)
-        await aws.mutate("rds", "promote_read_replica", DBInstanceIdentifier=target.instance)
+        try:
+            await aws.mutate("rds", "promote_read_replica", DBInstanceIdentifier=target.instance)
+        except Conflict as error:
+            await _refuse_doubt(aws, target, error)
+            raise
         ctx.say(f"{target.instance}: promotion accepted")
         seen = await wait_until(ctx, aws, target.instance, _is_primary, after_change=True)
         await _until_out_of_recovery(ctx, target)
@@ -164,6 +168,19 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
                 return CannotTell(why=f'RDS reports "{seen.status}" for {target.label}')
             source = seen.source
         return NotDone(why=f"{target.label} is available and still a replica of {source}")
+
+
+async def _refuse_doubt(aws: Aws, target: RdsInstance, refusal: Conflict) -> None:
+    """
+    A network that delivers a request twice gives the answer to the second one: the state that
+    refuses it may be of the first one's making.
+
+    Raises:
+        OutcomeUnknown: It looks like that.
+    """
+    seen = await describe(aws, target.instance)
+    if seen.source is None or seen.status != AVAILABLE:
+        raise OutcomeUnknown(f'{refusal}; RDS reports "{seen.status}"') from refusal
 
 
 def _is_primary(seen: DbInstance) -> bool:

@@ -166,6 +166,7 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
             admin = params.admin_database
             async with _sql.connect(target.sql, ctx, database=admin) as connection:
                 first = state = await look(connection)
+                require_identity(target, first)
                 end_s = ctx.clock.now().boot_s + _STILL_FOR_S
                 while state.is_in_recovery and ctx.clock.now().boot_s < end_s:
                     await ctx.clock.sleep(_EVERY_S)

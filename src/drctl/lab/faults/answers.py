@@ -73,7 +73,7 @@ def aws(deed: Deed, operation: str) -> Answer:
     return Answer(status=status, body=body.encode(), headers=kind)
 
 
-def aws_json(deed: Deed, operation: str) -> Answer:
+def aws_json(deed: Deed, _operation: str) -> Answer:
     """The JSON protocols' error."""
     status, code, message = _AWS[deed]
     body = json.dumps({"__type": f"com.amazonaws#{code}Exception", "message": message})
@@ -81,7 +81,7 @@ def aws_json(deed: Deed, operation: str) -> Answer:
     return Answer(status=status, body=body.encode(), headers=kind)
 
 
-def kubernetes(deed: Deed, operation: str) -> Answer:
+def kubernetes(deed: Deed, _operation: str) -> Answer:
     """A ``Status`` object; ``Retry-After`` where the API server gives one."""
     status, reason = _KUBERNETES[deed]
     body = {
@@ -116,7 +116,7 @@ def messages(deed: Deed, operation: str) -> Answer:
     return Answer(status=status, body=body.encode(), headers=kind | wait)
 
 
-def plain(deed: Deed, operation: str) -> Answer:
+def plain(deed: Deed, _operation: str) -> Answer:
     """A status and nothing else."""
     wait = {"Retry-After": "1"} if deed is Deed.THROTTLED else {}
     return Answer(status=_PLAIN[deed], body=b"", headers=wait)

@@ -107,7 +107,8 @@ class Listener:
 def reset(writer: asyncio.StreamWriter) -> None:
     """Ends a connection with a reset."""
     raw = writer.get_extra_info("socket")
-    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+    if raw is not None and raw.fileno() >= 0:  # else the client was quicker
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
     writer.transport.abort()
 
 

@@ -1,7 +1,7 @@
 """What a request is, in one name, per vendor: what rules and counts go by."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 from urllib.parse import parse_qs
@@ -75,3 +75,13 @@ def messages(request: Request) -> str:
 def plain(request: Request) -> str:
     """``http:GET``."""
     return f"http:{request.method}"
+
+
+def by_path(names: Mapping[str, str]) -> NameOf:
+    """Names by how a path ends; ``http:METHOD`` for others."""
+
+    def name(request: Request) -> str:
+        path = request.target.partition("?")[0]
+        return next((it for end, it in names.items() if path.endswith(end)), plain(request))
+
+    return name
