@@ -307,7 +307,12 @@ class RunLease(Lease):
         if self._claim.again_reason is not None:
             return
         now, within_s = self._access.clock.now(), self._claim.cool_down_s
-        cooling = book.cooling(self._claim.moves, within_s, now)
+        # A run does not wait for itself: whoever undoes it has given a reason.
+        cooling = [
+            one
+            for one in book.cooling(self._claim.moves, within_s, now)
+            if one.run != self._claim.run
+        ]
         if cooling:
             raise RefusedError(tuple(refusals.cooling(one, book, within_s, now) for one in cooling))
 
