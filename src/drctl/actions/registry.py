@@ -7,6 +7,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from drctl.actions.cell import AnyStore
 from drctl.actions.contract import Action, Adapter, Pin
 from drctl.kernel.errors import InvalidError, Problem
 
@@ -22,9 +23,12 @@ class Registry:
         self.pins: tuple[Pin, ...] = ()
         self.libraries: dict[str, tuple[str, ...]] = {}
         """Heavy modules by action name."""
+        self.stores: dict[str, AnyStore] = {}
+        """Places for leases by the name that an environment gives them."""
         self._actions: dict[str, AnyAction] = {}
         for adapter in adapters:
             self.pins += adapter.pins
+            self.stores |= {store.name: store for store in adapter.stores}
             for action in adapter.actions:
                 if action.name in self._actions:
                     raise InvalidError(

@@ -9,6 +9,7 @@ from pathlib import Path
 from drctl.actions.registry import Registry, installed
 from drctl.config.places import runs_folder
 from drctl.config.secrets import LocalSecrets
+from drctl.journal.lease import LEASE_S
 from drctl.kernel.clock import Clock, SystemClock
 from drctl.kernel.secret import Secrets
 
@@ -21,6 +22,7 @@ class Parts:
     clock: Clock
     secrets: Secrets
     runs: Path
+    lease_s: float = LEASE_S
 
 
 def parts() -> Parts:

@@ -27,6 +27,20 @@ AcceptOption = Annotated[
     ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; goes into the record.")]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Fail the same targets over a second time within the cool-down; needs --reason.",
+    ),
+]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force-ungraceful",
+        help="Promote also without a proven fence: both sides may take writes; needs --reason.",
+    ),
+]
 StartedOption = Annotated[
     str | None,
     typer.Option(
@@ -47,7 +61,13 @@ AsOption = Annotated[
 
 
 def consent(
-    accept: str | None, reason: str | None, started_at: str | None, claimed: str | None = None
+    accept: str | None,
+    reason: str | None,
+    started_at: str | None,
+    *,
+    force: bool = False,
+    again: bool = False,
+    claimed: str | None = None,
 ) -> "Consent":
     """
     Reads what the operator says beyond the plan.
@@ -55,13 +75,18 @@ def consent(
     Raises:
         typer.BadParameter: A duration or a time that is none, or consent without a reason.
     """
+    has_reason = bool(reason and reason.strip())
+    if force and not has_reason:
+        raise typer.BadParameter("say why: --reason TEXT", param_hint="--force-ungraceful")
     from drctl.app.running import Consent
     from drctl.engine.fold import ANY_LOSS_S
     from drctl.kernel.duration import parse_duration
 
+    if again and not (reason and reason.strip()):
+        raise typer.BadParameter("say why: --reason TEXT", param_hint="--again")
     accepted_s = None
     if accept is not None:
-        if not (reason and reason.strip()):
+        if not has_reason:
             raise typer.BadParameter("say why: --reason TEXT", param_hint="--accept-data-loss")
         try:
             accepted_s = (
@@ -81,7 +106,14 @@ def consent(
         if started.tzinfo is None:
             message = "say which offset, as in 2026-11-22T10:04:05Z"
             raise typer.BadParameter(message, param_hint="--started-at")
-    return Consent(accepted_loss_s=accepted_s, reason=reason, started_at=started, claimed=claimed)
+    return Consent(
+        accepted_loss_s=accepted_s,
+        reason=reason,
+        started_at=started,
+        again=again,
+        claimed=claimed,
+        forced_reason=reason if force else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,13 +220,16 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
         return
     rto, rpo = format_duration(end.rto_s), format_duration(end.rpo_s)
     rta = "not measured" if end.rta_s is None else format_duration(end.rta_s)
+    if not end.rta_is_certain:
+        rta += ", not certain: the machine was rebooted or changed in between"
     loss = (
         "not measured"
         if end.loss_bound_s is None
         else f"at most {format_duration(end.loss_bound_s)}"
     )
     typer.echo("")
-    typer.echo(sanitize(f"run {folder.run_id} {end.result}: {end.why}"))
+    word = "UNSAFE" if end.result == "unsafe" else end.result
+    typer.echo(sanitize(f"run {folder.run_id} {word}: {end.why}"))
     typer.echo(f"  RTA {rta} (RTO {rto})")
     typer.echo(f"  RPA {loss} (RPO {rpo})")
     for line in _notes(folder):

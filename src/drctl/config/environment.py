@@ -49,11 +49,22 @@ class _Shape(Part):
     world: Literal["live", "lab"] = "live"
     protected: bool = True
     objectives: _Objectives = _Objectives()
+    cool_down: str = "60m"
     resolvers: tuple[Text, ...] = ()
     runbooks: dict[str, Text] = Field(default_factory=dict)
     people: dict[Word, Person] = Field(default_factory=dict)
     plan_expires_after: str = "15m"
     limits: _Limits = _Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseChoice:
+    """Where leases are kept, as the file says it; what the settings mean, the store knows."""
+
+    store: str
+    settings: Mapping[str, Any]
+    """Connections in the place of their names."""
+    at: Position | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +85,10 @@ class Environment:
     rto_s: float | None = None
     """Tighter or looser than the runbook's; ``None``: the runbook's own."""
     rpo_s: float | None = None
+    lease: LeaseChoice | None = None
+    """``None``: on the machine that runs it, for nobody else to see."""
+    cool_down_s: float = 3600.0
+    """How long after a failover the same targets are not failed over again."""
     people: Mapping[str, Person] = field(default_factory=dict)
     """Empty: a gate takes the word of whoever may write the run's folder."""
     plan_expires_after_s: float = 900.0
@@ -147,13 +162,15 @@ def load_environment(path: Path) -> Environment:
     plain = yaml_tree.plain(root)
     connections = _connections(plain.pop("connections", {}), root, problems)
     targets = _targets(plain.pop("targets", {}), connections, root, problems)
-    shape = None
+    lease = _lease(plain.pop("lease", None), connections, root, problems)
+    shape, cool_down_s = None, 0.0
     try:
         shape = _Shape.model_validate(plain)
         limits = {
             name: parse_duration(value).total_seconds()
             for name, value in shape.objectives.model_dump(exclude_none=True).items()
         }
+        cool_down_s = parse_duration(shape.cool_down).total_seconds()
         if limits.get("rto") == 0:
             at = yaml_tree.key_position(root, ("objectives", "rto"))
             problems.append(_problem("rto: nothing recovers in no time", at))
@@ -181,6 +198,8 @@ def load_environment(path: Path) -> Environment:
         runbooks=shape.runbooks,
         rto_s=limits.get("rto"),
         rpo_s=limits.get("rpo"),
+        lease=lease,
+        cool_down_s=cool_down_s,
         people=shape.people,
         plan_expires_after_s=limits["plan"],
         max_targets=shape.limits.max_targets,
@@ -256,6 +275,23 @@ def _targets(
             problems.append(_problem(what, yaml_tree.key_position(root, path)))
         made[name] = target
     return made
+
+
+def _lease(
+    raw: Any,
+    connections: Mapping[str, tuple[str, Part]],
+    root: yaml_tree.Node,
+    problems: list[Problem],
+) -> LeaseChoice | None:
+    if raw is None:
+        return None
+    at = yaml_tree.key_position(root, ("lease",))
+    store = raw.pop("store", None) if isinstance(raw, dict) else None
+    if not isinstance(store, str):
+        problems.append(_problem("lease: say where, as in {store: s3, aws: …, bucket: …}", at))
+        return None
+    settings = _resolve(raw, connections, ("lease",), root, problems)
+    return LeaseChoice(store=store, settings=settings, at=at)
 
 
 def _resolve(

@@ -35,11 +35,13 @@ from drctl.actions.contract import (
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
-from drctl.engine.answers import LOST_RUN, first_complaint, given, verdict
-from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
-from drctl.engine.fold import NEVER_HAPPENED
+from drctl.engine import readback
+from drctl.engine.answers import LOST_RUN, first_complaint, verdict
+from drctl.engine.endings import Ending, failed, given
+from drctl.engine.events import EffectIntended, Event, PinChecked
 from drctl.engine.looks import Looks
 from drctl.engine.ports import Lease, Log
+from drctl.engine.settling import NEVER_HAPPENED, NOT_OURS
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
@@ -52,24 +54,7 @@ from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
 PIN_TIMEOUT = timedelta(seconds=5)
 DEAD_TIMEOUT = timedelta(seconds=2)
 """How long a fence waits for an identity: what it fences has most likely stopped answering."""
-LOOK_EVERY_S = 2.0
-"""Between two read-backs that cannot tell."""
-SETTLE_TIMEOUT = timedelta(seconds=30)
-"""How long a read-back may take once an effect's own time is over."""
-
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How one call came out."""
-
-    outcome: str
-    outputs: Mapping[str, Any]
-    error: str | None = None
-    why: str | None = None
-    request_id: str | None = None
-    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,17 +70,18 @@ class _Asked:
 class _Permit:
     """Says for one call, before each of its requests, whether it may leave."""
 
-    def __init__(self, refusal: Callable[[], str | None]) -> None:
-        self._refusal = refusal
+    def __init__(self, refusal: Callable[[], str | None], action: str) -> None:
+        self._refusal, self._action = refusal, action
         self.given = 0
         """Requests that were let through, and may have left."""
 
     def __call__(self) -> None:
+        # Before the question: whoever is stopped here for a minute is asked when he goes on.
+        failpoints.hit("effect.send", self._action)
         why = self._refusal()
         if why is not None:
             raise NotPermittedError(why)
         self.given += 1
-        failpoints.hit("effect.send")
 
 
 class _TimeIsOver(Exception):
@@ -138,16 +124,16 @@ class Effects:
             if refused is not None:
                 return refused
         if deadline.has_passed(self.clock):
-            return _failed("timeout", "no time was left to start")
+            return failed("timeout", "no time was left to start")
         if asked.action.effect is not Effect.READ:
-            self.record(self._intent(step, asked))
+            self.record(self._intent(step, call, asked))
         if not self.log.is_ours():
             raise JournalError((LOST_RUN,))
         lost = self.lease.refusal() if asked.action.effect.changes_something else None
         if lost is not None:
-            return _failed("lease", f"{lost}; nothing was sent")
+            return failed(NOT_OURS, f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
-            return _failed("timeout", "writing the intent took all the time; nothing was sent")
+            return failed("timeout", "writing the intent took all the time; nothing was sent")
         ending = await self._ask(asked)
         if ending.outcome == "succeeded":
             await self._looks.after(step, asked.action.effect, call.target)
@@ -155,7 +141,7 @@ class Effects:
 
     async def _check_facts(self, step: PlannedStep, effect: Effect) -> Ending | None:
         drifted = await self._looks.before(step, effect)
-        return _failed(*drifted) if drifted else None
+        return failed(*drifted) if drifted else None
 
     @property
     def _looks(self) -> Looks:
@@ -171,15 +157,15 @@ class Effects:
     ) -> _Asked | Ending:
         action = self.registry.get(call.uses)
         if action is None:
-            return _failed("rejected", f'the action "{call.uses}" is not installed')
+            return failed("rejected", f'the action "{call.uses}" is not installed')
         target = self.plan.targets[call.target] if call.target else Target()
         refused = refusal(action, target, params)
         if refused is not None:
-            return _failed("rejected", sanitize(refused))
+            return failed("rejected", sanitize(refused))
         try:
             checked = action.params.model_validate(params)
         except ValidationError as error:
-            return _failed("rejected", f"with: {first_complaint(error)}")
+            return failed("rejected", f"with: {first_complaint(error)}")
         return _Asked(
             action=action,
             target=target,
@@ -190,10 +176,12 @@ class Effects:
             ),
         )
 
-    def _intent(self, step: PlannedStep, asked: _Asked) -> EffectIntended:
+    def _intent(self, step: PlannedStep, call: PlannedCall, asked: _Asked) -> EffectIntended:
+        there = self.state().steps[step.id]
         return EffectIntended(
             step=step.id,
-            attempt=self.state().steps[step.id].attempt,
+            attempt=there.undo.attempt if call is step.undo and there.undo else there.attempt,
+            undoes=call is step.undo,
             action=asked.action.name,
             effect=asked.action.effect,
             key=asked.context.key,
@@ -204,30 +192,31 @@ class Effects:
 
     async def _ask(self, asked: _Asked) -> Ending:  # noqa: PLR0911 (a table of endings)
         """Calls the adapter, once; everything it can answer or raise becomes an ending here."""
-        permit = _Permit(self._refusal)
+        permit = _Permit(self._refusal, asked.action.name)
         context = replace(asked.context, permit=permit)
         performing = asked.action.perform(context, asked.target, asked.params)
-        failpoints.hit("effect.before")
+        failpoints.hit("effect.before", asked.action.name)
         try:
             outputs = await self._within(asked.context.deadline, performing)
-            failpoints.hit("effect.after")
+            failpoints.hit("effect.after", asked.action.name)
         except NotPermittedError as error:
             if permit.given == 0:
-                return _failed("lease", f"{error}; nothing was sent")
-            return await self._unanswered(asked, "lease", str(error))
+                return failed(NOT_OURS, f"{error}; nothing was sent")
+            return await self._unanswered(asked, permit, NOT_OURS, str(error))
         except _TimeIsOver:
-            return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
+            why = "no answer within the step's timeout"
+            return await self._unanswered(asked, permit, "timeout", why)
         except words.OutcomeUnknown as error:
-            return await self._unanswered(asked, error.word, str(error))
+            return await self._unanswered(asked, permit, error.word, str(error))
         except words.ActionError as error:
             wish = error.retry_after_s if isinstance(error, words.Throttled) else None
-            ending = _failed(error.word, str(error), error.request_id)
+            ending = failed(error.word, str(error), error.request_id)
             return replace(ending, retry_after_s=wish)
         except DrctlError as error:
-            return _failed("auth_rejected", sanitize(str(error)))
+            return failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
-            return await self._unanswered(asked, "bug", why)
+            return await self._unanswered(asked, permit, "bug", why)
         return Ending(outcome="succeeded", outputs=given(outputs))
 
     def _refusal(self) -> str | None:
@@ -235,51 +224,47 @@ class Effects:
             return "the run's record is not ours any more"
         return self.lease.refusal()
 
-    async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
+    async def _unanswered(self, asked: _Asked, permit: _Permit, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
         if asked.action.effect is Effect.READ:
-            return _failed(word, why)
-        return await self._settle(asked, word, why)
+            return failed(word, why)
+        deadline = readback.within_step(self.clock, asked.context.deadline)
+        late_s = readback.LATE_S if permit.given else 0.0
+        return await self._settle(asked, word, why, deadline, late_s=late_s)
 
     async def settle(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]
     ) -> Ending:
         """Looks whether an effect that a dead process intended has happened. Changes nothing."""
-        asked = self._prepared(step, call, params, Deadline.after(self.clock, SETTLE_TIMEOUT))
+        asked = self._prepared(step, call, params, Deadline.after(self.clock, readback.RESUMED))
         if isinstance(asked, Ending):
             return asked
         why = "the process that asked for it died"
         # It may be under way still, and then takes as long as the step is given.
-        patience = max(SETTLE_TIMEOUT, timedelta(seconds=step.timeout_s))
-        return await self._settle(asked, NEVER_HAPPENED, why, patience)
+        patience = max(readback.RESUMED, timedelta(seconds=step.timeout_s))
+        return await self._settle(asked, NEVER_HAPPENED, why, Deadline.after(self.clock, patience))
 
     async def _settle(
-        self, asked: _Asked, word: str, why: str, patience: timedelta = SETTLE_TIMEOUT
+        self, asked: _Asked, word: str, why: str, deadline: Deadline, *, late_s: float = 0.0
     ) -> Ending:
-        """
-        Asks the action to read back, again while it cannot tell: "modifying" becomes an answer in
-        time. The four outcomes are decided here and nowhere else.
-        """
-        deadline = Deadline.after(self.clock, patience)
-        asked.context.say("looking whether it happened")
-        answer = await self._look(asked, deadline)
-        while isinstance(answer, CannotTell) and deadline.left_s(self.clock) > LOOK_EVERY_S:
-            asked.context.say(f"cannot tell yet: {answer.why}")
-            await self.clock.sleep(LOOK_EVERY_S)
-            answer = await self._look(asked, deadline)
-        match answer:
-            case Done(outputs=outputs):
-                return Ending(outcome="succeeded", outputs=given(outputs))
-            case NotDone(why=seen):
-                return _failed(word, sanitize(f"{why}; looked again: {seen}"))
-            case CannotTell(why=seen):
-                both = sanitize(f"{why}; looked again: {seen}")
-                return Ending(outcome="unknown", outputs={}, error=word, why=both)
-        raise AssertionError("unreachable")
+        """Asks the action to read back. The four outcomes are decided here and nowhere else."""
+        reading = await readback.read_back(
+            lambda: self._look(asked, deadline),
+            clock=self.clock,
+            deadline=deadline,
+            say=asked.context.say,
+            late_s=late_s,
+        )
+        if isinstance(reading.answer, Done):
+            return Ending(outcome="succeeded", outputs=given(reading.answer.outputs))
+        both = sanitize(f"{why}; looked again: {reading}")
+        if reading.is_final:
+            return failed(word, both)
+        return Ending(outcome="unknown", outputs={}, error=word, why=both)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
-        failpoints.hit("effect.settle")
+        failpoints.hit("effect.settle", asked.action.name)
         try:
             return await self._within(
                 deadline, asked.action.settled(context, asked.target, asked.params)
@@ -321,18 +306,20 @@ class Effects:
             if held == "mismatch":
                 shown = sanitize(found or "", limit=200)
                 what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
-                refused = _failed("pin", what)
-            # A fence on something that does not answer cannot hit the wrong thing by it; and it is
-            # the one step whose business is with what has stopped answering.
-            if held == "unreachable" and effect is not Effect.FENCE:
+                refused = failed("pin", what)
+            # A fence on something that does not answer cannot hit the wrong thing by it; it, and
+            # the proof that it holds, have their business with what has stopped answering.
+            is_expected = effect is Effect.FENCE or step.proves_one_primary
+            if held == "unreachable" and not is_expected:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refused = refused or _failed("unavailable", sanitize(what))
+                refused = refused or failed("unavailable", sanitize(what))
         return refused
 
     async def _read_pin(
         self, pin: PlannedPin, target_name: str, effect: Effect
     ) -> tuple[str | None, str]:
         target = self.plan.targets[target_name]
+        failpoints.hit("effect.identity")
         patience = DEAD_TIMEOUT if effect is Effect.FENCE else PIN_TIMEOUT
         deadline = Deadline.after(self.clock, patience)
         context = self._context("", deadline, "")
@@ -359,15 +346,17 @@ class Effects:
         )
 
     def _key(self, step: PlannedStep, call: PlannedCall) -> str:
-        """One key for all attempts at one effect of one run."""
+        """One key for all attempts at one effect of one run; its undoing is another effect."""
         start = self.state().start
-        return digest([start.run_id if start else "", step.id, call.uses])[:32]
+        undoes = ["undo"] if call is step.undo else []
+        return digest([start.run_id if start else "", step.id, call.uses, *undoes])[:32]
 
     async def _within(self, deadline: Deadline, work: Coroutine[Any, Any, R]) -> R:
         """
         Waits for *work* until *deadline*. Work that overruns is cancelled only in so far as asyncio
         can: a request that has left goes on.
         """
+        failpoints.hit("effect.wait")
         task = asyncio.ensure_future(work)
         timer = asyncio.ensure_future(self.clock.sleep(deadline.left_s(self.clock)))
         try:
@@ -382,21 +371,3 @@ class Effects:
         finally:
             timer.cancel()
             task.cancel()
-
-
-def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
-    return Ending(outcome="failed", outputs={}, error=word, why=why, request_id=request_id)
-
-
-def finished(step: str, attempt: int, ending: Ending) -> StepFinished:
-    """The event for how an attempt came out."""
-    return StepFinished(
-        step=step,
-        attempt=attempt,
-        outcome=ending.outcome,  # type: ignore[arg-type]  # one of the four words by construction
-        outputs=ending.outputs,
-        error=ending.error,
-        why=ending.why,
-        request_id=ending.request_id,
-        retry_after_s=ending.retry_after_s,
-    )

@@ -204,6 +204,8 @@ class UndoRequested:
     reason: str
     to: str = ""
     """Empty: down to the first step."""
+    torn_bytes: int = 0
+    """As in `RunResumed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +250,9 @@ class LeaseLost:
 
     type: ClassVar[str] = "lease_lost"
     why: str
+    for_good: bool = True
+    """False while it may yet be renewed: its store does not answer, and nobody was seen to take
+    it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -289,7 +294,10 @@ class ServiceRestored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """The process is done with the run. After it only `RunResumed` may follow."""
+    """
+    The process is done with the run. After it only an order, `RunResumed` or `UndoRequested` may
+    follow.
+    """
 
     type: ClassVar[str] = "run_finished"
     result: Result
@@ -303,6 +311,8 @@ class RunFinished:
     rpo_s: float
     signal: str | None = None
     """Which one interrupted the run, if one did."""
+    rta_is_certain: bool = True
+    """False: the machine was rebooted or changed, and only wall clocks say how long that took."""
 
 
 Event: TypeAlias = (

@@ -1,7 +1,7 @@
 """What is known of a run: one frozen value, made of nothing but its events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, TypeAlias
 
@@ -11,7 +11,10 @@ from drctl.kernel.clock import Instant, Length, length_between
 from drctl.plan.forecast import Progress
 from drctl.plan.model import Plan
 
-Status: TypeAlias = Literal["waiting", "running", "succeeded", "failed", "unknown", "skipped"]
+Status: TypeAlias = Literal[
+    "waiting", "running", "succeeded", "failed", "unknown", "skipped", "undone"
+]
+UndoStatus: TypeAlias = Literal["waiting", "running", "done", "failed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,18 @@ class Record:
     seq: int
     at: Instant
     event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoState:
+    """How far the undoing of one step is."""
+
+    status: UndoStatus = "running"
+    attempt: int = 1
+    error: str | None = None
+    why: str | None = None
+    has_intent: bool = False
+    """A request of this attempt may have left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +58,15 @@ class StepState:
     """An effect of this or an earlier attempt may have left."""
     facts: Mapping[str, JSON] | None = None
     """What its action saw after the plan was made; ``None``: the plan's own look still counts."""
+    may_have_happened: bool = False
+    """Its effect is there, or may be: it succeeded, is unknown, or failed only afterwards."""
+    is_settled: bool = False
+    """It is counted: what needed it goes on, and it will not run again."""
+    forgiven: int = 0
+    """Attempts that count no more: their process died, or a person said to try again."""
+    seq: int = 0
+    """Place in the record of its end: the order in which steps are undone, backwards."""
+    undo: UndoState | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,8 +95,47 @@ class Loss:
 class Pause:
     """What a person must look at."""
 
-    kind: Literal["failed", "unknown", "gate", "loss"]
+    kind: Literal["failed", "unknown", "gate", "loss", "lease"]
     why: str
+    step: str = ""
+    """Which step it is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a person wanted of the run, and why."""
+
+    by: str
+    reason: str
+    step: str = ""
+    """Empty: the whole run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoWish:
+    """Back to where *to* had not run yet; empty: to the start."""
+
+    by: str
+    reason: str
+    to: str
+    failed_of: str
+    """Why the run had ended before, which an undo that fails must not hide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """
+    Where one boot of one machine comes into a run: from here on its boot clock counts.
+
+    A run that comes back to a boot it has been in is measured by that boot's clock again, whatever
+    the wall clocks in between said.
+    """
+
+    at: Instant
+    passed_s: float
+    """Seconds of the incident that had passed by then."""
+    is_certain: bool
+    """False: only the wall clocks of two boots say so."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +154,8 @@ class State:
     started: Instant | None = None
     start: RunStarted | None = None
     latest: Instant | None = None
+    anchors: tuple[Anchor, ...] = ()
+    """One per boot, in the order in which they came into the run."""
     open_work: int = 0
     """Steps that recover something and are not settled yet: neither ``finally`` nor messages."""
     open_messages: int = 0
@@ -101,8 +166,26 @@ class State:
     changed: bool = False
     interrupted: str | None = None
     """The signal that asked for an end."""
+    interrupted_at: Instant | None = None
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
+    lapsed: str | None = None
+    """Why the lease is not held for now; nothing new starts until it is, or is lost for good."""
+    held: Said | None = None
+    """Who said to start nothing new for a while; the process stays and listens."""
+    cancelled: Said | None = None
+    """Who gave the run up."""
+    skips: Mapping[str, Said] = field(default_factory=dict)
+    """Steps that are to be passed over when it is their turn."""
+    forced: tuple[Said, ...] = ()
+    """Who said to go on without a proven fence, and for which step."""
+    given_up: frozenset[str] = frozenset()
+    """Looks that were waiting when the run was forced, and are not waited for any more."""
+    anew: frozenset[str] = frozenset()
+    """Measurements that are taken, and gates that are asked, once more: nothing behind them starts
+    before, also not what they do not hold up themselves."""
+    undo: UndoWish | None = None
+    """What was done is being taken back; nothing goes forward any more."""
     stop: str | None = None
     """Why the run ends without reaching its goal."""
     loss: Loss | None = None
@@ -116,18 +199,34 @@ class State:
     latest_wall: datetime | None = None
     """The highest wall time on record, which a clock that is set back does not lower."""
     restored_s: float | None = None
+    restored_is_certain: bool = True
     finished: RunFinished | None = None
 
     def elapsed(self, now: Instant) -> Length:
         """
         Length of the incident until *now*; uncertain when the machine was rebooted in between.
+
+        Never less than what the boots before had measured: only the gap between two boots is taken
+        from wall clocks, and one that goes backwards makes it nothing.
         """
-        if self.started is None or self.start is None:
+        for anchor in self.anchors:
+            if anchor.at.boot_id == now.boot_id:
+                since_s = length_between(anchor.at, now).seconds
+                return Length(seconds=anchor.passed_s + since_s, is_certain=anchor.is_certain)
+        if self.latest is None or not self.anchors:
             return Length(seconds=0.0, is_certain=True)
-        since = length_between(self.started, now)
-        return Length(
-            seconds=since.seconds + self.start.elapsed_before_s, is_certain=since.is_certain
-        )
+        gap_s = length_between(self.latest, now).seconds
+        return Length(seconds=self.elapsed(self.latest).seconds + gap_s, is_certain=False)
+
+    def seen_at(self, at: Instant) -> "State":
+        """The same state once an event was written at *at*."""
+        wall = at.wall if self.latest_wall is None else max(self.latest_wall, at.wall)
+        seen = replace(self, latest=at, latest_wall=wall)
+        is_known = any(anchor.at.boot_id == at.boot_id for anchor in self.anchors)
+        if is_known or not self.anchors:
+            return seen
+        anchor = Anchor(at=at, passed_s=self.elapsed(at).seconds, is_certain=False)
+        return replace(seen, anchors=(*self.anchors, anchor))
 
     def progress(self, now: Instant) -> Progress:
         """How far the run is, in the plan's words."""
@@ -147,7 +246,24 @@ class State:
     @property
     def is_blocked(self) -> bool:
         """True when nothing that changes anything may start."""
-        return bool(self.interrupted or self.pause or self.stop)
+        return bool(
+            self.interrupted
+            or self.pause
+            or self.stop
+            or self.lapsed
+            or self.held
+            or self.cancelled
+            or self.undo
+        )
+
+    @property
+    def is_turned_round(self) -> bool:
+        """True once anything was undone, or tried to be: from there the run never goes forward."""
+        return self.undo is not None and any(step.undo for step in self.steps.values())
+
+    def forced_for(self, step: str) -> Said | None:
+        """Who said that *step* need not wait for a proven fence, if anybody did."""
+        return next((said for said in self.forced if said.step in {"", step}), None)
 
 
 def initial(plan: Plan) -> State:

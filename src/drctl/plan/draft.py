@@ -13,6 +13,7 @@ from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
 from drctl.plan.forecast import Progress, left_s
 from drctl.plan.graph import longest_chain
+from drctl.plan.leases import planned_lease
 from drctl.plan.model import (
     Objectives,
     Plan,
@@ -90,6 +91,7 @@ class Drafting:
             expires_after_s=environment.plan_expires_after_s,
             max_targets=environment.max_targets,
             pins=self._pins(targets),
+            lease=planned_lease(self.registry, environment, steps, targets),
             is_offline=True,
             forecast_s=forecast,
             critical_path=chain,
@@ -138,6 +140,7 @@ class Drafting:
             gate=_task(step) if is_task else step.gate,
             effect=action.effect if action else Effect.READ,
             measures_loss=action.measures_loss if action else False,
+            proves_one_primary=action.proves_one_primary if action else False,
             needs=step.needs,
             when=step.when,
             estimate_s=step.estimate.total_seconds() if step.estimate else 0.0,

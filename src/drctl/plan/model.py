@@ -61,6 +61,7 @@ class PlannedStep(_Frozen):
     gate: str | None = None
     effect: Effect = Effect.READ
     measures_loss: bool = False
+    proves_one_primary: bool = False
     needs: tuple[str, ...] = ()
     when: str | None = None
     estimate_s: float = 0.0
@@ -83,6 +84,11 @@ class PlannedStep(_Frozen):
     def is_message(self) -> bool:
         """True for a step that only tells people: it never delays or fails a recovery."""
         return self.effect is Effect.NOTIFY
+
+    @property
+    def is_consent(self) -> bool:
+        """True for a gate, at which people only say go; a person's task is a change."""
+        return self.gate is not None and not self.effect.changes_something
 
 
 class PlannedGate(_Frozen):
@@ -133,6 +139,22 @@ class LossLook(_Frozen):
     primary_last_seen: str | None = None
 
 
+class PlannedLease(_Frozen):
+    """What the run must have for itself before it changes anything, and where that is written."""
+
+    store: str | None = None
+    """Name of a store (`drctl.actions.cell`); ``None``: a folder of this machine."""
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    label: str = ""
+    identities: tuple[str, ...] = ()
+    """What it may change; empty: it only looks, and needs no lease."""
+    moves: tuple[str, ...] = ()
+    """What it fences, promotes, or moves traffic of."""
+    cool_down_s: float = 0.0
+    shares_fate_with: tuple[str, ...] = ()
+    """Places that the run leaves, and in which the store is."""
+
+
 class Objectives(_Frozen):
     """What the recovery is measured against."""
 
@@ -174,6 +196,7 @@ class Plan(_Frozen):
     """How long after ``created_at`` it may be run."""
     max_targets: int = 10
     pins: tuple[PlannedPin, ...] = ()
+    lease: PlannedLease = PlannedLease()
     loss: LossLook | None = None
     is_offline: bool = False
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
@@ -223,6 +246,27 @@ class Plan(_Frozen):
     def by_id(self) -> Mapping[str, PlannedStep]:
         """Steps by id."""
         return {step.id: step for step in self.steps}
+
+    def before(self, step: str) -> tuple[PlannedStep, ...]:
+        """Every step that *step* waits for, however far away."""
+        found: dict[str, PlannedStep] = {}
+        left = list(self.by_id[step].needs)
+        while left:
+            name = left.pop()
+            if name not in found:
+                found[name] = self.by_id[name]
+                left.extend(found[name].needs)
+        return tuple(found.values())
+
+    @cached_property
+    def before_promotion(self) -> frozenset[str]:
+        """Ids of the steps that a promotion waits for."""
+        return frozenset(
+            one.id
+            for step in self.steps
+            if step.effect is Effect.PROMOTE
+            for one in self.before(step.id)
+        )
 
     @cached_property
     def messages(self) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         " primary of the same database takes no writes, always, not only under a when.",
         "DR1061": "A promotion without a measurement. A step before it must always measure what"
         " would be lost, or the RPO gate has nothing to read.",
+        "DR1068": "A promotion without proof. A step after it must always show that one primary"
+        " takes writes and no other one does, or the run can only end as unsafe.",
         "DR1062": "A step that uses an action needs a timeout, and one that changes something an"
         " estimate: nothing waits without a deadline.",
         "DR1063": "on_failure: continue is for steps that read or notify.",

@@ -26,6 +26,7 @@ def show_plan(plan: Plan, console: "Console") -> None:
         given = ", ".join(f"{name}={value}" for name, value in plan.inputs.items())
         console.print(Text(sanitize(f"  inputs  {given}")))
     _show_pins(plan, console)
+    _show_lease(plan, console)
     critical = set(plan.critical_path)
     groups = waves(plan.steps)
     number = 0
@@ -63,6 +64,20 @@ def _show_pins(plan: Plan, console: "Console") -> None:
             mark, style = f"must be {pin.expected}, IS {pin.found}", "bold red"
         what = sanitize(f"  pin     {pin.name} of {pin.subject} ")
         console.print(Text(what).append(sanitize(mark), style=style))
+
+
+def _show_lease(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    lease = plan.lease
+    if not lease.identities:
+        return
+    where = lease.label or "this machine only: nobody elsewhere is kept from starting the same"
+    line = Text(sanitize(f"  lease   {where}; cool-down {format_duration(lease.cool_down_s)}"))
+    if lease.shares_fate_with:
+        places = ", ".join(lease.shares_fate_with)
+        line.append(sanitize(f"  IT IS IN WHAT THIS RUN LEAVES: {places}"), style="bold red")
+    console.print(line)
 
 
 def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical: bool) -> None:

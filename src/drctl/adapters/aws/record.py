@@ -179,7 +179,13 @@ async def _change(aws: Aws, change: dict[str, Any]) -> dict[str, Any]:
     except ActionError as error:
         raise OutcomeUnknown(f"change {change['Id']} was accepted, then: {error}") from error
     seen: dict[str, Any] = answer["ChangeInfo"]
-    return seen
+    # About another change: not seen. It is looked at again; the deadline ends it.
+    return seen if _id(seen) == _id(change) else change
+
+
+def _id(change: dict[str, Any]) -> str:
+    """With or without ``/change/``, Route 53 uses both."""
+    return str(change["Id"]).rsplit("/", 1)[-1]
 
 
 def _require_as_seen(
