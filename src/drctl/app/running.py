@@ -174,7 +174,10 @@ async def run_plan(
         RefusedError: The plan is too old, or there is no place for the record; nothing was sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
-    require_current(parts, plan)
+    try:
+        require_current(parts, plan)
+    except JournalError as error:
+        raise RefusedError(error.problems) from error
     asked_by = requesters(plan, consent.claimed)
     now = parts.clock.now()
     try:
