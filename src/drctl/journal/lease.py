@@ -251,6 +251,7 @@ class RunLease(Lease):
                 taken = self._may_take(mine, watch)
                 if taken is None:
                     self._say(f"waiting to see that the process on {mine.host} is dead")
+                    failpoints.hit("lease.wait")
                     await clock.sleep(WATCH_EVERY_S)
                     deadline = Deadline.after(clock, TAKE)
                     continue
@@ -275,6 +276,7 @@ class RunLease(Lease):
                 (refusals.unreachable(self._access.cell.label, str(error)),)
             ) from error
         is_race = isinstance(error, Conflict)
+        failpoints.hit("lease.wait")
         await clock.sleep(secrets.randbelow(50) / 1000 if is_race else 0.3)
 
     def _refuse_ended(self, book: Book) -> None:
@@ -364,6 +366,7 @@ class RunLease(Lease):
         """Renews until it is lost for good or the task is cancelled; *wake* is told of changes."""
         every_s = self._lease_s / RENEWALS
         while self._gone is None:
+            failpoints.hit("lease.wait")
             await self._access.clock.sleep(every_s)
             await self.renew()
             if self.refusal() is not None or self._told != "held":
@@ -453,6 +456,7 @@ class RunLease(Lease):
             except ActionError:
                 if deadline.has_passed(self._access.clock):
                     return False
+                failpoints.hit("lease.wait")
                 await self._access.clock.sleep(0.2)
             except RefusedError:
                 return False

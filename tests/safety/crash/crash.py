@@ -46,7 +46,9 @@ def singles() -> list[Case]:
             places = hits(runbook, kind)
             effects = sum(place.startswith("effect.send@") for place in places)
             places += [f"applied@{n}" for n in range(1, effects + 1)]
-            found += [Case(runbook, kind, 0, (place,)) for place in places]
+            # The lease knows nothing of when an effect happens: once is enough.
+            wanted = [p for p in places if kind == KINDS[0] or not p.startswith("lease.")]
+            found += [Case(runbook, kind, 0, (place,)) for place in wanted]
         for seed in SEEDS[1:]:
             places = random.Random(seed).sample(hits(runbook, "at_once", seed), 60)
             found += [Case(runbook, "at_once", seed, (place,)) for place in places]
