@@ -59,6 +59,12 @@ integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte,
 sim: $(READY) ## Simulated nights with drawn troubles: SEEDS=1000; one of them again: SEED=17
 	@DRCTL_SAFETY=full $(BIN)/python tests/safety/sim/sim_many.py --seeds $(or $(SEEDS),1000) $(if $(SEED),--seed $(SEED))
 
+leases: $(READY) ## Contenders, stopped and killed processes, clocks that are wrong: one right at a time
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q --timeout 1200 tests/safety/leases
+
+crash: $(READY) ## Die at every place a run passes, resume, compare; failing system calls; hostile files
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/crash tests/safety/files
+
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .

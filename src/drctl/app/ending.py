@@ -3,6 +3,7 @@
 from drctl.actions.contract import Effect
 from drctl.app.reading import fold_run
 from drctl.engine.state import State
+from drctl.engine.undoing import undoing
 from drctl.journal.folder import Folder
 from drctl.kernel.errors import Problem
 from drctl.plan.model import Plan
@@ -18,13 +19,11 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
     """
     state, _chain = fold_run(folder)
     plan, end = folder.plan(), state.finished
-    if end is None or end.result == "succeeded":
+    if end is None or end.result in {"succeeded", "undone"}:
         return ()
-    now = _world(plan, state)
-    waits = state.pause is not None and state.pause.kind in {"gate", "unknown", "lease"}
-    may_resume = (end.result == "interrupted" or waits) and not state.denied
-    do = f"drctl resume {folder.run_id}" if may_resume else f"drctl runs show {folder.run_id}"
+    now, do = _world(plan, state), in_lines(what_next(folder.run_id, plan, state))
     found = [_two_primaries(end.why, now)] if end.result == "unsafe" else []
+    found += _undo_troubles(plan, state, now, do)
     for planned in plan.steps:
         step = state.steps[planned.id]
         if step.status not in {"failed", "unknown"} or planned.is_message:
@@ -56,6 +55,76 @@ def _two_primaries(why: str, now: str) -> Problem:
     )
 
 
+def _undo_troubles(plan: Plan, state: State, now: str, do: str) -> list[Problem]:
+    """An undo that came out ill; the failure that it was to mend is told beside it."""
+    return [
+        Problem(
+            code="DR2006" if undo.status == "unknown" else "DR2005",
+            what=f"undo of step {planned.id} {_said(undo.status)} ({undo.error})",
+            at=f"{planned.at}, attempt {undo.attempt}",
+            why=undo.why,
+            now=now,
+            do=do,
+        )
+        for planned in plan.steps
+        if (undo := state.steps[planned.id].undo) is not None
+        and undo.status in {"failed", "unknown"}
+    ]
+
+
+def ill_steps(state: State, *statuses: str) -> list[str]:
+    """Steps that hold up the run, in the order in which they ended."""
+    ill = [
+        name
+        for name, step in state.steps.items()
+        if step.status in statuses and not step.is_settled
+    ]
+    return sorted(ill, key=lambda name: state.steps[name].seq)
+
+
+def what_next(run: str, plan: Plan, state: State) -> tuple[str, ...]:
+    """The commands that make sense now for a run without a process, the best one first."""
+    back = f'drctl undo {run} --reason "WHY"'
+    if state.finished is not None and state.finished.result in {"succeeded", "undone"}:
+        return (f"drctl runs show {run}",)
+    if state.undo is not None:
+        return (f"{back}   (looks, and goes on)", f"drctl runs show {run}")
+    unknown, failed = ill_steps(state, "unknown"), ill_steps(state, "failed")
+    found = []
+    if state.cancelled is not None:
+        found += [f"drctl retry {run} {name}   (only looks)" for name in unknown]
+    elif unknown:
+        found = [
+            f"drctl resume {run}   (looks once more; never sends again blindly)",
+            *(f'drctl skip {run} {name} --reason "WHY"' for name in unknown),
+        ]
+    elif failed:
+        found = _for_a_failed(run, failed[0], plan)
+    elif state.pause is not None and state.pause.kind == "loss":
+        found = [f"drctl retry {run} {state.pause.step}   (measures once more)"]
+    elif state.stop is None and not state.denied:
+        found = [f"drctl resume {run}"]
+    now = undoing(plan, state, "")
+    if now.refusal is None and now.steps:
+        found.append(f"{back}   (takes back {', '.join(now.steps)})")
+    return tuple(found) or (f"drctl runs show {run}",)
+
+
+def _for_a_failed(run: str, name: str, plan: Plan) -> list[str]:
+    found = [f"drctl retry {run} {name}", f'drctl skip {run} {name} --reason "WHY"']
+    if plan.by_id[name].effect is Effect.FENCE:
+        # A promotion never follows a fence that was skipped; that is what forcing is for.
+        found[1] = (
+            f'drctl force-ungraceful {run} --reason "WHY"   (the old primary may still take writes)'
+        )
+    return found
+
+
+def in_lines(commands: tuple[str, ...]) -> str:
+    """Alternatives, one a line."""
+    return "\n    or ".join(commands)
+
+
 def _said(status: str) -> str:
     return "failed" if status == "failed" else "has an unknown outcome"
 
@@ -69,6 +138,8 @@ def _world(plan: Plan, state: State) -> str:
     }
     if not done and not state.changed:
         return "nothing was changed"
+    undone = ", ".join(name for name, step in state.steps.items() if step.status == "undone")
+    taken_back = f"; undone: {undone}" if undone else ""
     effects = set(done.values())
     unknown = {plan.by_id[n].effect for n, step in state.steps.items() if step.status == "unknown"}
     if Effect.PROMOTE in unknown:
@@ -84,4 +155,4 @@ def _world(plan: Plan, state: State) -> str:
     traffic = "traffic was moved" if Effect.TRAFFIC in effects else "traffic was not moved"
     if Effect.TRAFFIC in unknown:
         traffic = "whether traffic was moved is not known"
-    return f"{data}; {traffic}; changed so far: {', '.join(done) or 'not known'}"
+    return f"{data}; {traffic}; changed so far: {', '.join(done) or 'not known'}{taken_back}"

@@ -9,22 +9,20 @@ from datetime import timedelta
 from drctl.actions.cell import Cell
 from drctl.actions.errors import ActionError
 from drctl.app.compose import Parts, host, operator
-from drctl.engine.events import Event, RunStarted
+from drctl.engine.events import Event, RunStarted, UndoRequested
 from drctl.engine.ports import Lease, Unleased
 from drctl.engine.state import State
 from drctl.journal import refusals
-from drctl.journal.book import Book, Holder, ended
+from drctl.journal.book import FINAL, Book, Holder, ended
 from drctl.journal.file_cell import FileCell
 from drctl.journal.folder import Journal
 from drctl.journal.lease import TAKE, WATCH_EVERY_S, Access, Claim, RunLease, Watch
 from drctl.journal.process import Process, is_gone
 from drctl.kernel.clock import Deadline
 from drctl.kernel.errors import RefusedError
-from drctl.plan.leases import MOVES, cell_of
+from drctl.plan.leases import MOVES, cell_of, identities_of
 from drctl.plan.model import Plan, PlannedLease
 
-_OVER = frozenset({"succeeded", "refused", "undone", "cancelled"})
-"""Ends after which nobody goes on with the run."""
 PATIENCE = timedelta(seconds=10)
 
 
@@ -39,8 +37,9 @@ def access_to(parts: Parts, lease: PlannedLease, resolvers: tuple[str, ...] = ()
     )
 
 
-def lease_of(parts: Parts, plan: Plan, run: str, again_reason: str | None) -> Lease:
-    """The lease that a run needs; not taken yet."""
+def lease_of(parts: Parts, plan: Plan, run: str, first: Event, state: State) -> Lease:
+    """The lease that a run needs to begin with *first*; not taken yet."""
+    start = first if isinstance(first, RunStarted) else state.start
     if not plan.lease.identities:
         return Unleased()
     claim = Claim(
@@ -51,7 +50,8 @@ def lease_of(parts: Parts, plan: Plan, run: str, again_reason: str | None) -> Le
         host=host(),
         environment=plan.environment,
         cool_down_s=plan.lease.cool_down_s,
-        again_reason=again_reason,
+        again_reason=start.again_reason if start else None,
+        is_undo=isinstance(first, UndoRequested),
     )
     return RunLease(access_to(parts, plan.lease, plan.resolvers), claim, lease_s=parts.lease_s)
 
@@ -90,20 +90,19 @@ async def left(lease: Lease, plan: Plan, state: State) -> None:
     end = state.finished
     if not isinstance(lease, RunLease) or end is None:
         return
-    stays = end.changed and end.result not in _OVER
+    stays = end.changed and end.result not in FINAL
     await lease.leave(end.result, moved=_moved(plan, state), stays=stays)
 
 
 def _moved(plan: Plan, state: State) -> tuple[str, ...]:
     """What was really fenced, promoted or moved, as far as it may have been."""
-    found: dict[str, None] = {}
-    for name, step in state.steps.items():
-        planned = plan.by_id[name]
-        may_have = step.has_intent or step.status == "succeeded"
-        if may_have and planned.effect in MOVES and planned.call and planned.call.target:
-            identities = plan.targets[planned.call.target].identities
-            found |= dict.fromkeys(identities or (f"environment:{plan.environment}",))
-    return tuple(found)
+    moved = [
+        planned
+        for planned in plan.steps
+        if planned.effect in MOVES
+        and (state.steps[planned.id].has_intent or state.steps[planned.id].status == "succeeded")
+    ]
+    return identities_of(moved, plan.targets, plan.environment)
 
 
 async def read_book(access: Access) -> Book:

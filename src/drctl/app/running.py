@@ -14,8 +14,8 @@ from drctl.app.compose import Parts, host, operator
 from drctl.app.leasing import forget, kept, lease_of, left
 from drctl.app.people import requesters, too_many, unanswerable
 from drctl.app.validity import require_current
-from drctl.engine.driver import Driver
-from drctl.engine.events import RunFinished, RunResumed, RunStarted
+from drctl.engine.driver import INBOX_EVERY_S, Driver
+from drctl.engine.events import RunFinished, RunResumed, RunStarted, UndoRequested
 from drctl.engine.fold import loss_is_allowed, loss_refusal
 from drctl.engine.ports import Listener
 from drctl.engine.state import State, initial
@@ -67,6 +67,8 @@ class Consent:
     """A second failover of the same targets within the cool-down is meant."""
     claimed: str | None = None
     """The enrolled person that the operator says they are."""
+    forced_reason: str | None = None
+    """Why a promotion need not wait for a proven fence; ``None``: it must."""
 
 
 def preflight(plan: Plan, consent: Consent) -> None:
@@ -199,6 +201,7 @@ async def run_plan(
         identities=plan.lease.identities,
         requesters=asked_by.names,
         requester_is_claimed=asked_by.is_claimed,
+        forced_reason=consent.forced_reason,
     )
     return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
 
@@ -208,7 +211,7 @@ async def carry_on(
     plan: Plan,
     state: State,
     journal: Journal,
-    first: RunStarted | RunResumed,
+    first: RunStarted | RunResumed | UndoRequested,
     views: Sequence[Watching],
 ) -> RunFinished:
     """
@@ -219,9 +222,8 @@ async def carry_on(
             been sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
-    start = first if isinstance(first, RunStarted) else state.start
-    again_reason = start.again_reason if start else None
-    lease = lease_of(parts, plan, journal.folder.run_id, again_reason)
+    lease = lease_of(parts, plan, journal.folder.run_id, first, state)
+    inbox = FolderInbox(journal.folder.inbox)
     driver = Driver(
         plan,
         state,
@@ -230,13 +232,16 @@ async def carry_on(
         clock=parts.clock,
         secrets=parts.secrets,
         lease=lease,
-        inbox=FolderInbox(journal.folder.inbox),
+        inbox=inbox,
         listeners=views,
     )
     for view in views:
         with suppress(Exception):  # a view is never worth a run
             view.opened(plan, journal.folder)
-    ticker = asyncio.create_task(_tick(driver, parts.clock, views))
+    beside = [
+        asyncio.create_task(_tick(driver, parts.clock, views)),
+        asyncio.create_task(_listen(driver, parts.clock, inbox)),
+    ]
     try:
         with _graceful(driver):
             async with kept(lease, driver.wake):
@@ -249,9 +254,9 @@ async def carry_on(
     except JournalError as error:
         raise _broken_off(driver.state, error) from error
     finally:
-        ticker.cancel()
-        with suppress(asyncio.CancelledError):
-            await ticker
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
         for view in views:
             with suppress(Exception):
                 view.closed()
@@ -287,6 +292,14 @@ async def _tick(driver: Driver, clock: Clock, views: Sequence[Watching]) -> None
         for view in views:
             with suppress(Exception):
                 view.tick(driver.state)
+
+
+async def _listen(driver: Driver, clock: Clock, inbox: FolderInbox) -> None:
+    """People may say something at any time, not only while they are asked."""
+    while True:
+        await clock.sleep(INBOX_EVERY_S)
+        if inbox.has_any():
+            driver.wake()
 
 
 class _graceful:  # noqa: N801 (a context manager, used as a verb)

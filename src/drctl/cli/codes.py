@@ -21,13 +21,23 @@ CODES: dict[str, str] = {
     "DR2002": "A step may or may not have had its effect: no answer came, and reading back could"
     " not tell. Look at the target by other means before anything is repeated.",
     "DR2003": "The run stopped before its goal, at no fault of a step.",
+    "DR2004": "After a promotion two primaries may take writes, or nothing has proven that there is"
+    " one. Nothing may be told to be recovered before that is known.",
+    "DR2005": "An undo failed. What was undone before it stays undone; the same command again looks"
+    " and goes on. The failure that it was to mend is shown beside it.",
+    "DR2006": "An undo may or may not have happened. The same command again looks once more.",
     "DR3001": "A run has one process at a time. This one is live elsewhere.",
     "DR3003": "Only a live process hears an answer; this run has none.",
     "DR3004": "The gate is not open: not yet, not any more, or it is called otherwise.",
     "DR3005": "The run has reached its end; there is nothing to continue.",
-    "DR3006": "The run stopped at something that time does not mend: a failed step, an unknown"
-    " outcome, a loss above the RPO. Continuing would only stop there again.",
-    "DR3009": "The process of this run died before its first event: nothing was sent, and there is"
+    "DR3006": "The run stopped at something that time does not mend: a failed step, or a loss above"
+    " the RPO. A person decides: drctl retry, drctl skip with a reason, or drctl undo.",
+    "DR3007": "A run that was cancelled, or that is being undone, goes forward no more. Undo it, or"
+    " start a new one.",
+    "DR3008": "The run cannot follow that order as it stands now; drctl status says how it stands.",
+    "DR3009": "There is nothing that may be undone. Past a promotion there is only forward: undoing"
+    " what came before it would undo what makes it safe.",
+    "DR3010": "The process of this run died before its first event: nothing was sent, and there is"
     " nothing to resume.",
     "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is"
     " larger than the objective, or nobody can bound it. Unknown counts as too large."
@@ -67,10 +77,12 @@ CODES: dict[str, str] = {
     "DR3505": "What is where leases are kept was written by something else, or by a newer drctl.",
     "DR3506": "The run is not in the book of leases.",
     "DR3507": "A lease that is renewed belongs to a live process, and is not broken.",
+    "DR3508": "The book of leases says that the run has reached its end. A copy of its folder was"
+    " resumed on another machine; going on with this one would do everything a second time.",
     "DR3204": "The file is not byte for byte the plan that was saved: something in it was changed.",
     "DR3205": "A plan is a look at the world, and gets old: 15 minutes, or plan_expires_after of"
-    " the environment. Judged by the later of now and the latest time in any run's record, so that a"
-    " clock that is set back makes nothing young again.",
+    " the environment. Judged by the later of now and the latest time in any run's record, so that"
+    " a clock that is set back makes nothing young again.",
     "DR3206": "The plan changes more different things than limits.max_targets of the environment"
     " (10 when it does not say). A selector that matched too much looks like this.",
     "DR3208": "The runbook, the environment file or the code of an action is not the one that the"

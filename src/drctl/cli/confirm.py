@@ -19,11 +19,22 @@ def confirmed(plan: "Plan", typed: str | None, manner: Manner, wanted: str) -> N
     Raises:
         typer.Exit: Not confirmed; nothing was changed.
     """
+    irreversible = ", ".join(step.id for step in plan.steps if step.prediction.symbol == "!")
+    typed_name(typed, manner, wanted, f"\nNo way back after: {irreversible or 'nothing'}")
+
+
+def typed_name(typed: str | None, manner: Manner, wanted: str, first: str) -> None:
+    """
+    The same, with *first* said before it asks.
+
+    Raises:
+        typer.Exit: Not confirmed; nothing was changed.
+    """
     from drctl.kernel.text import sanitize
 
-    irreversible = ", ".join(step.id for step in plan.steps if step.prediction.symbol == "!")
     if typed is None and manner.asks:
-        typer.echo(f"\nNo way back after: {irreversible or 'nothing'}", err=True)
+        if first:
+            typer.echo(first, err=True)
         sys.stderr.write(f"Type {sanitize(wanted)} to go: ")
         sys.stderr.flush()
         typed = sys.stdin.readline().strip()

@@ -34,6 +34,13 @@ AgainOption = Annotated[
         help="Fail the same targets over a second time within the cool-down; needs --reason.",
     ),
 ]
+ForceOption = Annotated[
+    bool,
+    typer.Option(
+        "--force-ungraceful",
+        help="Promote also without a proven fence: both sides may take writes; needs --reason.",
+    ),
+]
 StartedOption = Annotated[
     str | None,
     typer.Option(
@@ -58,6 +65,7 @@ def consent(
     reason: str | None,
     started_at: str | None,
     *,
+    force: bool = False,
     again: bool = False,
     claimed: str | None = None,
 ) -> "Consent":
@@ -67,6 +75,9 @@ def consent(
     Raises:
         typer.BadParameter: A duration or a time that is none, or consent without a reason.
     """
+    has_reason = bool(reason and reason.strip())
+    if force and not has_reason:
+        raise typer.BadParameter("say why: --reason TEXT", param_hint="--force-ungraceful")
     from drctl.app.running import Consent
     from drctl.engine.fold import ANY_LOSS_S
     from drctl.kernel.duration import parse_duration
@@ -75,7 +86,7 @@ def consent(
         raise typer.BadParameter("say why: --reason TEXT", param_hint="--again")
     accepted_s = None
     if accept is not None:
-        if not (reason and reason.strip()):
+        if not has_reason:
             raise typer.BadParameter("say why: --reason TEXT", param_hint="--accept-data-loss")
         try:
             accepted_s = (
@@ -101,6 +112,7 @@ def consent(
         started_at=started,
         again=again,
         claimed=claimed,
+        forced_reason=reason if force else None,
     )
 
 

@@ -9,6 +9,7 @@ from drctl.cli.execute import (
     AcceptOption,
     AgainOption,
     AsOption,
+    ForceOption,
     Manner,
     ReasonOption,
     StartedOption,
@@ -55,6 +56,7 @@ def region(
     ] = None,
     accept_data_loss: AcceptOption = None,
     again: AgainOption = False,
+    force_ungraceful: ForceOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
     as_: AsOption = None,
@@ -70,7 +72,9 @@ def region(
 
     Example: drctl failover region -e lab --confirm us-west-2
     """
-    agreed = consent(accept_data_loss, reason, started_at, again=again, claimed=as_)
+    agreed = consent(
+        accept_data_loss, reason, started_at, force=force_ungraceful, again=again, claimed=as_
+    )
     with errors_shown():
         import asyncio
 

@@ -12,11 +12,14 @@ from drctl.cli import (
     key,
     lab,
     lease,
+    orders,
     plan,
     reference,
     resume,
     run,
     runs,
+    status,
+    undo,
     validate,
 )
 
@@ -53,11 +56,19 @@ app.add_typer(failover.app, name="failover")
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
+app.command("status")(status.status)
 app.command("resume")(resume.resume)
 app.command("approve")(gates.approve)
 app.command("deny")(gates.deny)
 app.add_typer(approval.app, name="approval")
 app.add_typer(key.app, name="key")
+app.command("pause")(orders.pause)
+app.command("cancel")(orders.cancel)
+app.command("retry")(orders.retry)
+app.command("skip")(orders.skip)
+app.command("note")(orders.note)
+app.command("force-ungraceful")(orders.force_ungraceful)
+app.command("undo")(undo.undo)
 app.add_typer(runs.app, name="runs")
 app.add_typer(lease.app, name="lease")
 app.add_typer(lab.app, name="lab")
@@ -69,7 +80,7 @@ app.command("version")(reference.version)
 
 
 def _arm(text: str) -> None:
-    """For tests of what a death here or there leaves; a word that means nothing ends the command."""
+    """For tests of what a death leaves; a word that means nothing ends the command."""
     from drctl.kernel import failpoints
 
     try:

@@ -10,6 +10,7 @@ from drctl.cli.execute import (
     AcceptOption,
     AgainOption,
     AsOption,
+    ForceOption,
     Manner,
     ReasonOption,
     StartedOption,
@@ -45,6 +46,7 @@ def run(
     ] = None,
     accept_data_loss: AcceptOption = None,
     again: AgainOption = False,
+    force_ungraceful: ForceOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
     as_: AsOption = None,
@@ -60,7 +62,9 @@ def run(
 
     Example: drctl run plan.json
     """
-    agreed = consent(accept_data_loss, reason, started_at, again=again, claimed=as_)
+    agreed = consent(
+        accept_data_loss, reason, started_at, force=force_ungraceful, again=again, claimed=as_
+    )
     with errors_shown():
         import asyncio
 
@@ -81,7 +85,8 @@ def run(
         else:
             plan = asyncio.run(plan_runbook(made, what, env, given(inputs)))
         manner = Manner(output=output, color=color, no_input=no_input)
-        if plan.protected and any(step.effect.changes_something for step in plan.steps):
+        is_asked = plan.protected or force_ungraceful
+        if is_asked and any(step.effect.changes_something for step in plan.steps):
             preflight(plan, agreed)
             confirmed(plan, confirm, manner, plan.environment)
         execute(made, plan, agreed, manner)

@@ -3,18 +3,13 @@
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import StringConstraints
 
 from drctl.actions.targets import Part, Text
-from drctl.kernel.signature import check_public
+from drctl.kernel.signature import PublicKey
 
 Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]{0,62}$")]
 """A person's or a role's name, lower case: two names that look alike must not be two people."""
-
-
-def _public(text: str) -> str:
-    check_public(text)
-    return text
 
 
 class Person(Part):
@@ -22,8 +17,11 @@ class Person(Part):
 
     roles: tuple[Word, ...] = ()
     """As gates name them: ``incident-commander``."""
-    keys: Annotated[tuple[Annotated[str, AfterValidator(_public)], ...], Field(min_length=1)]
-    """Public keys, ``ed25519:`` and base64: ``drctl key new`` prints them. Two are one person."""
+    keys: tuple[PublicKey, ...] = ()
+    """
+    Public keys, ``ed25519:`` and base64: ``drctl key new`` prints them. Two are one person;
+    somebody without one may ask, and answers nothing.
+    """
     login: Text | None = None
     """Name of this person's account on the machines that drctl runs on: who starts a run under it
     asks for what gates decide, and does not also answer them."""

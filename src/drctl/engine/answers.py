@@ -1,12 +1,9 @@
 """Small turns between what adapters say and what is written down."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import ValidationError
 
-from drctl.actions.contract import Outputs
-from drctl.kernel.canonical import as_json
 from drctl.kernel.errors import Problem
 from drctl.plan.model import PlannedPin
 
@@ -23,16 +20,6 @@ def verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch", 
     if found is None:
         return "unreachable"
     return "match" if found == pin.expected else "mismatch"
-
-
-def given(outputs: Outputs) -> Mapping[str, Any]:
-    """Outputs as the journal can hold them."""
-    try:
-        dumped = outputs.model_dump(mode="json")
-    except ValueError:  # half a character somewhere: the effect happened all the same
-        dumped = outputs.model_dump()
-    written: Mapping[str, Any] = as_json(dumped)
-    return written
 
 
 def first_complaint(error: ValidationError) -> str:

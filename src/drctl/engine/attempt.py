@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from drctl.engine.effects import Effects, Ending
+from drctl.engine.effects import Effects
+from drctl.engine.endings import Ending
 from drctl.engine.values import values
 from drctl.kernel import failpoints
 from drctl.kernel.clock import Deadline
@@ -45,14 +46,36 @@ class Attempt:
         return await self._verified(ending)
 
     async def look_again(self) -> Ending:
-        """Says how an attempt came out whose process died after it may have sent something."""
+        """Says how an attempt came out that may have sent something, and of which no reply came."""
+        return await self._verified(await self.look())
+
+    async def look(self) -> Ending:
+        """The same without its checks: whether it happened, not whether it is any good."""
         step = self.step
         if step.call is None:
             raise AssertionError("unreachable")
         params = self.resolve(step.call.with_)
         if isinstance(params, str):
             return _unresolved(params)
-        return await self._verified(await self.effects.settle(step, step.call, params))
+        return await self.effects.settle(step, step.call, params)
+
+    async def undo(self, *, looks_again: bool) -> Ending:
+        """
+        Takes the step back, by the same way as any effect; or says whether an earlier process did.
+
+        Raises:
+            JournalError: See `Effects.call`.
+        """
+        step, effects = self.step, self.effects
+        if step.undo is None:
+            raise AssertionError("unreachable")
+        params = self.resolve(step.undo.with_, effects.state().steps[step.id].outputs)
+        if isinstance(params, str):
+            return _unresolved(params)
+        if looks_again:
+            return await effects.settle(step, step.undo, params)
+        length = timedelta(seconds=step.undo.timeout_s or step.timeout_s)
+        return await effects.call(step, step.undo, params, Deadline.after(effects.clock, length))
 
     async def _verified(self, ending: Ending) -> Ending:
         for check in self.step.verify:
@@ -77,7 +100,9 @@ class Attempt:
 
     def _values(self, text: str, own: Mapping[str, Any] | None) -> dict[str, Any]:
         effects = self.effects
-        known = values(effects.plan, effects.state(), effects.clock.now(), text=text)
+        known = values(
+            effects.plan, effects.state(), effects.clock.now(), text=text, step=self.step.id
+        )
         known["outputs"] = own or {}
         return known
 

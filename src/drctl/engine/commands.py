@@ -46,10 +46,26 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Undo:
+    """Begin an attempt at taking a step back."""
+
+    step: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Abandon:
     """A notification took longer than the recovery is willing to wait for."""
 
     step: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GiveUp:
+    """A person has forced the run past a look that waits; it is not waited for any more."""
+
+    step: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,5 +92,15 @@ class WakeAt:
 
 
 Command: TypeAlias = (
-    Start | OpenGate | ExpireGate | Skip | Refuse | Abandon | Restored | Finish | WakeAt
+    Start
+    | OpenGate
+    | ExpireGate
+    | Skip
+    | Refuse
+    | Undo
+    | Abandon
+    | GiveUp
+    | Restored
+    | Finish
+    | WakeAt
 )

@@ -4,12 +4,17 @@ State to commands: ``decide(plan, state, now) -> commands``. Pure, deterministic
 Invariant: a step starts only when each of its needs has succeeded or was skipped, nothing blocks
     the run (an interrupt, a pause, a stop), and its ``when`` is true. Blocking never touches what
     runs: a change that has begun is waited for, because stopping to wait does not stop the change.
+    Only an interrupt has a limit, `INTERRUPT_GRACE_S`: somebody wants this process to end. What is
+    then still under way is left in the record as running, as a crash would leave it, and a resume
+    looks for it.
     A promotion needs more than that: a fence that has succeeded in this run, none before it that
     has not, and a loss bound that is allowed. Lint demands the steps; that they *happened* is
-    decided here. A person may take the fence's place, with a reason; nothing takes the proof's: a
-    run that has promoted ends well only when a step has shown afterwards that one primary takes
-    writes, and is "unsafe" otherwise. Telling people is outside all of this: a notification starts
-    when it may, and nobody waits for it longer than `NOTIFY_GRACE_S`.
+    decided here. A person may force a run past the fence, never past the loss; then every gate on
+    the way is asked once more. Nothing takes the proof's place: a run that has promoted ends well
+    only when a step has shown afterwards that one primary takes writes, and is "unsafe" otherwise.
+    Telling people is outside all of this: a notification starts when it may, and nobody waits for
+    it longer than `NOTIFY_GRACE_S`. A run that is held by a person waits for that person; one that
+    is undone never goes forward again.
 """
 
 from collections.abc import Iterator
@@ -17,8 +22,10 @@ from collections.abc import Iterator
 from drctl.actions.contract import Effect
 from drctl.engine import commands as c
 from drctl.engine.events import Result
-from drctl.engine.fold import is_forced, loss_is_allowed, loss_refusal
+from drctl.engine.fold import loss_is_allowed, loss_refusal
+from drctl.engine.orders import forced_in_words
 from drctl.engine.state import State, StepState
+from drctl.engine.undoing import undo_commands
 from drctl.engine.values import values
 from drctl.kernel.clock import Instant, length_between
 from drctl.plan.model import Plan, PlannedStep
@@ -29,6 +36,9 @@ from drctl.runbook.values import UNKNOWN
 NOTIFY_GRACE_S = 3.0
 """How long a finished recovery waits for messages under way: longer than a healthy answer of Slack
 or Statuspage (about 0.5 s), short enough that nobody notices it when they hang."""
+INTERRUPT_GRACE_S = 3.0
+"""How long an interrupted run waits for what it has begun: a signal leaves a run that can be
+resumed within 5 s, and machines that shut down wait for 10 s before they kill."""
 
 
 TWO_PRIMARIES = "two primaries may take writes"
@@ -42,14 +52,19 @@ def decide(plan: Plan, state: State, now: Instant) -> tuple[c.Command, ...]:
 
 
 def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
+    if state.undo is not None:
+        if not state.running:
+            yield from undo_commands(plan, state)
+        return
     restored = _restored(plan, state)
     if restored is not None:
         yield restored
+    yield from _passed_over(state)
     yield from _gates(state, now)
     wakes = []
     for name in state.ready:
         step = plan.by_id[name]
-        if not _may_start(step, state):
+        if name in state.skips or not _may_start(step, state) or _is_behind(plan, name, state):
             continue
         left_s = _backoff_left_s(state.steps[name], now)
         if left_s > 0:
@@ -57,9 +72,25 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
             continue
         yield _begin(plan, step, state, now)
     yield from _messages(plan, state, now)
-    yield from _ending(plan, state)
+    yield from _ending(plan, state, now)
     if wakes:
         yield c.WakeAt(boot_s=min(wakes))
+
+
+def _passed_over(state: State) -> Iterator[c.Command]:
+    """What people said to go past; that starts nothing, so nothing holds it up."""
+    for name in sorted(state.given_up & state.running):
+        why = state.forced_for(name)
+        yield c.GiveUp(step=name, why=f"FORCED by {why.by}: {why.reason}" if why else "FORCED")
+    for name in state.ready:
+        if name in state.skips:
+            said = state.skips[name]
+            yield c.Skip(step=name, why=f"skipped by {said.by}: {said.reason}")
+
+
+def _is_behind(plan: Plan, name: str, state: State) -> bool:
+    """True behind a gate that is asked, or a measurement that is taken, once more."""
+    return bool(state.anew) and any(before.id in state.anew for before in plan.before(name))
 
 
 def _left_s(length_s: float, since: Instant, now: Instant) -> float:
@@ -80,9 +111,12 @@ def _may_start(step: PlannedStep, state: State) -> bool:
     if not step.is_final:
         return not state.is_blocked
     # After a stop too: people are owed the news. Not after a pause: the run is not over.
+    is_given_up = state.stop is not None or state.cancelled is not None
     is_over = state.open_work + state.open_messages == 0
-    is_stopped = state.stop is not None and not _at_work(state)
-    is_held_up = bool(state.pause or state.interrupted or state.lapsed)
+    is_stopped = is_given_up and not _at_work(state)
+    # What was cancelled is over, whatever it was paused for.
+    is_paused = state.pause is not None and state.cancelled is None
+    is_held_up = bool(is_paused or state.held or state.interrupted or state.lapsed)
     return (is_over or is_stopped) and not is_held_up
 
 
@@ -95,9 +129,14 @@ def _begin(plan: Plan, step: PlannedStep, state: State, now: Instant) -> c.Comma
     # A retry is the same decision carried on; else a step that failed could still turn "skipped".
     if step.when is not None and state.steps[step.id].attempt == 0:
         try:
-            verdict = test(plan, step.id, step.when, values(plan, state, now, text=step.when))
+            known = values(plan, state, now, text=step.when, step=step.id)
+            verdict = test(plan, step.id, step.when, known)
         except ExpressionError as error:
             return c.Refuse(step=step.id, why=f"when: {error}")
+        # Forced past the fence that would say: a look is tried, since it can do no harm.
+        is_tried = step.effect is Effect.READ and state.forced_for(step.id) is not None
+        if verdict is UNKNOWN and is_tried:
+            verdict = True
         if verdict is UNKNOWN:
             return c.Refuse(step=step.id, why=f"when: {step.when}: a value in it is unknown")
         if verdict is not True:
@@ -114,29 +153,19 @@ def _danger(plan: Plan, step: PlannedStep, state: State) -> str | None:
     """Why this promotion would be unsafe."""
     if step.effect is not Effect.PROMOTE:
         return None
-    if state.start is not None and state.start.forced_reason is not None and not is_forced(state):
-        return "a promotion is not forced without a reason"
-    before = _ancestors(plan, step)
-    fences = [one.id for one in before if one.effect is Effect.FENCE]
-    unfenced = [name for name in fences if state.steps[name].status != "succeeded"]
-    if (unfenced or not fences) and not is_forced(state):
+    fences = [one.id for one in plan.before(step.id) if one.effect is Effect.FENCE]
+    unfenced = [
+        name
+        for name in fences
+        if state.steps[name].status != "succeeded" and state.forced_for(name) is None
+    ]
+    if (unfenced or not fences) and state.forced_for(step.id) is None:
         return f"no promotion without a fence: {', '.join(unfenced) or 'no step before it'} has not"
     loss, accepted_s = state.loss, state.start.accepted_loss_s if state.start else None
     bound_s, rpo_s = loss.bound_s if loss else None, plan.objectives.rpo_s
     if loss_is_allowed(bound_s, rpo_s, accepted_s):
         return None
     return loss_refusal(bound_s, rpo_s, loss.source if loss else "nothing has measured it")
-
-
-def _ancestors(plan: Plan, step: PlannedStep) -> list[PlannedStep]:
-    found: dict[str, PlannedStep] = {}
-    left = list(step.needs)
-    while left:
-        name = left.pop()
-        if name not in found:
-            found[name] = plan.by_id[name]
-            left.extend(found[name].needs)
-    return list(found.values())
 
 
 def _gates(state: State, now: Instant) -> Iterator[c.Command]:
@@ -169,7 +198,8 @@ def _restored(plan: Plan, state: State) -> c.Restored | None:
 
 def _messages(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
     """Gives up on messages that the recovery, or its end, would have to wait for."""
-    is_over = state.is_blocked or state.open_work == 0
+    # Not while a person holds the run: it is not over, and nobody waits.
+    is_over = (state.is_blocked and state.held is None) or state.open_work == 0
     for name in plan.messages:
         step = state.steps[name]
         if step.started is None:
@@ -197,24 +227,35 @@ def _holds_up(plan: Plan, message: str, state: State) -> bool:
     )
 
 
-def _ending(plan: Plan, state: State) -> Iterator[c.Command]:
+def _ending(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
     if _at_work(state):
+        if state.interrupted_at is None:
+            return
+        left_s = _left_s(INTERRUPT_GRACE_S, state.interrupted_at, now)
+        yield c.WakeAt(boot_s=now.boot_s + left_s) if left_s > 0 else _finish(plan, state)
         return
-    if state.pause is not None or state.interrupted:
+    if state.interrupted:
+        yield _finish(plan, state)
+        return
+    if state.held is not None and state.open_work + state.open_messages + state.open_final > 0:
+        return  # the process stays, and listens for what comes next
+    if state.pause is not None and state.cancelled is None:
         yield _finish(plan, state)
         return
     if state.lapsed is not None:
         return  # it is renewed, or it is lost
     if any(_may_start(plan.by_id[name], state) for name in state.ready):
         return
-    if state.stop is None and state.open_work > 0 and state.running:
+    is_given_up = state.stop is not None or state.cancelled is not None
+    if not is_given_up and state.open_work > 0 and state.running:
         return  # an open gate
     yield _finish(plan, state)
 
 
 def _finish(plan: Plan, state: State) -> c.Finish:
     result, why = _result(plan, state)
-    return c.Finish(result=result, why=why)
+    forced = f"; {forced_in_words(plan, state)}" if state.forced else ""
+    return c.Finish(result=result, why=f"{why}{forced}")
 
 
 def _result(plan: Plan, state: State) -> tuple[Result, str]:
@@ -223,9 +264,15 @@ def _result(plan: Plan, state: State) -> tuple[Result, str]:
     if unsafe is not None:
         return "unsafe", f"{TWO_PRIMARIES}: {unsafe}"
     for name, step in state.steps.items():
-        if step.status == "unknown" and not plan.by_id[name].is_message:
+        # What was passed over was decided on by a person, and is in the last words.
+        if step.status == "unknown" and not step.is_settled:
             return "unknown", f"step {name} has an unknown outcome"
+    left = ", ".join(sorted(_at_work(state)))
+    if left:
+        return "interrupted", f"interrupted; still under way, to be looked for by a resume: {left}"
     ill: Result = "failed" if state.changed else "refused"
+    if state.cancelled is not None:
+        return "cancelled", f"cancelled by {state.cancelled.by}: {state.cancelled.reason}"
     if state.pause is not None:
         is_waiting = state.changed and state.pause.kind != "failed"
         is_waiting = is_waiting or state.pause.kind == "lease"
@@ -248,7 +295,7 @@ def _unsafe(plan: Plan, state: State) -> str | None:
         if step.proves_one_primary and state.steps[step.id].status in {"failed", "unknown"}:
             return f"{step.id} did not prove that there is one ({state.steps[step.id].why})"
     for step in _promoted(plan, state):
-        fences = [one.id for one in _ancestors(plan, step) if one.effect is Effect.FENCE]
+        fences = [one.id for one in plan.before(step.id) if one.effect is Effect.FENCE]
         open_ = [name for name in fences if state.steps[name].status != "succeeded"]
         if open_ or not fences:
             return f"{step.id} went on without a fence ({', '.join(open_) or 'there is none'})"
@@ -259,7 +306,7 @@ def _unproven(plan: Plan, state: State) -> str | None:
     """Why nothing shows that one primary takes writes; ``None`` when nothing was promoted."""
     for step in _promoted(plan, state):
         proofs = [
-            one.id for one in plan.steps if one.proves_one_primary and step in _ancestors(plan, one)
+            one.id for one in plan.steps if one.proves_one_primary and step in plan.before(one.id)
         ]
         if not any(state.steps[name].status == "succeeded" for name in proofs):
             return f"nothing after {step.id} has proven that there is one"

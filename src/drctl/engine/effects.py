@@ -36,11 +36,12 @@ from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
 from drctl.engine import readback
-from drctl.engine.answers import LOST_RUN, first_complaint, given, verdict
-from drctl.engine.events import EffectIntended, Event, PinChecked, StepFinished
-from drctl.engine.fold import NEVER_HAPPENED, NOT_OURS
+from drctl.engine.answers import LOST_RUN, first_complaint, verdict
+from drctl.engine.endings import Ending, failed, given
+from drctl.engine.events import EffectIntended, Event, PinChecked
 from drctl.engine.looks import Looks
 from drctl.engine.ports import Lease, Log
+from drctl.engine.settling import NEVER_HAPPENED, NOT_OURS
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
@@ -54,18 +55,6 @@ PIN_TIMEOUT = timedelta(seconds=5)
 DEAD_TIMEOUT = timedelta(seconds=2)
 """How long a fence waits for an identity: what it fences has most likely stopped answering."""
 R = TypeVar("R")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
-    """How one call came out."""
-
-    outcome: str
-    outputs: Mapping[str, Any]
-    error: str | None = None
-    why: str | None = None
-    request_id: str | None = None
-    retry_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,16 +124,16 @@ class Effects:
             if refused is not None:
                 return refused
         if deadline.has_passed(self.clock):
-            return _failed("timeout", "no time was left to start")
+            return failed("timeout", "no time was left to start")
         if asked.action.effect is not Effect.READ:
-            self.record(self._intent(step, asked))
+            self.record(self._intent(step, call, asked))
         if not self.log.is_ours():
             raise JournalError((LOST_RUN,))
         lost = self.lease.refusal() if asked.action.effect.changes_something else None
         if lost is not None:
-            return _failed(NOT_OURS, f"{lost}; nothing was sent")
+            return failed(NOT_OURS, f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
-            return _failed("timeout", "writing the intent took all the time; nothing was sent")
+            return failed("timeout", "writing the intent took all the time; nothing was sent")
         ending = await self._ask(asked)
         if ending.outcome == "succeeded":
             await self._looks.after(step, asked.action.effect, call.target)
@@ -152,7 +141,7 @@ class Effects:
 
     async def _check_facts(self, step: PlannedStep, effect: Effect) -> Ending | None:
         drifted = await self._looks.before(step, effect)
-        return _failed(*drifted) if drifted else None
+        return failed(*drifted) if drifted else None
 
     @property
     def _looks(self) -> Looks:
@@ -168,15 +157,15 @@ class Effects:
     ) -> _Asked | Ending:
         action = self.registry.get(call.uses)
         if action is None:
-            return _failed("rejected", f'the action "{call.uses}" is not installed')
+            return failed("rejected", f'the action "{call.uses}" is not installed')
         target = self.plan.targets[call.target] if call.target else Target()
         refused = refusal(action, target, params)
         if refused is not None:
-            return _failed("rejected", sanitize(refused))
+            return failed("rejected", sanitize(refused))
         try:
             checked = action.params.model_validate(params)
         except ValidationError as error:
-            return _failed("rejected", f"with: {first_complaint(error)}")
+            return failed("rejected", f"with: {first_complaint(error)}")
         return _Asked(
             action=action,
             target=target,
@@ -187,10 +176,12 @@ class Effects:
             ),
         )
 
-    def _intent(self, step: PlannedStep, asked: _Asked) -> EffectIntended:
+    def _intent(self, step: PlannedStep, call: PlannedCall, asked: _Asked) -> EffectIntended:
+        there = self.state().steps[step.id]
         return EffectIntended(
             step=step.id,
-            attempt=self.state().steps[step.id].attempt,
+            attempt=there.undo.attempt if call is step.undo and there.undo else there.attempt,
+            undoes=call is step.undo,
             action=asked.action.name,
             effect=asked.action.effect,
             key=asked.context.key,
@@ -210,7 +201,7 @@ class Effects:
             failpoints.hit("effect.after", asked.action.name)
         except NotPermittedError as error:
             if permit.given == 0:
-                return _failed(NOT_OURS, f"{error}; nothing was sent")
+                return failed(NOT_OURS, f"{error}; nothing was sent")
             return await self._unanswered(asked, permit, NOT_OURS, str(error))
         except _TimeIsOver:
             why = "no answer within the step's timeout"
@@ -219,10 +210,10 @@ class Effects:
             return await self._unanswered(asked, permit, error.word, str(error))
         except words.ActionError as error:
             wish = error.retry_after_s if isinstance(error, words.Throttled) else None
-            ending = _failed(error.word, str(error), error.request_id)
+            ending = failed(error.word, str(error), error.request_id)
             return replace(ending, retry_after_s=wish)
         except DrctlError as error:
-            return _failed("auth_rejected", sanitize(str(error)))
+            return failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
             return await self._unanswered(asked, permit, "bug", why)
@@ -236,7 +227,7 @@ class Effects:
     async def _unanswered(self, asked: _Asked, permit: _Permit, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
         if asked.action.effect is Effect.READ:
-            return _failed(word, why)
+            return failed(word, why)
         deadline = readback.within_step(self.clock, asked.context.deadline)
         late_s = readback.LATE_S if permit.given else 0.0
         return await self._settle(asked, word, why, deadline, late_s=late_s)
@@ -268,7 +259,7 @@ class Effects:
             return Ending(outcome="succeeded", outputs=given(reading.answer.outputs))
         both = sanitize(f"{why}; looked again: {reading}")
         if reading.is_final:
-            return _failed(word, both)
+            return failed(word, both)
         return Ending(outcome="unknown", outputs={}, error=word, why=both)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
@@ -315,13 +306,13 @@ class Effects:
             if held == "mismatch":
                 shown = sanitize(found or "", limit=200)
                 what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
-                refused = _failed("pin", what)
+                refused = failed("pin", what)
             # A fence on something that does not answer cannot hit the wrong thing by it; it, and
             # the proof that it holds, have their business with what has stopped answering.
             is_expected = effect is Effect.FENCE or step.proves_one_primary
             if held == "unreachable" and not is_expected:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refused = refused or _failed("unavailable", sanitize(what))
+                refused = refused or failed("unavailable", sanitize(what))
         return refused
 
     async def _read_pin(
@@ -355,9 +346,10 @@ class Effects:
         )
 
     def _key(self, step: PlannedStep, call: PlannedCall) -> str:
-        """One key for all attempts at one effect of one run."""
+        """One key for all attempts at one effect of one run; its undoing is another effect."""
         start = self.state().start
-        return digest([start.run_id if start else "", step.id, call.uses])[:32]
+        undoes = ["undo"] if call is step.undo else []
+        return digest([start.run_id if start else "", step.id, call.uses, *undoes])[:32]
 
     async def _within(self, deadline: Deadline, work: Coroutine[Any, Any, R]) -> R:
         """
@@ -379,21 +371,3 @@ class Effects:
         finally:
             timer.cancel()
             task.cancel()
-
-
-def _failed(word: str, why: str, request_id: str | None = None) -> Ending:
-    return Ending(outcome="failed", outputs={}, error=word, why=why, request_id=request_id)
-
-
-def finished(step: str, attempt: int, ending: Ending) -> StepFinished:
-    """The event for how an attempt came out."""
-    return StepFinished(
-        step=step,
-        attempt=attempt,
-        outcome=ending.outcome,  # type: ignore[arg-type]  # one of the four words by construction
-        outputs=ending.outputs,
-        error=ending.error,
-        why=ending.why,
-        request_id=ending.request_id,
-        retry_after_s=ending.retry_after_s,
-    )

@@ -204,6 +204,8 @@ class UndoRequested:
     reason: str
     to: str = ""
     """Empty: down to the first step."""
+    torn_bytes: int = 0
+    """As in `RunResumed`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +294,10 @@ class ServiceRestored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
-    """The process is done with the run. After it only `RunResumed` may follow."""
+    """
+    The process is done with the run. After it only an order, `RunResumed` or `UndoRequested` may
+    follow.
+    """
 
     type: ClassVar[str] = "run_finished"
     result: Result

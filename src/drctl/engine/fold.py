@@ -6,36 +6,33 @@ and its report.
 import hashlib
 from dataclasses import replace
 from functools import singledispatch
-from typing import Literal
 
 from drctl.actions.contract import Effect
 from drctl.actions.loss import LossBound
 from drctl.engine import events as e
-from drctl.engine.state import Anchor, GateState, Loss, Pause, Record, State, StepState
+from drctl.engine.ordered import ordered
+from drctl.engine.settling import (
+    AFTER_THE_EFFECT,
+    NEVER_HAPPENED,
+    NOT_OURS,
+    gate_closed,
+    measured_anew,
+    paused,
+    settle,
+    with_step,
+    without,
+)
+from drctl.engine.state import Anchor, GateState, Loss, Record, Said, State, Status, StepState
+from drctl.engine.undone import undo_finished, undo_started, undo_wished
 from drctl.plan.model import Plan, PlannedStep
 
 ANY_LOSS_S = 1e12
 """Stands for "any loss, known or not" in a consent: JSON has no infinity."""
 
-NEVER_HAPPENED = "interrupted"
-"""The word for an effect that a dead process intended and that a look did not find: it is started
-again, and counts as no failure."""
-
-NOT_OURS = "lease"
-"""The word for what was not sent because the lease was not held. It counts as no failure either."""
-
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
     return _apply(record.event, plan, state.seen_at(record.at), record)
-
-
-def _without(names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    # At the speed of a copy: a thousand steps may be ready at once, and each event takes one out.
-    if name not in names:
-        return names
-    index = names.index(name)
-    return names[:index] + names[index + 1 :]
 
 
 @singledispatch
@@ -47,7 +44,10 @@ def _apply(_event: e.Event, _plan: Plan, state: State, _record: Record) -> State
 def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
     passed_s = max(0.0, event.elapsed_before_s)
     anchor = Anchor(at=record.at, passed_s=passed_s, is_certain=True)
-    return replace(state, start=event, started=record.at, anchors=(anchor,))
+    why = event.forced_reason
+    is_forced = why is not None and why.strip() != ""
+    forced = (Said(by=event.operator, reason=why or ""),) if is_forced else ()
+    return replace(state, start=event, started=record.at, anchors=(anchor,), forced=forced)
 
 
 @_apply.register
@@ -67,18 +67,23 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
         started=state.steps[event.step].started or record.at,
         backoff_s=None,
         has_intent=False,
+        seq=0,
     )
     return replace(
         state,
         steps={**state.steps, event.step: step},
-        ready=_without(state.ready, event.step),
+        ready=without(state.ready, event.step),
         running=state.running | {event.step},
     )
 
 
 @_apply.register
 def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> State:
-    step = replace(state.steps[event.step], has_intent=True, was_intended=True)
+    step = state.steps[event.step]
+    if not event.undoes:
+        step = replace(step, has_intent=True, was_intended=True)
+    elif step.undo is not None:
+        step = replace(step, undo=replace(step.undo, has_intent=True))
     return replace(
         state,
         steps={**state.steps, event.step: step},
@@ -101,71 +106,50 @@ def _(_event: e.AnswerRefused, _plan: Plan, state: State, _record: Record) -> St
 def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
     planned, before = plan.by_id[event.step], state.steps[event.step]
     backoff_s = _backoff_s(planned, event, state)
-    after = StepState(
+    after = replace(
+        before,
         status="waiting" if backoff_s is not None else event.outcome,
         attempt=event.attempt,
-        started=before.started,
         finished=record.at,
         outputs=event.outputs,
         error=event.error,
         why=event.why,
         backoff_s=backoff_s,
-        has_intent=before.has_intent,
         was_intended=before.was_intended,
         facts=before.facts,
+        forgiven=before.forgiven + (event.error == NEVER_HAPPENED),
+        may_have_happened=_may_have_happened(event, before),
+        # A look at what was there keeps its place in the order.
+        seq=before.seq or record.seq,
     )
+    if state.undo is not None and event.error == NEVER_HAPPENED:
+        # There is nothing to undo; why it had failed must still be told.
+        status: Status = "failed" if before.error else "waiting"
+        after = replace(before, status=status, has_intent=False, may_have_happened=False)
     state = replace(
         state,
         steps={**state.steps, event.step: after},
         running=state.running - {event.step},
-        ready=_without(state.ready, event.step),
+        ready=without(state.ready, event.step),
+        skips={name: said for name, said in state.skips.items() if name != event.step},
+        given_up=state.given_up - {event.step},
     )
+    if before.is_settled or state.undo is not None:
+        return state  # an undo looks at what was settled, or opens the way for nothing
     if backoff_s is not None:
         return replace(state, ready=(*state.ready, event.step))
-    state = _settle(planned, state, record)
+    state = settle(planned, state, record)
     if event.outcome == "succeeded" and planned.measures_loss:
         state = _weigh_loss(plan, event, state)
     return state
 
 
-def is_forced(state: State) -> bool:
-    """True when a person said, and why, that the promotion need not wait for a proven fence."""
-    reason = state.start.forced_reason if state.start else None
-    return reason is not None and reason.strip() != ""
-
-
-def _settle(planned: PlannedStep, state: State, record: Record) -> State:
-    """Counts a step that will not run again, and opens the way for those that need it."""
-    outcome = state.steps[planned.id].status
-    goes_on = outcome in {"succeeded", "skipped"} or planned.on_failure == "continue"
-    # The one thing that a forced run does without.
-    goes_on = goes_on or (planned.effect is Effect.FENCE and is_forced(state))
-    if not (goes_on or planned.is_message):
-        word: Literal["failed", "unknown"] = "unknown" if outcome == "unknown" else "failed"
-        why = f"step {planned.id} {'failed' if word == 'failed' else 'has an unknown outcome'}"
-        if planned.on_failure == "stop" and word == "failed":
-            return replace(state, stop=why)
-        return _pause(state, word, why)
-    unmet, newly = dict(state.unmet), []
-    for name in state.dependents[planned.id]:
-        unmet[name] -= 1
-        # What has run already waits for nothing: a resumed run measures again.
-        if unmet[name] == 0 and state.steps[name].status == "waiting":
-            newly.append(name)
-    ready = (*state.ready, *newly)
-    if planned.is_final:
-        return replace(state, unmet=unmet, ready=ready, open_final=state.open_final - 1)
-    if planned.is_message:
-        return replace(state, unmet=unmet, ready=ready, open_messages=state.open_messages - 1)
-    open_work = state.open_work - 1
-    work_done = record.at if open_work == 0 else state.work_done
-    return replace(state, unmet=unmet, ready=ready, open_work=open_work, work_done=work_done)
-
-
-def _pause(
-    state: State, kind: Literal["failed", "unknown", "gate", "loss", "lease"], why: str
-) -> State:
-    return state if state.pause else replace(state, pause=Pause(kind=kind, why=why))
+def _may_have_happened(event: e.StepFinished, before: StepState) -> bool:
+    """Whether the effect is there, or may be, as far as this attempt and those before it say."""
+    if event.outcome == "failed" and event.error == NEVER_HAPPENED:
+        return False  # one key for all attempts: the look speaks for each of them
+    is_there = event.outcome in {"succeeded", "unknown"} or event.error in AFTER_THE_EFFECT
+    return before.may_have_happened or (before.has_intent and is_there)
 
 
 def _weigh_loss(plan: Plan, event: e.StepFinished, state: State) -> State:
@@ -176,7 +160,7 @@ def _weigh_loss(plan: Plan, event: e.StepFinished, state: State) -> State:
     allowed = loss_is_allowed(bound_s, plan.objectives.rpo_s, accepted_s)
     why = loss_refusal(bound_s, plan.objectives.rpo_s, loss.source)
     state = replace(state, loss=loss)
-    return state if allowed else _pause(state, "loss", why)
+    return state if allowed else paused(state, "loss", why, event.step)
 
 
 def _measured(event: e.StepFinished) -> Loss:
@@ -218,10 +202,11 @@ def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> flo
     if event.outcome == "failed" and event.error in {NEVER_HAPPENED, NOT_OURS}:
         return 0.0
     retry = planned.retry
+    used = event.attempt - state.steps[event.step].forgiven
     is_named = event.error is not None and event.error in retry.on_errors
-    if event.outcome != "failed" or not is_named or event.attempt >= retry.attempts:
+    if event.outcome != "failed" or not is_named or used >= retry.attempts:
         return None
-    longest_s = min(retry.max_backoff_s, retry.backoff_s * 2.0 ** (event.attempt - 1))
+    longest_s = min(retry.max_backoff_s, retry.backoff_s * 2.0 ** (used - 1))
     run = state.start.run_id if state.start else ""
     # Full jitter without randomness in the core: the draw is a hash of who is asking.
     draw = hashlib.sha256(f"{run}/{planned.id}/{event.attempt}".encode()).digest()[0] / 255
@@ -238,7 +223,7 @@ def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
         state,
         gates={**state.gates, event.step: gate},
         steps={**state.steps, event.step: step},
-        ready=_without(state.ready, event.step),
+        ready=without(state.ready, event.step),
         running=state.running | {event.step},
     )
 
@@ -256,7 +241,7 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         state = replace(state, nonces=state.nonces | {event.nonce})
     if event.answer == "deny":
         state = replace(state, denied=True)
-        return _close_gate(event.step, state, f"gate denied by {event.by}: {event.reason}")
+        return _not_passed(event.step, state, f"gate denied by {event.by}: {event.reason}")
     # Set semantics: one person twice is one approval, with however many keys.
     people = tuple(dict.fromkeys((*gate.approved_by, event.person or event.by)))
     state = replace(state, gates={**state.gates, event.step: replace(gate, approved_by=people)})
@@ -268,6 +253,8 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         status="succeeded",
         finished=record.at,
         outputs={"confirmed": True},
+        may_have_happened=planned.effect.changes_something,
+        seq=record.seq,
     )
     state = replace(
         state,
@@ -276,26 +263,20 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         # A person's task is a change, and nobody but that person saw it happen.
         changed=state.changed or planned.effect.changes_something,
     )
-    return _settle(planned, state, record)
+    return settle(planned, state, record)
 
 
 @_apply.register
 def _(event: e.GateExpired, _plan: Plan, state: State, _record: Record) -> State:
     if event.step not in state.gates or event.step not in state.running:
         return state
-    return _close_gate(event.step, state, "nobody answered the gate in time")
+    return _not_passed(event.step, state, "nobody answered the gate in time")
 
 
-def _close_gate(name: str, state: State, why: str) -> State:
-    step = replace(state.steps[name], status="waiting", why=why)
-    state = replace(
-        state,
-        steps={**state.steps, name: step},
-        gates={gate: value for gate, value in state.gates.items() if gate != name},
-        running=state.running - {name},
-        ready=(*state.ready, name),
-    )
-    return _pause(state, "gate", why)
+def _not_passed(name: str, state: State, why: str) -> State:
+    state = gate_closed(name, state)
+    state = with_step(state, name, replace(state.steps[name], why=why))
+    return paused(state, "gate", why, name)
 
 
 @_apply.register
@@ -306,32 +287,47 @@ def _(_event: e.LeaseHeld, _plan: Plan, state: State, _record: Record) -> State:
 @_apply.register
 def _(event: e.LeaseLost, _plan: Plan, state: State, _record: Record) -> State:
     if event.for_good:
-        return _pause(replace(state, lapsed=None), "lease", f"the lease is lost: {event.why}")
+        why = f"the lease is lost: {event.why}"
+        return paused(replace(state, lapsed=None), "lease", why, "")
     return replace(state, lapsed=event.why)
 
 
 @_apply.register
-def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=event.signal)
+def _(event: e.InterruptRequested, _plan: Plan, state: State, record: Record) -> State:
+    return replace(state, interrupted=event.signal, interrupted_at=record.at)
 
 
 @_apply.register
-def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
+def _(_event: e.RunResumed, plan: Plan, state: State, record: Record) -> State:
     """
     Starts over what had no effect yet; what may have had one stays as it is, to be looked at. A
     gate is asked again: whoever said go said it to numbers that are old. While nothing is fenced
-    the loss is measured anew, for the same reason.
+    the loss is measured anew, for the same reason. What died with its process counts as no failure.
     """
     anew = [name for name in state.running if not state.steps[name].has_intent]
-    again = {name: replace(state.steps[name], status="waiting") for name in anew}
+    again = {
+        name: replace(state.steps[name], status="waiting", forgiven=state.steps[name].forgiven + 1)
+        for name in anew
+    }
     # An unknown outcome may be known by now: it is looked at once more.
     unknown = [
         name
         for name, step in state.steps.items()
-        if step.status == "unknown" and not plan.by_id[name].is_message
+        if step.status == "unknown" and not step.is_settled
     ]
     again |= {name: replace(state.steps[name], status="running") for name in unknown}
-    state = _measured_anew(plan, state)
+    # Nobody waited for a message while no process was there to send it.
+    again |= {
+        name: replace(again.get(name, state.steps[name]), started=record.at)
+        for name in plan.messages
+        if state.steps[name].status in {"waiting", "running"} and state.steps[name].started
+    }
+    # While nothing is fenced more may be lost than was measured; after a promotion, nothing more.
+    done = {name for name, step in state.steps.items() if step.status == "succeeded"}
+    ends = {Effect.FENCE, Effect.PROMOTE}
+    is_over = any(plan.by_id[name].effect in ends for name in done)
+    stale = sorted(name for name in done if plan.by_id[name].measures_loss and not is_over)
+    state = measured_anew(plan, state, stale)
     is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown", "lease"}
     return replace(
         state,
@@ -342,32 +338,31 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         verified_pins=frozenset(),
         interrupted=None,
         lapsed=None,
+        held=None,
+        interrupted_at=None,
         pause=None if is_answerable else state.pause,
         finished=None,
     )
 
 
-def _measured_anew(plan: Plan, state: State) -> State:
-    """Puts measurements of the loss back to waiting, and what waits for them behind them."""
-    succeeded = {name for name, step in state.steps.items() if step.status == "succeeded"}
-    if any(plan.by_id[name].effect is Effect.FENCE for name in succeeded):
-        return state
-    unmet, ready, steps = dict(state.unmet), state.ready, dict(state.steps)
-    stale = [name for name in sorted(succeeded) if plan.by_id[name].measures_loss]
-    for name in stale:
-        steps[name] = replace(steps[name], status="waiting", finished=None, outputs={})
-        for dependent in state.dependents[name]:
-            unmet[dependent] += 1
-            ready = _without(ready, dependent)
-    return replace(
-        state,
-        steps=steps,
-        unmet=unmet,
-        ready=(*ready, *stale),
-        open_work=state.open_work + len(stale),
-        work_done=None if stale else state.work_done,
-        loss=None if stale else state.loss,
-    )
+@_apply.register
+def _(event: e.OrderGiven, plan: Plan, state: State, record: Record) -> State:
+    return ordered(event, plan, state, record)
+
+
+@_apply.register
+def _(event: e.UndoRequested, plan: Plan, state: State, _record: Record) -> State:
+    return undo_wished(event, plan, state)
+
+
+@_apply.register
+def _(event: e.UndoStarted, _plan: Plan, state: State, _record: Record) -> State:
+    return undo_started(event, state)
+
+
+@_apply.register
+def _(event: e.UndoFinished, _plan: Plan, state: State, _record: Record) -> State:
+    return undo_finished(event, state)
 
 
 @_apply.register

@@ -29,9 +29,10 @@ from drctl.actions.targets import Target
 from drctl.engine.events import Event, FactsRead
 from drctl.engine.state import Record, State
 from drctl.engine.values import values
-from drctl.kernel.canonical import as_json, canonical
+from drctl.kernel.canonical import as_json
 from drctl.kernel.clock import Clock
 from drctl.kernel.text import sanitize
+from drctl.plan.drift import differences
 from drctl.plan.model import Plan, PlannedStep
 from drctl.plan.terms import fill, has_marks
 from drctl.runbook.faults import ExpressionError
@@ -109,12 +110,12 @@ class Looks:
             is_new = bool(before) or step.prediction.symbol != "!"
             return ("unavailable", f"{step.id} cannot be looked at: {why}") if is_new else None
         facts = as_json(seen.facts)
-        differences = _differences(before, facts) if before else []
-        if not differences or (known.was_intended and self._is_done(step, seen)):
+        found = list(differences(before, facts)) if before else []
+        if not found or (known.was_intended and self._is_done(step, seen)):
             return None
-        found = sanitize(f"since the plan was made {'; '.join(differences)}", limit=500)
-        self.record(FactsRead(step=step.id, facts=facts, why=found))
-        return "stale", f"{step.id}: {found}"
+        said = sanitize(f"since the plan was made {'; '.join(found)}", limit=500)
+        self.record(FactsRead(step=step.id, facts=facts, why=said))
+        return "stale", f"{step.id}: {said}"
 
     async def _look(self, step: PlannedStep) -> tuple[Observation | None, str]:
         action = self.registry.get(step.call.uses) if step.call else None
@@ -155,12 +156,3 @@ class Looks:
                 found.add(name)
                 left.extend(self.plan.by_id[name].needs)
         return found
-
-
-def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{name} was {before.get(name)!r}, is {now.get(name)!r}"
-        for name in sorted(before.keys() | now.keys())
-        # As they are written: 1 and true are not the same fact.
-        if canonical(before.get(name)) != canonical(now.get(name))
-    ]

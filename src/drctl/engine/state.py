@@ -11,7 +11,10 @@ from drctl.kernel.clock import Instant, Length, length_between
 from drctl.plan.forecast import Progress
 from drctl.plan.model import Plan
 
-Status: TypeAlias = Literal["waiting", "running", "succeeded", "failed", "unknown", "skipped"]
+Status: TypeAlias = Literal[
+    "waiting", "running", "succeeded", "failed", "unknown", "skipped", "undone"
+]
+UndoStatus: TypeAlias = Literal["waiting", "running", "done", "failed", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +24,18 @@ class Record:
     seq: int
     at: Instant
     event: Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoState:
+    """How far the undoing of one step is."""
+
+    status: UndoStatus = "running"
+    attempt: int = 1
+    error: str | None = None
+    why: str | None = None
+    has_intent: bool = False
+    """A request of this attempt may have left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +58,15 @@ class StepState:
     """An effect of this or an earlier attempt may have left."""
     facts: Mapping[str, JSON] | None = None
     """What its action saw after the plan was made; ``None``: the plan's own look still counts."""
+    may_have_happened: bool = False
+    """Its effect is there, or may be: it succeeded, is unknown, or failed only afterwards."""
+    is_settled: bool = False
+    """It is counted: what needed it goes on, and it will not run again."""
+    forgiven: int = 0
+    """Attempts that count no more: their process died, or a person said to try again."""
+    seq: int = 0
+    """Place in the record of its end: the order in which steps are undone, backwards."""
+    undo: UndoState | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +97,29 @@ class Pause:
 
     kind: Literal["failed", "unknown", "gate", "loss", "lease"]
     why: str
+    step: str = ""
+    """Which step it is about."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """What a person wanted of the run, and why."""
+
+    by: str
+    reason: str
+    step: str = ""
+    """Empty: the whole run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UndoWish:
+    """Back to where *to* had not run yet; empty: to the start."""
+
+    by: str
+    reason: str
+    to: str
+    failed_of: str
+    """Why the run had ended before, which an undo that fails must not hide."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +166,26 @@ class State:
     changed: bool = False
     interrupted: str | None = None
     """The signal that asked for an end."""
+    interrupted_at: Instant | None = None
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
     lapsed: str | None = None
     """Why the lease is not held for now; nothing new starts until it is, or is lost for good."""
+    held: Said | None = None
+    """Who said to start nothing new for a while; the process stays and listens."""
+    cancelled: Said | None = None
+    """Who gave the run up."""
+    skips: Mapping[str, Said] = field(default_factory=dict)
+    """Steps that are to be passed over when it is their turn."""
+    forced: tuple[Said, ...] = ()
+    """Who said to go on without a proven fence, and for which step."""
+    given_up: frozenset[str] = frozenset()
+    """Looks that were waiting when the run was forced, and are not waited for any more."""
+    anew: frozenset[str] = frozenset()
+    """Measurements that are taken, and gates that are asked, once more: nothing behind them starts
+    before, also not what they do not hold up themselves."""
+    undo: UndoWish | None = None
+    """What was done is being taken back; nothing goes forward any more."""
     stop: str | None = None
     """Why the run ends without reaching its goal."""
     loss: Loss | None = None
@@ -183,7 +246,19 @@ class State:
     @property
     def is_blocked(self) -> bool:
         """True when nothing that changes anything may start."""
-        return bool(self.interrupted or self.pause or self.stop or self.lapsed)
+        return bool(
+            self.interrupted
+            or self.pause
+            or self.stop
+            or self.lapsed
+            or self.held
+            or self.cancelled
+            or self.undo
+        )
+
+    def forced_for(self, step: str) -> Said | None:
+        """Who said that *step* need not wait for a proven fence, if anybody did."""
+        return next((said for said in self.forced if said.step in {"", step}), None)
 
 
 def initial(plan: Plan) -> State:

@@ -9,12 +9,15 @@ from drctl.plan.forecast import forecast_s
 from drctl.plan.model import Plan
 
 
-def values(plan: Plan, state: State, now: Instant, *, text: str = "") -> dict[str, Any]:
+def values(
+    plan: Plan, state: State, now: Instant, *, text: str = "", step: str = ""
+) -> dict[str, Any]:
     """
     Collects inputs, the clock, and what finished steps gave.
 
     Args:
         text: What will be evaluated; what costs much is left out when it is not mentioned.
+        step: For whom: one that a person has forced is ungraceful, whatever the run is.
 
     A name that is absent is unknown, not false: a skipped step has a status and no outputs.
     """
@@ -30,9 +33,11 @@ def values(plan: Plan, state: State, now: Instant, *, text: str = "") -> dict[st
         "rpo.budget": timedelta(seconds=plan.objectives.rpo_s),
         "run.id": state.start.run_id if state.start else "",
         "run.operator": state.start.operator if state.start else "",
-        "run.mode": str(plan.inputs.get("mode", "")),
+        "run.mode": "ungraceful"
+        if state.forced_for(step) is not None
+        else str(plan.inputs.get("mode", "")),
         "run.drill": False,
-        "run.succeeded": state.open_work == 0 and state.stop is None,
+        "run.succeeded": state.open_work == 0 and state.stop is None and state.cancelled is None,
     }
     if "rto.forecast" in text:
         # Walks the whole graph, so only for those who ask.

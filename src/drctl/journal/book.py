@@ -19,6 +19,8 @@ from drctl.kernel.canonical import canonical
 from drctl.kernel.clock import Instant
 
 VERSION = 1
+FINAL = frozenset({"succeeded", "undone", "cancelled"})
+"""Ends of a run after which it is not resumed."""
 REMEMBERED = 50
 """Ended runs that are kept, newest last."""
 
@@ -57,7 +59,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """A run that fenced, promoted or moved traffic, and holds nothing any more."""
+    """A run that reached its end, or moved something, and holds nothing any more."""
 
     run: str
     identities: tuple[str, ...]
@@ -66,6 +68,11 @@ class Ended:
     wall: str
     boot_s: float
     boot_id: str
+
+    @property
+    def is_final(self) -> bool:
+        """Nobody goes on with it."""
+        return self.what in FINAL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

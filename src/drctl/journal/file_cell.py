@@ -14,8 +14,9 @@ after its link. If fewer than `KEPT` versions follow its own, its name had never
 it was first.
 
 `is_in_place` sees at once when the folder was removed or made anew under a holder (two holders
-otherwise, until the first one renews): the version it saw last must be the same file still, or have
-been followed by others in the same folder.
+otherwise, until the first one renews): the version it saw last must be the same file still, or so
+old that it was tidied away. So a version is named by its number *and* its file: in a
+folder made anew the numbers begin at one again.
 
 What is not promised: machines that share the folder through NFS with attribute caching, and anybody
 who may write the folder: it is 0700.
@@ -47,8 +48,6 @@ class FileCell(Cell):
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._seen: dict[str, tuple[tuple[int, int], tuple[int, int]]] = {}
-        """Version to its file and its folder, by device and inode."""
 
     @property
     def label(self) -> str:
@@ -67,13 +66,13 @@ class FileCell(Cell):
             os.close(handle)
 
     async def write(self, ctx: Context, data: bytes, expected: str | None) -> str:
-        number = int(expected or 0) + 1
+        number = _number(expected) + 1
         name = f".{secrets.token_hex(8)}"
         has_linked = False
         try:
             handle = self._open()
             try:
-                if _highest(handle) != number - 1:
+                if _version(handle, _highest(handle)) != expected:
                     raise Conflict(f"{self._folder}: somebody else has written")
                 _write_new(handle, name, data)
                 failpoints.hit("lease.before_link")
@@ -84,7 +83,7 @@ class FileCell(Cell):
                     os.unlink(str(number), dir_fd=handle)
                     raise Conflict(f"{self._folder}: others have written long since")
                 os.fsync(handle)
-                self._remember(handle, number)
+                version = _version(handle, number)
                 self._tidy(handle, number)
             finally:
                 with suppress(OSError):
@@ -95,23 +94,19 @@ class FileCell(Cell):
         except OSError as error:
             word = OutcomeUnknown if has_linked else Unavailable
             raise word(f"{self._folder}: {error}") from error
-        return str(number)
+        if version is None:
+            raise OutcomeUnknown(f"{self._folder}: what was written is gone")
+        return version
 
     def is_in_place(self, version: str) -> bool:
-        """True while the folder is the one that *version* was written to, and has it or a later."""
-        known = self._seen.get(version)
-        if known is None:
-            return True
+        """True while *version* is the file that we wrote or read, or was tidied away since."""
         try:
             handle = os.open(self._folder, _FOLDER)
             try:
-                if _inode(os.fstat(handle)) != known[1]:
-                    return False
-                with suppress(FileNotFoundError):
-                    there = os.stat(version, dir_fd=handle, follow_symlinks=False)
-                    return _inode(there) == known[0]
-                # Tidied away by those who wrote since, or taken away with all the rest.
-                return _highest(handle) > int(version)
+                there = _version(handle, _number(version))
+                if there is not None:
+                    return there == version
+                return _highest(handle) - _number(version) >= KEPT
             finally:
                 os.close(handle)
         except OSError:
@@ -134,13 +129,8 @@ class FileCell(Cell):
             if number == 0:
                 return Reading(data=None, version=None)
             with suppress(FileNotFoundError):  # tidied away since: there is a newer one
-                data = _read(handle, str(number))
-                self._remember(handle, number)
-                return Reading(data=data, version=str(number))
-
-    def _remember(self, handle: int, number: int) -> None:
-        there = os.stat(str(number), dir_fd=handle, follow_symlinks=False)
-        self._seen = {str(number): (_inode(there), _inode(os.fstat(handle)))}
+                version = _version(handle, number)
+                return Reading(data=_read(handle, str(number)), version=version)
 
     def _tidy(self, handle: int, number: int) -> None:
         for old in _numbers(handle):
@@ -157,8 +147,19 @@ def _highest(handle: int) -> int:
     return max(_numbers(handle), default=0)
 
 
-def _inode(there: os.stat_result) -> tuple[int, int]:
-    return there.st_dev, there.st_ino
+def _number(version: str | None) -> int:
+    return int(version.partition("-")[0]) if version else 0
+
+
+def _version(handle: int, number: int) -> str | None:
+    """Names a version by number and file; ``None``: there is none of that number."""
+    try:
+        there = os.stat(str(number), dir_fd=handle, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+    # Numbers of inodes are given to the next file at once, so also when it was written. Not ctime:
+    # linking and unlinking change it.
+    return f"{number}-{there.st_ino}-{there.st_mtime_ns}"
 
 
 def _read(folder: int, name: str) -> bytes:

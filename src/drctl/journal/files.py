@@ -69,8 +69,8 @@ def open_folder(path: Path, *, ours: int, make: bool = False) -> int:
             name = left.popleft()
             shown, is_ours = shown / name, len(left) < ours
             there = _entry(here, name, make=make)
-            if stat.S_ISLNK(there.st_mode) and not is_ours:
-                check_link(there, shown)
+            if stat.S_ISLNK(there.st_mode):
+                check_link(there, shown, is_ours=is_ours)
                 links += 1
                 if links > _MOST_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(shown))

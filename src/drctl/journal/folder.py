@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from drctl.engine.events import Event, Result, RunFinished
+from drctl.engine.events import Event, OrderGiven, Result, RunFinished
 from drctl.engine.state import Record
 from drctl.journal import files
 from drctl.journal.chain import GENESIS, Chain, decode, encode
@@ -74,7 +74,9 @@ class Folder:
 
     def standing(self, chain: Chain) -> Standing:
         """How the run stands; one without an end that nobody holds was interrupted."""
-        last = chain.records[-1].event if chain.records else None
+        events = (record.event for record in reversed(chain.records))
+        # A note may follow the end, and does not open the run again.
+        last = next((event for event in events if not is_note(event)), None)
         if isinstance(last, RunFinished):
             return last.result
         return "running" if self.is_held() else "interrupted"
@@ -171,6 +173,11 @@ class Journal:
         self._held.close()
 
 
+def is_note(event: Event) -> bool:
+    """True for what a person only wanted to have in the record."""
+    return isinstance(event, OrderGiven) and event.order == "note"
+
+
 def all_folders(runs: Path) -> Sequence[Folder]:
     """
     Every run, newest first.
@@ -186,7 +193,7 @@ def all_folders(runs: Path) -> Sequence[Folder]:
                 for entry in entries
                 if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
             ]
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return ()
     except OSError as error:
         raise cannot(f"the runs in {runs} cannot be listed", error) from error

@@ -77,6 +77,8 @@ class Claim:
     cool_down_s: float = 0.0
     again_reason: str | None = None
     """Why the cool-down shall not hold."""
+    is_undo: bool = False
+    """It takes back what a run did that may have reached its end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -241,6 +243,7 @@ class RunLease(Lease):
                 since_s = self._unsure_s if self._unsure_s is not None else self._access.now_s()
                 self._have(book, version, since_s, why)
                 return
+            self._refuse_ended(book)
             self._refuse_others(book)
             if mine is None:
                 self._refuse_cooling(book)
@@ -273,6 +276,14 @@ class RunLease(Lease):
             ) from error
         is_race = isinstance(error, Conflict)
         await clock.sleep(secrets.randbelow(50) / 1000 if is_race else 0.3)
+
+    def _refuse_ended(self, book: Book) -> None:
+        """A copy of the run's folder went on elsewhere, to the end; here it would start over."""
+        end = next(
+            (one for one in book.recent if one.run == self._claim.run and one.is_final), None
+        )
+        if end is not None and not self._claim.is_undo:
+            raise RefusedError((refusals.over(end, self._access.cell.label),))
 
     def _refuse_others(self, book: Book) -> None:
         others = book.others(self._claim.run, self._claim.identities)
@@ -429,7 +440,8 @@ class RunLease(Lease):
                     break
                 now = self._access.clock.now()
                 mine = replace(mine, moves=tuple(moved), is_live=False, state=what)
-                memory = ended(mine, what, now) if moved else None
+                end = ended(mine, what, now)
+                memory = end if end.is_final or moved else None
                 new = book.put(mine, now) if stays else book.without(mine.run, now, memory)
                 await self._access.put(new, version)
                 break

@@ -47,6 +47,17 @@ def live(mine: Holder, where: str) -> Problem:
     )
 
 
+def over(end: Ended, where: str) -> Problem:
+    """The run has reached its end, and the record here does not know it."""
+    return Problem(
+        code="DR3508",
+        what=f"run {end.run} {end.what} elsewhere, at {end.wall}: the record here is an old copy",
+        at=where,
+        now=UNCHANGED,
+        do="look at the run where it ended",
+    )
+
+
 def cooling(ended: Ended, book: Book, within_s: float, now: Instant) -> Problem:
     """The same targets were failed over a short while ago."""
     ago_s = age_s(ended, book, now)

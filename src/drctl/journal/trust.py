@@ -48,13 +48,17 @@ def check_folder(there: os.stat_result, shown: Path, *, is_ours: bool) -> None:
     raise UnsafeError(f"{shown} may be written by others", f"chmod go-w {shown}")
 
 
-def check_link(there: os.stat_result, shown: Path) -> None:
+def check_link(there: os.stat_result, shown: Path, *, is_ours: bool) -> None:
     """
-    Checks that a link on the way was made by somebody who may decide where it leads.
+    Checks that a link was made by somebody who may decide where it leads, and is only on the way.
 
     Raises:
-        UnsafeError: It was not.
+        UnsafeError: It was not, or stands where a folder of drctl's own must be.
     """
+    if is_ours:
+        raise UnsafeError(
+            f"{shown} is a link", "put the folder itself there, or move XDG_STATE_HOME"
+        )
     _check_owner(there, shown)
 
 

@@ -10,6 +10,9 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass
+from typing import Annotated, TypeAlias
+
+from pydantic import AfterValidator
 
 _PUBLIC, _PRIVATE = "ed25519:", "drctl-private-key:ed25519:"
 _BYTES = 32
@@ -70,6 +73,15 @@ def check_public(text: str) -> None:
     if int.from_bytes(y, "little") >= _P:
         message = "this key is not written in its shortest form"
         raise ValueError(message)
+
+
+def _checked(text: str) -> str:
+    check_public(text)
+    return text
+
+
+PublicKey: TypeAlias = Annotated[str, AfterValidator(_checked)]
+"""A public key in a model."""
 
 
 def fingerprint(public: str) -> str:

@@ -34,8 +34,8 @@ def planned_lease(
     moving = [step for step in changing if step.effect in MOVES]
     choice = environment.lease
     common = PlannedLease(
-        identities=_identities(changing, targets, environment.name),
-        moves=_identities(moving, targets, environment.name),
+        identities=identities_of(changing, targets, environment.name),
+        moves=identities_of(moving, targets, environment.name),
         cool_down_s=environment.cool_down_s,
     )
     if choice is None:
@@ -88,9 +88,10 @@ def _wrong(choice: LeaseChoice, what: str) -> InvalidError:
     return InvalidError((Problem(code="DR5002", what=sanitize(what), at=choice.at),))
 
 
-def _identities(
+def identities_of(
     steps: Iterable[PlannedStep], targets: Mapping[str, Target], environment: str
 ) -> tuple[str, ...]:
+    """What these steps may change, each thing once."""
     found: dict[str, None] = {}
     for step in steps:
         if step.call is None:

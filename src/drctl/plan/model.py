@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
+from drctl.kernel.signature import PublicKey
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -84,6 +85,11 @@ class PlannedStep(_Frozen):
         """True for a step that only tells people: it never delays or fails a recovery."""
         return self.effect is Effect.NOTIFY
 
+    @property
+    def is_consent(self) -> bool:
+        """True for a gate, at which people only say go; a person's task is a change."""
+        return self.gate is not None and not self.effect.changes_something
+
 
 class PlannedGate(_Frozen):
     """Who must say go, and by when."""
@@ -102,7 +108,7 @@ class PlannedPerson(_Frozen):
     """Somebody who may answer gates, as the environment said when the plan was made."""
 
     roles: tuple[str, ...] = ()
-    keys: tuple[str, ...]
+    keys: tuple[PublicKey, ...]
     """Public keys; each proves the same one person."""
     login: str | None = None
 
@@ -240,6 +246,27 @@ class Plan(_Frozen):
     def by_id(self) -> Mapping[str, PlannedStep]:
         """Steps by id."""
         return {step.id: step for step in self.steps}
+
+    def before(self, step: str) -> tuple[PlannedStep, ...]:
+        """Every step that *step* waits for, however far away."""
+        found: dict[str, PlannedStep] = {}
+        left = list(self.by_id[step].needs)
+        while left:
+            name = left.pop()
+            if name not in found:
+                found[name] = self.by_id[name]
+                left.extend(found[name].needs)
+        return tuple(found.values())
+
+    @cached_property
+    def before_promotion(self) -> frozenset[str]:
+        """Ids of the steps that a promotion waits for."""
+        return frozenset(
+            one.id
+            for step in self.steps
+            if step.effect is Effect.PROMOTE
+            for one in self.before(step.id)
+        )
 
     @cached_property
     def messages(self) -> tuple[str, ...]:

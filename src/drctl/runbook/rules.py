@@ -184,6 +184,9 @@ def _check_manners(draft: Draft, placed: Placed, action: AnyAction) -> None:
 
 
 def _check_call(draft: Draft, action: AnyAction, path: Path) -> None:
+    if action.asks_person:
+        what = f"{action.name} asks a person, and nobody asks here; make it a step of its own"
+        draft.say_at("DR1067", what, (*path, "uses"))
     if path[-1] == "undo" and action.effect.is_irreversible:
         draft.say_at("DR1067", f"{action.name} has no way back; it undoes nothing", (*path, "uses"))
     if path[-1] != "undo" and action.effect not in {Effect.READ, Effect.CHANGE}:

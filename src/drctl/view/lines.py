@@ -53,6 +53,7 @@ class Lines:
             return
         self._last = now
         running = ", ".join(sorted(state.running)) or "nothing"
+        running += "".join(f"; {line}" for line in decisions(state))
         elapsed = format_duration(state.elapsed(now).seconds)
         self._write(
             f"{now.wall:%H:%M:%S}Z +{elapsed:<7} running: {running}; {pace(self._plan, state, now)}"
@@ -60,6 +61,20 @@ class Lines:
 
     def closed(self) -> None:
         """Nothing to tidy."""
+
+
+def decisions(state: State) -> list[str]:
+    """What people have decided that holds now."""
+    found = []
+    if state.held is not None:
+        why = f": {state.held.reason}" if state.held.reason else ""
+        found.append(f"PAUSED by {state.held.by}{why}")
+    if state.cancelled is not None:
+        found.append(f"CANCELLED by {state.cancelled.by}: {state.cancelled.reason}")
+    found += [f"FORCED by {said.by}: {said.reason}" for said in state.forced]
+    if state.undo is not None:
+        found.append(f"UNDO by {state.undo.by}: {state.undo.reason}")
+    return [sanitize(line) for line in found]
 
 
 def describe(event: e.Event, run: str) -> str | None:
@@ -71,12 +86,14 @@ def describe(event: e.Event, run: str) -> str | None:
 def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0912 (a case per event)
     match event:
         case e.RunStarted():
+            forced = event.forced_reason
             return (
                 f"started by {event.operator}; incident clock from {event.clock_source}, "
                 f"{format_duration(event.elapsed_before_s)} gone"
+                + ("" if forced is None else f"; FORCED, needs no proven fence: {forced}")
             )
         case e.RunResumed():
-            return f"resumed by {event.operator} on {event.host}"
+            return f"resumed by {event.operator} on {event.host}{_torn(event.torn_bytes)}"
         case e.PinChecked(verdict="match"):
             return None
         case e.PinChecked():
@@ -108,8 +125,9 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
         case e.OrderGiven() | e.OrderRefused():
             return _ordered(event)
         case e.UndoRequested():
+            torn = _torn(event.torn_bytes)
             down = f" down to {event.to}" if event.to else ""
-            return f"undo{down}, asked for by {event.by} on {event.host}: {event.reason}"
+            return f"undo{down}, asked for by {event.by} on {event.host}: {event.reason}{torn}"
         case e.UndoStarted():
             return f"undoing {event.step}"
         case e.UndoFinished():
@@ -131,12 +149,17 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             return f"run {word}: {event.why}"
 
 
+def _torn(count: int) -> str:
+    return f"; a torn last line of {count} bytes was dropped" if count else ""
+
+
 def _ordered(event: e.OrderGiven | e.OrderRefused) -> str:
     about = f" {event.step}" if event.step else ""
     if isinstance(event, e.OrderRefused):
         return f"{event.order}{about} by {event.by} ({event.via}) REFUSED: {event.why}"
     reason = f": {event.reason}" if event.reason else ""
-    return f"{event.order}{about} by {event.by} ({event.via}){reason}"
+    word = {"pause": "PAUSED", "cancel": "CANCELLED", "force": "FORCED"}.get(event.order)
+    return f"{word or event.order}{about} by {event.by} ({event.via}){reason}"
 
 
 def _finished(event: e.StepFinished) -> str:

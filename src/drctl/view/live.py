@@ -9,7 +9,7 @@ from drctl.kernel.clock import Clock, length_between
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedStep
-from drctl.view.lines import describe
+from drctl.view.lines import decisions, describe
 from drctl.view.pace import pace
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _MARKS = {
     "failed": ("✗", "bold red"),
     "unknown": ("?", "bold magenta"),
     "skipped": ("-", "dim"),
+    "undone": ("↶", "cyan"),
 }
 
 
@@ -55,18 +56,35 @@ class LiveView:
         """Takes in an event; gates and troubles are also printed, so that they stay."""
         self._state = state
         event = record.event
-        if isinstance(event, e.StepFinished):
+        if isinstance(event, e.StepFinished | e.UndoFinished):
             self._notes[event.step] = sanitize(event.why or "")
+        if isinstance(event, e.UndoStarted):
+            self._notes[event.step] = "being undone"
         is_trouble = isinstance(event, e.StepFinished) and event.outcome in {"failed", "unknown"}
         kept = (
-            e.GateOpened | e.GateAnswered | e.GateExpired | e.InterruptRequested | e.ServiceRestored
+            e.GateOpened
+            | e.GateAnswered
+            | e.AnswerRefused
+            | e.GateExpired
+            | e.InterruptRequested
+            | e.ServiceRestored
+            | e.OrderGiven
+            | e.OrderRefused
+            | e.UndoRequested
+            | e.LeaseLost
+        )
+        is_trouble = is_trouble or (
+            isinstance(event, e.UndoFinished) and event.outcome != "succeeded"
         )
         if is_trouble or isinstance(event, kept):
             text = describe(event, self._run)
             self._console.print(text, markup=False, highlight=False, style="bold")
         if self._asks and isinstance(event, e.GateOpened):
             self.closed()  # the prompt needs the terminal for itself
-        if self._live is None and isinstance(event, e.GateAnswered | e.GateExpired):
+        is_closed = isinstance(event, e.GateAnswered | e.GateExpired) or (
+            isinstance(event, e.OrderGiven) and not state.gates.keys() & state.running
+        )
+        if self._live is None and is_closed:
             self._begin()
 
     def said(self, step: str, text: str) -> None:
@@ -103,12 +121,15 @@ class LiveView:
         table.add_column(overflow="ellipsis", no_wrap=True)
         for step in plan.steps:
             table.add_row(*self._row(step, state.steps[step.id]))
-        return Group(Text(""), head, table)
+        said = [Text(line, style="bold yellow") for line in decisions(state)]
+        return Group(Text(""), head, *said, table)
 
     def _row(self, step: PlannedStep, state: StepState) -> "tuple[RenderableType, ...]":
         from rich.text import Text
 
         mark, style = _MARKS[state.status]
+        if state.undo is not None and state.undo.status in {"running", "failed", "unknown"}:
+            mark, style = "↶", "bold yellow" if state.undo.status == "running" else "bold red"
         took = ""
         if state.started is not None:
             end = state.finished if state.status not in {"running", "waiting"} else None

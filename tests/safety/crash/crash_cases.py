@@ -118,7 +118,9 @@ class _Later(VirtualClock):
 
         seen = super().now()
         return replace(
-            seen, wall=seen.wall + timedelta(seconds=self._since_s), boot_s=seen.boot_s + self._since_s
+            seen,
+            wall=seen.wall + timedelta(seconds=self._since_s),
+            boot_s=seen.boot_s + self._since_s,
         )
 
 
@@ -347,7 +349,9 @@ def _judge(case: Case, place: Path, told: Told) -> None:
         told.ill.append(f"I7: the estate differs: {sorted(ours ^ theirs)}")
     for name in ("result", "exit"):
         if told.end[name] != wanted.end[name]:
-            told.ill.append(f"I7: {name} is {told.end[name]} and not {wanted.end[name]}: {told.end['why']}")
+            told.ill.append(
+                f"I7: {name} is {told.end[name]} and not {wanted.end[name]}: {told.end['why']}"
+            )
 
 
 def hits(runbook: str, estate: str, seed: int = 0) -> list[str]:

@@ -148,10 +148,11 @@ def _people_are_heard_less_often() -> Iterator[None]:
 
 
 def _compared(story: Story) -> Came:
-    came = run_virtual(_live(story))
+    stage = stage_of(story.made)
+    came = run_virtual(_live(story, stage))
     if story.deaths and came.result == "succeeded" and not _is_ordered(story):
         # Who dies and is taken up must end where the one who lives does.
-        twin = run_virtual(_live(replace(story, deaths=())))
+        twin = run_virtual(_live(replace(story, deaths=()), stage))
         if twin.result == "succeeded" and twin.state != came.state:
             what = "a death and a resume ended in another estate"
             seen = (f"{sorted(twin.state.items())}", f"{sorted(came.state.items())}")
@@ -163,9 +164,8 @@ def _is_ordered(story: Story) -> bool:
     return any(one.word not in {"approve", "deny", "note"} for one in story.said)
 
 
-async def _live(story: Story) -> Came:
-    stage, ledger = stage_of(story.made), Ledger()
-    plan = stage.plan
+async def _live(story: Story, stage: Stage) -> Came:
+    plan, ledger = stage.plan, Ledger()
     acts = behaviours(story, stage.behaviours)
     for name in stage.names:
         real = stage.actions.get(name)

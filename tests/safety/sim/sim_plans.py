@@ -197,14 +197,16 @@ def made_up(seed: int) -> Stage:
         add("measure", Effect.READ, set(), measures_loss=True, **sure)
         steps.append(PlannedStep(id="decide", title="decide", call=None, gate="go",
                                  needs=tuple(sorted({"measure"} | behind)), timeout_s=60.0))  # fmt: skip
-        add("fence", Effect.FENCE, {"decide"}, target="old", **(sure | {"timeout_s": 60.0}))
+        # A fence that is skipped leaves the way to the promotion open, but for the core's own guard.
+        fence = {"timeout_s": 60.0, "when": r.choice([None, None, None, "false"])}
+        add("fence", Effect.FENCE, {"decide"}, target="old", **(sure | fence))
         add("promote", Effect.PROMOTE, {"fence"}, target="new", **(sure | {"timeout_s": 60.0}))
         add("prove", Effect.READ, {"promote"}, **sure)
         if r.random() < 0.5:
             add("traffic", Effect.TRAFFIC, {"prove"})
-        ends = ("prove",)
+        ends = ("prove", *r.sample(names, k=r.choice([0, 0, 1])))
     elif r.random() < 0.5:
-        ends = (r.choice(names),)
+        ends = tuple(r.sample(names, k=r.choice([1, 2])))
     if r.random() < 0.5:
         add("news", Effect.NOTIFY, set(), is_final=True, when=None)
     targets = {name: SlackChannel(channel=f"#{name}") for name in ("t0", "t1", "t2", "old", "new")}
@@ -215,7 +217,7 @@ def made_up(seed: int) -> Stage:
         world="simulated", protected=False, inputs={},
         objectives=Objectives(rto_s=900, rpo_s=300.0, starts_at="run", stops_after=ends),
         targets=targets, steps=tuple(steps),
-        gates={"go": PlannedGate(title="Go", expires_s=180.0, quorum=r.choice([1, 1, 2]))},
+        gates={"go": PlannedGate(title="Go", expires_s=180.0, quorum=r.choice([1, 2, 2]))},
         pins=(PlannedPin(name="made.account", subject="here", targets=pinned, expected="us",
                          found="us"),) if pinned else (),
         forecast_s=0.0, critical_path=(),

@@ -74,7 +74,9 @@ class Story:
         ) + (self.interrupt_s is not None) + self.resumes  # fmt: skip
 
 
-def draw(seed: int, actions: list[str], steps: list[str], gates: list[str], made: int | None) -> Story:
+def draw(
+    seed: int, actions: list[str], steps: list[str], gates: list[str], made: int | None
+) -> Story:
     """Makes the night of *seed* for a plan with these actions, steps and gates."""
     r = random.Random(seed)
     kinds = {name for name in KINDS if r.random() < 0.35}
@@ -158,7 +160,7 @@ def _said(
 ) -> tuple[Said, ...]:
     said = []
     for gate in gates:
-        how = r.choice(["good", "good", "late", "never", "deny", "one"]) if "people" in kinds else ""
+        how = r.choice(["good", "late", "never", "deny", "one", "one"]) if "people" in kinds else ""
         at_s = r.uniform(10, 100)
         if how == "never":
             continue

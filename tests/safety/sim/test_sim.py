@@ -6,7 +6,7 @@ from sim_night import live, story_of
 from sim_shrink import shrink
 from sim_story import Death
 
-SLICE = 150
+SLICE = 300
 FULL = 1000
 
 

@@ -26,9 +26,9 @@ from drctl.actions.registry import Registry
 from drctl.actions.targets import SlackChannel, Target
 from drctl.config.secrets import LocalSecrets
 from drctl.engine import events as e
-from drctl.engine.driver import Driver
+from drctl.engine.driver import Driver, order_given
 from drctl.engine.fold import fold
-from drctl.engine.ports import Answer, Listener
+from drctl.engine.ports import Answer, Lease, Listener, Order
 from drctl.engine.state import Record, State, initial
 from drctl.kernel.errors import JournalError, Problem
 from drctl.plan.model import (
@@ -164,16 +164,18 @@ def registry_for(plan: Plan, fakes: Sequence[Fake], pins: Sequence[Pin]) -> Regi
     for one in plan.steps:
         if one.call is not None and one.call.uses not in known:
             known[one.call.uses] = Fake(one.call.uses, one.effect, loss=one.measures_loss)
+        if one.undo is not None and one.undo.uses not in known:
+            known[one.undo.uses] = Fake(one.undo.uses)
     return Registry([Adapter(name="fake", actions=tuple(known.values()), pins=tuple(pins))])
 
 
 class Says:
     """People who say things at moments of virtual time."""
 
-    def __init__(self, clock: VirtualClock, said: Sequence[tuple[float, Answer]]) -> None:
+    def __init__(self, clock: VirtualClock, said: Sequence[tuple[float, Answer | Order]]) -> None:
         self._clock, self._left = clock, list(said)
 
-    def take(self) -> list[Answer]:
+    def take(self) -> list[Answer | Order]:
         now_s = self._clock.now().boot_s
         due = [answer for at_s, answer in self._left if at_s <= now_s]
         self._left = [(at_s, answer) for at_s, answer in self._left if at_s > now_s]
@@ -248,33 +250,54 @@ def drive(
     *fakes: Fake,
     pins: Sequence[Pin] = (),
     log: Callable[[VirtualClock], MemoryLog] = MemoryLog,
-    says: Sequence[tuple[float, Answer]] = (),
+    says: Sequence[tuple[float, Answer | Order]] = (),
     interrupt_at_s: float | None = None,
     listeners: Sequence[Listener] = (),
     accepted_loss_s: float | None = None,
     forced_reason: str | None = None,
+    after: "Ran | Sequence[Record]" = (),
+    first: e.RunResumed | e.UndoRequested | None = None,
+    ordered: Sequence[Order] = (),
+    lease: Lease | None = None,
 ) -> Ran:
-    """Runs *plan* to its end, whatever that is."""
+    """
+    Runs *plan* to its end, whatever that is.
+
+    Args:
+        after: Goes on behind these events, in a process of its own.
+        ordered: Orders that are in the record before it does, as for a run that had ended.
+    """
+    before = list(after.records if isinstance(after, Ran) else after)
 
     async def main() -> Ran:
         clock = VirtualClock()
         journal = log(clock)
+        journal.records = list(before)
+        for order in ordered:
+            journal.append(order_given(order))
+        state = initial(plan)
+        for record in journal.records:
+            state = fold(plan, state, record)
         driver = Driver(
             plan,
-            initial(plan),
+            state,
             log=journal,
             registry=registry_for(plan, fakes, pins),
             clock=clock,
             secrets=LocalSecrets(),
             inbox=Says(clock, says),
             listeners=listeners,
+            lease=lease,
         )
+        for at_s, said in says:
+            if isinstance(said, Order):  # nobody looks while no gate is open; see `app.running`
+                asyncio.get_running_loop().call_later(at_s + 0.001, driver.wake)
         if interrupt_at_s is not None:
             asyncio.get_running_loop().call_later(interrupt_at_s, driver.interrupt, "SIGINT")
         end, error = None, None
         try:
-            first = started(plan, accepted_loss_s=accepted_loss_s, forced_reason=forced_reason)
-            end = await driver.run(first)
+            begin = started(plan, accepted_loss_s=accepted_loss_s, forced_reason=forced_reason)
+            end = await driver.run(first or begin)
         except (Exception, asyncio.CancelledError) as caught:  # noqa: BLE001 (the test looks at it)
             error = caught
         return Ran(plan, journal.records, driver.state, end, error, clock.now().boot_s)
@@ -292,3 +315,14 @@ def approve(
     at_s: float, gate: str, by: str = "alice", answer: Any = "approve"
 ) -> tuple[float, Answer]:
     return at_s, Answer(gate=gate, answer=answer, by=by, via="test")
+
+
+def order(word: Any, step: str = "", reason: str = "because", by: str = "carol") -> Order:
+    return Order(order=word, by=by, via="test", step=step, reason=reason)
+
+
+RESUMED = e.RunResumed(operator="bob", host="other", version="0")
+
+
+def undo(to: str = "", reason: str = "false alarm") -> e.UndoRequested:
+    return e.UndoRequested(by="bob", host="other", version="0", reason=reason, to=to)

@@ -526,12 +526,22 @@ def test_a_stop_waits_for_what_is_under_way_before_it_tells():
 
 def test_an_interrupt_lets_what_runs_finish_and_starts_nothing():
     plan = plan_of(step("a", effect=CHANGE), step("b", effect=CHANGE, needs=("a",)))
-    ran = drive(plan, Fake("a", takes_s=10), never := Fake("b"), interrupt_at_s=4)
+    ran = drive(plan, Fake("a", takes_s=6), never := Fake("b"), interrupt_at_s=4)
     assert never.calls == []
     assert ["a"] == [event.step for event in ran.events(e.StepStarted)]
     assert "succeeded" == ran.finished("a")[0].outcome
     assert ("interrupted", "SIGINT", 130) == (ran.end.result, ran.end.signal, exit_code(ran.end))
-    assert 10 == ran.ended_s
+    assert 6 == ran.ended_s
+
+
+def test_an_interrupt_waits_three_seconds_and_leaves_the_rest_to_a_resume():
+    plan = plan_of(step("a", effect=CHANGE), step("b", effect=CHANGE, needs=("a",)))
+    ran = drive(plan, Fake("a", takes_s=60), Fake("b"), interrupt_at_s=4)
+    assert ("interrupted", 7) == (ran.end.result, ran.ended_s)
+    assert "a" in ran.end.why
+    assert [] == ran.finished("a"), "nobody knows how it came out"
+    assert ran.state.running == {"a"}
+    assert ran.state.steps["a"].has_intent
 
 
 def test_an_interrupt_at_a_gate_or_in_a_backoff_ends_at_once():

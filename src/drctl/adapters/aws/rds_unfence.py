@@ -1,8 +1,6 @@
 """Lets an RDS instance out of quarantine."""
 
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from drctl.actions.contract import (
     Action,
@@ -29,12 +27,15 @@ from drctl.adapters.aws.rds_api import describe
 class UnfenceParams(Params):
     """Where it goes."""
 
-    security_groups: Annotated[tuple[Text, ...], Field(min_length=1)]
-    """Ids; ``previous_security_groups`` of the fence."""
+    security_groups: tuple[Text, ...]
+    """
+    Ids; ``previous_security_groups`` of the fence. None of them: the fence had only observed that
+    the old primary is dead, so there is nothing to put back.
+    """
 
 
 class Unfenced(Outputs):
-    """Where it is."""
+    """Where it is; empty: it was not asked, because there was nothing to put back."""
 
     security_groups: tuple[str, ...]
 
@@ -82,8 +83,10 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
             OutcomeUnknown: Sent, and not seen in force.
 
         Changes:
-            The security groups of the RDS instance.
+            The security groups of the RDS instance, unless none are given.
         """
+        if not params.security_groups:
+            return Unfenced(security_groups=())
         wanted = tuple(sorted(set(params.security_groups)))
         seen = await describe(Aws(ctx, target.aws), target.instance)
         if dict(seen.groups) != dict.fromkeys(wanted, "active"):
@@ -93,6 +96,8 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
     async def settled(
         self, ctx: Context, target: RdsInstance, params: UnfenceParams
     ) -> Done[Unfenced] | NotDone | CannotTell:
+        if not params.security_groups:
+            return Done(outputs=Unfenced(security_groups=()))
         try:
             seen = await describe(Aws(ctx, target.aws), target.instance)
         except ActionError as error:

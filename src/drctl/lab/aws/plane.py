@@ -12,6 +12,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from drctl.lab.aws.front import Front
 from drctl.lab.aws.gate import Gate, GatedServer
+from drctl.lab.aws.s3_conditions import atomic_conditions
 from drctl.lab.aws.services import refuse_unknown_services
 from drctl.lab.plan import REGIONS, AddressPlan, Region, as_region
 
@@ -65,7 +66,9 @@ class AwsControlPlane:
             if undo is not None:
                 self._undo.append(undo)
         # One dispatcher for all regions: it imports services on first use, under one lock.
-        emulator = refuse_unknown_services(DomainDispatcherApplication(create_backend_app))
+        emulator = atomic_conditions(
+            refuse_unknown_services(DomainDispatcherApplication(create_backend_app))
+        )
         for region in REGIONS:
             front = Front(emulator, region=region, access_keys=self._access_keys)
             server = GatedServer(self._plan.aws_address(region), front, self._gates[region])

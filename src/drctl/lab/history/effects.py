@@ -67,20 +67,21 @@ def never_blindly(history: History) -> Iterator[Violation]:
 
 
 def _looked_first(history: History) -> Iterator[Violation]:
-    """What a dead process had begun is looked for before it is begun again."""
+    """What a dead process had begun, and must not be repeated, is looked for before that."""
     open_: dict[str, Event] = {}
     died: dict[str, Event] = {}
     for event in history.journal:
-        step = event.get("step", "")
         match event["type"]:
-            case "effect_intended" if not event.get("undoes") and event["effect"] != "read":
-                if step in died:
-                    what = f"{step} was sent again, and nobody had looked whether it happened"
-                    yield Violation(promise="I8", what=what, evidence=(at(died[step]), at(event)))
-                open_[step] = event
-            case "step_finished":
-                open_.pop(step, None)
-                died.pop(step, None)
+            case "effect_intended" if history.repeats.get(event["action"], "keyed") in ONCE:
+                key = event["key"]
+                if key in died and event["effect"] != "read":
+                    what = f"{event['step']} was sent again, and nobody had looked for it"
+                    yield Violation(promise="I8", what=what, evidence=(at(died[key]), at(event)))
+                open_[key] = event
+            case "step_finished" | "undo_finished":
+                for known in (open_, died):
+                    for key in [k for k, one in known.items() if one["step"] == event["step"]]:
+                        del known[key]
             case "run_resumed":
                 died |= open_
 

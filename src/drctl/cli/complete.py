@@ -1,0 +1,41 @@
+"""What the shell offers behind a command: ids of runs, ids of their steps."""
+
+from typing import Annotated
+
+import typer
+
+
+def runs(incomplete: str) -> list[str]:
+    """Ids of runs, newest first, and the word for the newest."""
+    from drctl.config.places import runs_folder
+    from drctl.journal.folder import all_folders
+
+    ids = ("latest", *(folder.run_id for folder in all_folders(runs_folder())))
+    return [name for name in ids if name.startswith(incomplete)]
+
+
+def steps(ctx: typer.Context, incomplete: str) -> list[str]:
+    """Ids of the steps of the run that was typed before; none when there is no such run."""
+    from drctl.app.compose import parts
+    from drctl.app.reading import find_run
+    from drctl.kernel.errors import DrctlError
+
+    try:
+        plan = find_run(parts(), str(ctx.params.get("run") or "latest")).plan()
+    except DrctlError:
+        return []
+    return [step.id for step in plan.steps if step.id.startswith(incomplete)]
+
+
+RunArgument = Annotated[
+    str,
+    typer.Argument(help="Run id, its beginning, or `latest`.", autocompletion=runs),
+]
+StepArgument = Annotated[str, typer.Argument(help="The step's id.", autocompletion=steps)]
+StepOption = Annotated[
+    str, typer.Option("--step", help="Only for this step.", autocompletion=steps)
+]
+ToOption = Annotated[
+    str,
+    typer.Option("--to", help="Back to before this step; default: all.", autocompletion=steps),
+]
