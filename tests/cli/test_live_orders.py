@@ -1,7 +1,6 @@
 """Orders from a second process to a live one, and to one that has ended; the real binary."""
 
 import json
-import os
 import shutil
 import signal
 
@@ -115,7 +114,7 @@ def test_a_killed_run_is_taken_up_from_a_copy_of_its_folder(estate, tmp_path):
     elsewhere.mkdir(parents=True)
     shutil.copytree(estate.journal.parent, elsewhere / estate.journal.parent.name)
     for folder in (elsewhere, elsewhere.parent):
-        os.chmod(folder, 0o700)
+        folder.chmod(0o700)
     other = {"XDG_STATE_HOME": str(tmp_path / "other")}
     said = estate.drctl("resume", "latest", env=other)
     assert "a torn last line of 6 bytes was dropped" in said

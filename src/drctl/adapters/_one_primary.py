@@ -19,12 +19,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from drctl.actions.contract import Context, Outputs, Params
 from drctl.actions.errors import Rejected, Unavailable
 from drctl.actions.targets import ClientPath, SqlAccess, Text
 from drctl.adapters import _http, _sql
+from drctl.kernel.duration import parse_duration
 
 ROUNDS = 3
 """So many times in a row every place must refuse, the last time at the end of the watch."""
@@ -53,6 +54,10 @@ FROM pg_stat_replication WHERE application_name <> 'pg_basebackup'
 """
 
 
+def _duration(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
 class ProofParams(Params):
     """Who must be the one primary now."""
 
@@ -62,7 +67,9 @@ class ProofParams(Params):
     port: Annotated[int, Field(ge=1, le=65535)] = 5432
     replicas: Annotated[int, Field(ge=0)] = 0
     """How many standbys must follow it. Each one that follows must have the row."""
-    watch: Annotated[timedelta, Field(ge=timedelta(seconds=1))] = timedelta(seconds=5)
+    watch: Annotated[timedelta, BeforeValidator(_duration), Field(ge=timedelta(seconds=1))] = (
+        timedelta(seconds=5)
+    )
     """How long the old primary is tried."""
 
 

@@ -87,7 +87,7 @@ def what_next(run: str, plan: Plan, state: State) -> tuple[str, ...]:
     back = f'drctl undo {run} --reason "WHY"'
     if state.finished is not None and state.finished.result in {"succeeded", "undone"}:
         return (f"drctl runs show {run}",)
-    if state.undo is not None:
+    if state.is_turned_round:
         return (f"{back}   (looks, and goes on)", f"drctl runs show {run}")
     unknown, failed = ill_steps(state, "unknown"), ill_steps(state, "failed")
     found = []

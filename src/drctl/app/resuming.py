@@ -47,7 +47,7 @@ def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:  # noq
     do = in_lines(what_next(run, plan, state))
     if end is not None and end.result == "succeeded":
         return Problem(code="DR3005", what=f"run {run} is done", do=f"drctl runs show {run}")
-    if state.undo is not None:
+    if state.is_turned_round:
         what = f"run {run} was turned round: it is undone, and goes forward no more"
         return Problem(code="DR3007", what=what, now=now, do=do)
     if state.cancelled is not None:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from drctl.actions.selection import target_refusals
 from drctl.actions.targets import (
     AnyTarget,
     AwsConnection,
@@ -265,6 +266,9 @@ def _targets(
         except ValidationError as error:
             problems += _complaints(error, path, root)
             continue
+        for where, why in target_refusals(target):
+            at = yaml_tree.key_position(root, (*path, *where.split(".")))
+            problems.append(_problem(f"{name}: {where} {why}", at))
         family = name.split(".", 1)[0]
         if family != target.family:
             what = f'a {target.kind} is named "{target.family}.…", not "{name}"'

@@ -23,7 +23,7 @@ from drctl.engine.settling import (
     without,
 )
 from drctl.engine.state import Anchor, GateState, Loss, Record, Said, State, Status, StepState
-from drctl.engine.undone import undo_finished, undo_started, undo_wished
+from drctl.engine.undone import forward_again, undo_finished, undo_started, undo_wished
 from drctl.plan.model import Plan, PlannedStep
 
 ANY_LOSS_S = 1e12
@@ -122,7 +122,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         # A look at what was there keeps its place in the order.
         seq=before.seq or record.seq,
     )
-    if state.undo is not None and event.error == NEVER_HAPPENED:
+    if state.undo is not None and event.outcome == "failed" and event.error == NEVER_HAPPENED:
         # There is nothing to undo; why it had failed must still be told.
         status: Status = "failed" if before.error else "waiting"
         after = replace(before, status=status, has_intent=False, may_have_happened=False)
@@ -304,6 +304,8 @@ def _(_event: e.RunResumed, plan: Plan, state: State, record: Record) -> State:
     gate is asked again: whoever said go said it to numbers that are old. While nothing is fenced
     the loss is measured anew, for the same reason. What died with its process counts as no failure.
     """
+    if state.undo is not None and not state.is_turned_round:
+        state = forward_again(state)
     anew = [name for name in state.running if not state.steps[name].has_intent]
     again = {
         name: replace(state.steps[name], status="waiting", forgiven=state.steps[name].forgiven + 1)

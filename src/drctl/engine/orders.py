@@ -34,7 +34,7 @@ def _incomplete(plan: Plan, order: Order) -> str | None:
 
 
 def _over(state: State, order: Order) -> str | None:
-    if state.undo is not None:
+    if state.is_turned_round or (state.undo is not None and state.finished is None):
         return "the run is being undone, or has been"
     if state.finished is not None and state.finished.result == "succeeded":
         return "the run is done"

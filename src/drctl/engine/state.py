@@ -256,6 +256,11 @@ class State:
             or self.undo
         )
 
+    @property
+    def is_turned_round(self) -> bool:
+        """True once anything was undone, or tried to be: from there the run never goes forward."""
+        return self.undo is not None and any(step.undo for step in self.steps.values())
+
     def forced_for(self, step: str) -> Said | None:
         """Who said that *step* need not wait for a proven fence, if anybody did."""
         return next((said for said in self.forced if said.step in {"", step}), None)

@@ -4,7 +4,8 @@ What would be undone, in which order, and what must not be: pure, for the person
 Invariant: never past the point of no return. A promotion or a destruction that happened, or may
     have, ends the range: its own undo does not exist, and undoing what came before it (a fence,
     above all) would undo what makes it safe. What is not known is looked at before anything is
-    undone; while one thing stays unknown nothing is.
+    undone, a promotion too: only a look that proves that it did not happen opens the way. While one
+    thing stays unknown nothing is undone, and the run may still go forward.
 
 Order: the reverse of the order in which steps ended, by their place in the record, never by time.
 """
@@ -26,7 +27,7 @@ class Undoing:
     steps: tuple[str, ...]
     """To be undone, in this order."""
     looks: tuple[str, ...]
-    """Those of them that must be looked at first: nobody knows whether they happened."""
+    """What must be looked at first: nobody knows whether it happened."""
     stays: tuple[str, ...]
     """Changed something, or may have, and cannot be undone."""
     done: tuple[str, ...]
@@ -47,9 +48,10 @@ def undoing(plan: Plan, state: State, to: str) -> Undoing:
         found = [step for step in found if _place(state.steps[step.id]) >= first]
     left = [step for step in found if state.steps[step.id].status != "undone"]
     with_undo = tuple(step.id for step in left if step.undo is not None)
+    looked = [step for step in left if step.undo is not None or step.effect.is_irreversible]
     return Undoing(
         steps=with_undo,
-        looks=tuple(name for name in with_undo if _is_unclear(state.steps[name])),
+        looks=tuple(step.id for step in looked if _is_unclear(state.steps[step.id])),
         stays=tuple(step.id for step in left if step.undo is None),
         done=tuple(step.id for step in found if state.steps[step.id].status == "undone"),
         refusal=_refusal(left, state, to),
@@ -76,10 +78,8 @@ def _place(step: StepState) -> int:
 
 def _refusal(left: list[PlannedStep], state: State, to: str) -> str | None:
     for step in left:
-        if step.effect.is_irreversible:
-            there = state.steps[step.id]
-            did = "happened" if there.status == "succeeded" else "may have happened"
-            return f"step {step.id} {did}, and has no way back: from here only forward"
+        if step.effect.is_irreversible and not _is_unclear(state.steps[step.id]):
+            return f"step {step.id} happened, and has no way back: from here only forward"
     if to and to not in {step.id for step in left} and state.steps[to].status != "undone":
         return f"step {to} has changed nothing"
     return None
@@ -101,9 +101,8 @@ def undo_commands(plan: Plan, state: State) -> Iterator[c.Command]:
     if ended is not None:
         yield ended
         return
-    unclear = [name for name in now.steps if _is_unclear(state.steps[name])]
-    if unclear:
-        why = f"whether {unclear[0]} happened is not known: {state.steps[unclear[0]].why}"
+    if now.looks:
+        why = f"whether {now.looks[0]} happened is not known: {state.steps[now.looks[0]].why}"
         yield c.Finish(result="unknown", why=f"nothing further is undone: {why}")
         return
     if now.steps:

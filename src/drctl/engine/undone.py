@@ -48,6 +48,28 @@ def _ended(state: State) -> str:
     return state.finished.why if state.finished else "its process died"
 
 
+def forward_again(state: State) -> State:
+    """
+    Nothing could be undone, so the run may go on. What the undo only looked at is looked at once
+    more, this time with its checks.
+    """
+    steps = {
+        name: replace(step, status="running", has_intent=True)
+        if step.status == "succeeded" and not step.is_settled
+        else step
+        for name, step in state.steps.items()
+    }
+    under_way = {name for name, step in steps.items() if step.status == "running"}
+    free = (
+        name
+        for name, step in steps.items()
+        if step.status == "waiting" and state.unmet[name] == 0 and name not in state.ready
+    )
+    return replace(
+        state, undo=None, steps=steps, running=frozenset(under_way), ready=(*state.ready, *free)
+    )
+
+
 def undo_started(event: e.UndoStarted, state: State) -> State:
     """An undo is under way."""
     step = replace(state.steps[event.step], undo=UndoState(attempt=event.attempt))

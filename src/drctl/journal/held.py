@@ -60,13 +60,14 @@ def make(path: Path, plan: bytes, steps: int) -> Held:
         held = [os.open(half, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)]
         try:
             lock, file = _fill(path, held, plan, steps)
-            if path.name in os.listdir(place):  # a rename would take an empty folder's place
+            # A rename would take an empty folder's place.
+            if path.name in os.listdir(place):  # noqa: PTH208 (an open folder has no path)
                 message = f"{path} is there already"
-                raise FileExistsError(message)
+                raise FileExistsError(message)  # noqa: TRY301 (cleaned up below)
             files.rename(place, half, path.name)
             files.sync(place)
         except BaseException:
-            _give_up(place, half, held[0])
+            _give_up(place, path.name, half, held[0])
             _close(held)
             raise
     return Held(path=path, home=held[0], lock=lock, file=file)
@@ -87,14 +88,25 @@ def _fill(path: Path, held: list[int], plan: bytes, steps: int) -> tuple[int, in
     return lock, file
 
 
-def _give_up(place: int, half: str, home: int) -> None:
-    """Removes what there is of a folder that could not be made; what cannot be removed stays."""
+def _give_up(place: int, name: str, half: str, home: int) -> None:
+    """
+    Removes what there is of a folder that could not be made; what cannot be removed stays. It is
+    taken out of sight first: half of a run must never look like one.
+    """
     failpoints.hit("folder.give_up")
+    try:
+        is_in_sight = os.path.samestat(os.stat(name, dir_fd=place), os.fstat(home))
+        if is_in_sight:
+            files.rename(place, name, half)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return  # it is whole, and its record empty: a resume says that it never began
     with suppress(OSError):
         os.rmdir(INBOX, dir_fd=home)
-    for name in (LOCK, PLAN, EVENTS):
+    for inside in (LOCK, PLAN, EVENTS):
         with suppress(OSError):
-            files.remove(home, name)
+            files.remove(home, inside)
     with suppress(OSError):
         os.rmdir(half, dir_fd=place)
 
@@ -113,7 +125,7 @@ def take(path: Path, steps: int) -> tuple[Held, Chain]:
         handles.append(file := files.open_file(handles[0], EVENTS, os.O_RDWR | os.O_APPEND))
         held = Held(path=path, home=handles[0], lock=lock, file=file)
         if not held.is_in_place():
-            raise lost(path)
+            raise lost(path)  # noqa: TRY301 (cleaned up below)
         data = files.read_handle(file, EVENTS, largest=files.JOURNAL_BYTES)
         chain = decode(data, name=str(path / EVENTS))
         if chain.torn_bytes:

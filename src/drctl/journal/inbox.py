@@ -47,7 +47,8 @@ def _take_all(path: Path) -> list[bytes]:
     taken = []
     # Whatever cannot be opened, read or removed must not end a recovery: nobody answered.
     with suppress(OSError), files.opened(path, ours=_OURS) as box:
-        for name in sorted(entry for entry in os.listdir(box) if _is_whole(entry)):
+        names = os.listdir(box)  # noqa: PTH208 (an open folder has no path)
+        for name in sorted(entry for entry in names if _is_whole(entry)):
             data = _read(box, name)
             with suppress(OSError):
                 failpoints.hit("inbox.take")
@@ -95,5 +96,6 @@ def drop(path: Path, said: Said) -> None:
 def _drop(path: Path, data: bytes) -> None:
     with files.opened(path, ours=_OURS) as box:
         failpoints.hit("inbox.drop")
-        name = f"{len(os.listdir(box)):06d}-{secrets.token_hex(4)}"
+        number = len(os.listdir(box))  # noqa: PTH208 (an open folder has no path)
+        name = f"{number:06d}-{secrets.token_hex(4)}"
         files.put(box, f".{name}", f"{name}.json", data)

@@ -23,8 +23,8 @@ def drift(saved: Plan, fresh: Plan) -> tuple[str, ...]:
             found.append(f"{old.name} of {old.subject} was {old.found}, is {new.found}")
     for before in saved.steps:
         after = fresh.by_id[before.id]
-        for sentence in differences(before.prediction.facts, after.prediction.facts):
-            found.append(f"{before.id}: {sentence}")
+        seen = differences(before.prediction.facts, after.prediction.facts)
+        found += [f"{before.id}: {sentence}" for sentence in seen]
     return tuple(found)
 
 

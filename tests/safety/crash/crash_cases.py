@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import crash_calls
 from crash_disk import Disk, intents_of
 from crash_estate import Estate, faults_in, faults_of, final, registry_of
 
@@ -55,7 +56,8 @@ class Case:
     """Which replies are lost and which calls are throttled; 0: none."""
     deaths: tuple[str, ...] = ()
     """One for each process: ``POINT@N``, ``any@N`` (the nth place of all), ``applied@N`` (right
-    after the nth effect), ``SIGINT@SECONDS``, ``SIGTERM@SECONDS``; with ``!`` behind it the power
+    after the nth effect), ``SIGINT@SECONDS``, ``SIGTERM@SECONDS``, ``call@N:DEED`` (the nth system
+    call on the files of the run); with ``!`` behind it the power
     goes too."""
 
     def __str__(self) -> str:
@@ -228,7 +230,7 @@ def forked(work: Callable[[], None]) -> int:
 
 
 def where() -> Path:
-    """A file system in memory if there is one: what is lost with the power is modelled, not made."""
+    """A file system in memory if there is one: what the power takes is modelled, not made."""
     memory = Path("/dev/shm")  # noqa: S108
     return memory if os.access(memory, os.W_OK) else Path(tempfile.gettempdir())
 
@@ -242,7 +244,7 @@ def tell(case: Case) -> Told:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _tell(case: Case, place: Path) -> Told:
+def _tell(case: Case, place: Path) -> Told:  # noqa: C901, PLR0912 (a life in its order)
     told = Told(end={}, state={})
     deaths = list(case.deaths)
     while True:
@@ -252,7 +254,10 @@ def _tell(case: Case, place: Path) -> Told:
         if death is None and told.died:
             told.resumes += 1
         (place / "said").unlink(missing_ok=True)
-        status = forked(lambda death=death: live(case, place, death, None))
+        if death is not None and death.startswith("call@"):
+            status = _called(case, place, death, told)
+        else:
+            status = forked(lambda death=death: live(case, place, death, None))
         is_killed = os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
         if is_killed:
             told.died += 1
@@ -270,10 +275,56 @@ def _tell(case: Case, place: Path) -> Told:
             (place / "signalled").unlink()
             if told.end["result"] == "interrupted":
                 continue
+        if death is not None and death.startswith("call@"):
+            told.died += 1
+            if told.end["result"] != "succeeded":
+                continue
         if not _goes_on(place, told):
             break
     _judge(case, place, told)
     return told
+
+
+def _called(case: Case, place: Path, death: str, told: Told) -> int:
+    """A process one of whose system calls on the run's files does not go well."""
+    number, _, deed = death.removeprefix("call@").partition(":")
+    failed: list[crash_calls.Call] = []
+    sent: list[int] = []
+
+    def verdict(call: crash_calls.Call) -> str | None:
+        if call.number == int(number):
+            failed.append(call)
+            sent.append(_sent(place))
+            return deed
+        # A disk that is full stays full; what cannot be written to stays so.
+        is_full = deed in {"ENOSPC", "EDQUOT"} and call.name in crash_calls.TAKES_ROOM
+        return deed if failed and (is_full or deed == "EROFS") else None
+
+    work = lambda: live(case, place, None, None)  # noqa: E731
+    status = crash_calls.watched(work, place / "runs", verdict)
+    is_record = failed and failed[0].path.endswith("events.jsonl") and deed not in {"SHORT", "KILL"}
+    is_record = is_record and failed[0].name in {"write", "fsync"}
+    if is_record and _sent(place) != sent[0]:
+        told.ill.append(f"I6: {_sent(place) - sent[0]} requests after {failed[0]} failed")
+    return status
+
+
+def _sent(place: Path) -> int:
+    ledger = place / "ledger"
+    return ledger.read_text().count('"kind": "sent"') if ledger.exists() else 0
+
+
+def calls_of(runbook: str) -> list[str]:
+    """The system calls of an uninterrupted run on its files, in order."""
+    place = Path(tempfile.mkdtemp(prefix="drctl-crash-", dir=where()))
+    seen: list[str] = []
+    try:
+        work = lambda: live(Case(runbook), place, None, None)  # noqa: E731
+        status = crash_calls.watched(work, place / "runs", lambda call: seen.append(call.name))
+        assert status == 0
+        return seen
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _goes_on(place: Path, told: Told) -> bool:
@@ -320,7 +371,7 @@ def uninterrupted(runbook: str, estate: str, seed: int) -> Told:
     return told
 
 
-def _judge(case: Case, place: Path, told: Told) -> None:
+def _judge(case: Case, place: Path, told: Told) -> None:  # noqa: C901 (a list of complaints)
     real = installed()
     told.state = final(place / "ledger", real)
     told.ill += faults_in(place / "ledger", real)

@@ -1,4 +1,4 @@
-"""Whatever somebody puts in the place of a run's files is refused, and nothing outside is written."""
+"""Whatever somebody puts in the place of a run's files is refused; nothing outside is written."""
 
 import os
 import socket
@@ -48,7 +48,7 @@ class Place:
 
     def piped(self, path: Path) -> None:
         self.moved(path)
-        os.mkfifo(path)
+        os.mkfifo(path, 0o600)
 
     def doubled(self, path: Path) -> None:
         os.link(path, self.away / path.name)
@@ -84,6 +84,10 @@ def answered(place: Place) -> None:
         raise JournalError from error
 
 
+def looked(place: Place) -> None:
+    Folder(path=place.home).read()
+
+
 def listed(place: Place) -> None:
     all_folders(place.runs)
 
@@ -96,10 +100,12 @@ def _zeros(place: Place) -> None:
 
 def _socket(place: Place) -> None:
     place.moved(place.run.journal)
-    here = os.getcwd()
+    here = Path.cwd()
     os.chdir(place.home)  # a socket's path is short
     try:
-        socket.socket(socket.AF_UNIX).bind("events.jsonl")
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind("events.jsonl")
+            Path("events.jsonl").chmod(0o600)
     finally:
         os.chdir(here)
 
@@ -124,12 +130,12 @@ LAYOUTS: dict[str, Layout] = {
     "run: there before it begins": (lambda p: (p.runs / "other").mkdir(), (begun,)),
     "run: a link before it begins": (lambda p: (p.runs / "other").symlink_to(p.away), (begun,)),
     "run: half made by somebody": (lambda p: (p.runs / ".other.new").symlink_to(p.away), (begun,)),
-    "journal: a link": (lambda p: p.linked(p.run.journal), (taken,)),
+    "journal: a link": (lambda p: p.linked(p.run.journal), (taken, looked)),
     "journal: a link to nothing": (
         lambda p: (p.moved(p.run.journal), p.run.journal.symlink_to(p.away / "new")),
         (taken,),
     ),
-    "journal: a pipe": (lambda p: p.piped(p.run.journal), (taken,)),
+    "journal: a pipe": (lambda p: p.piped(p.run.journal), (taken, looked)),
     "journal: a socket": (_socket, (taken,)),
     "journal: a folder": (lambda p: (p.moved(p.run.journal), p.run.journal.mkdir()), (taken,)),
     "journal: a second name": (lambda p: p.doubled(p.run.journal), (taken,)),

@@ -83,7 +83,7 @@ def statement(plan: Plan, state: State, person: str, gate: str = "go", **more: A
         "person": person,
         "answer": "approve",
         "reason": "because",
-        "seen": seen_of(plan, state, gate),
+        "seen": more.get("seen") or seen_of(plan, state, gate),
         "expires": as_time(EPOCH + timedelta(minutes=10)),
         "nonce": f"{random.getrandbits(128):032x}",
         "how": "here",

@@ -298,6 +298,22 @@ def test_what_else_does_not_count(more, why):
     assert why in tried.why[0]
 
 
+def test_the_gate_alone_makes_it_another_answer():
+    """Two gates that ask the same in the same words: the gate's id is a field of its own."""
+    people = some_people(draws(9))
+    plan, who = gated(people), min(people.keys)
+
+    def move(state, _clock):
+        from drctl.engine.approval import seen_of
+
+        said = signed(plan, state, people, who, gate="go_on", seen=seen_of(plan, state, "go"))
+        return replace(said, gate="go")
+
+    tried = try_answers(plan, move)
+    assert tried.effects == []
+    assert tried.why == ["it is for another gate"]
+
+
 def test_another_persons_signature_is_not_theirs():
     people = some_people(draws(5))
     plan = gated(people)

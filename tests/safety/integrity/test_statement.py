@@ -122,3 +122,15 @@ def test_a_signature_for_anything_else_is_none_of_ours():
     assert not is_signed(key.public, b"x", sign(key.private, raw))
     assert is_signed(key.public, raw, sign(key.private, raw))
     assert fingerprint(key.public) != fingerprint(KEYS[1].public)
+
+
+def test_no_other_way_of_writing_the_same_bytes_is_a_line():
+    """Base64 has spare bits at the end of a text: two texts, one value, one of them is refused."""
+    head, body, signature = LINE.split(".")
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    spare = alphabet[alphabet.index(signature[-1]) ^ 1]
+    pad = "=" * (-len(signature) % 4)
+    other = signature[:-1] + spare
+    assert base64.urlsafe_b64decode(other + pad) == base64.urlsafe_b64decode(signature + pad)
+    with pytest.raises(ValueError, match="another one"):
+        read_answer(f"{head}.{body}.{other}")

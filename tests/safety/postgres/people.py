@@ -45,7 +45,7 @@ class Writers:
         self._ways = [[relayed, new], [relayed, new], [old], [old]]
         self._tasks: list[asyncio.Task] = []
 
-    async def __aenter__(self) -> "Writers":
+    async def __aenter__(self):
         self._tasks = [
             asyncio.create_task(self._write(number, ways)) for number, ways in enumerate(self._ways)
         ]
@@ -91,7 +91,7 @@ class Http:
     def url(self) -> str:
         return f"http://{self.host}:{self.port}"
 
-    async def __aenter__(self) -> "Http":
+    async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, self.host, self.port)
         return self
 
@@ -119,10 +119,10 @@ class Http:
             )  # fmt: skip
             body = await reader.readexactly(length)
             status, said = await self.answer(body)
-            writer.write(
+            head = (
                 f"HTTP/1.1 {status} X\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n"
-                .encode() + said
             )
+            writer.write(head.encode() + said)
             await writer.drain()
         writer.close()
 
@@ -171,7 +171,7 @@ class Witness:
         self._eye, self.state = _Eye(address), State()
         self.override: dict | None = None
 
-    async def __aenter__(self) -> "Witness":
+    async def __aenter__(self):
         self._task = asyncio.create_task(self._watch())
         async with asyncio.timeout(10):
             while self.state.last_ok_at is None:  # noqa: ASYNC110

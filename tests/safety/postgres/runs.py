@@ -25,7 +25,8 @@ REGISTRY = installed()
 RUNBOOK = """\
 apiVersion: drctl/v1
 kind: Runbook
-metadata: {name: pair-failover, title: Fail over a pair, owner: us, scenario: server-loss, category: 2}
+metadata:
+  {name: pair-failover, title: Fail over a pair, owner: us, scenario: server-loss, category: 2}
 objectives: {rto: 15m, rpo: 5m, clock: {starts_at: run, stops_after: [promote]}}
 inputs:
   sightings: {type: string, description: where the witness publishes}
@@ -123,9 +124,7 @@ class Ran:
         return last is not None and last.outcome in {"succeeded", "unknown"}
 
     def story(self) -> str:
-        return "\n".join(
-            f"{record.at.wall:%H:%M:%S.%f} {record.event}" for record in self.records
-        )
+        return "\n".join(f"{record.at.wall:%H:%M:%S.%f} {record.event}" for record in self.records)
 
 
 @dataclass

@@ -7,10 +7,10 @@ from drctl.actions import errors as words
 from drctl.actions.contract import CannotTell, Done, Effect, NoOutputs, NotDone
 from drctl.cli.execute import exit_code
 from drctl.engine import events as e
-from drctl.engine.undoing import undoing
 from drctl.plan.model import PlannedCall
 
 READ, CHANGE, FENCE, PROMOTE = Effect.READ, Effect.CHANGE, Effect.FENCE, Effect.PROMOTE
+THERE = Done(outputs=NoOutputs())
 NO = words.Rejected("no")
 LOST = words.OutcomeUnknown("the connection was reset")
 
@@ -100,28 +100,31 @@ MEASURE = Fake("measure", READ, gives={"bound": 1.0, "source": "x"}, loss=True) 
 
 
 @pytest.mark.parametrize(
-    ("way", "may"),
+    ("way", "seen", "result"),
     [
-        ({"raises": {1: NO}}, True),
-        ({"raises": {1: words.Throttled("later")}}, True),
-        ({"raises": {1: LOST}, "settled": NotDone(why="still a replica")}, True),
-        ({"raises": {1: LOST}, "settled": CannotTell(why="?")}, False),
-        ({"takes_s": 1e6, "settled": CannotTell(why="?")}, False),
-        ({"raises": {1: ZeroDivisionError("bug")}}, False),
-        ({}, False),
+        ({"raises": {1: NO}}, None, "undone"),
+        ({"raises": {1: words.Throttled("later")}}, None, "undone"),
+        ({"raises": {1: LOST}, "settled": NotDone(why="still a replica")}, None, "undone"),
+        ({"raises": {1: LOST}, "settled": CannotTell(why="?")}, CannotTell(why="?"), "unknown"),
+        ({"raises": {1: LOST}, "settled": CannotTell(why="?")}, NotDone(why="no"), "undone"),
+        ({"raises": {1: LOST}, "settled": CannotTell(why="?")}, THERE, "failed"),
+        ({"takes_s": 1e6, "settled": CannotTell(why="?")}, CannotTell(why="?"), "unknown"),
+        ({"raises": {1: ZeroDivisionError("bug")}}, ValueError("?"), "unknown"),
+        ({}, None, "failed"),
     ],
 )
-def test_nothing_is_undone_past_a_promotion_that_may_have_happened(way, may):
+def test_nothing_is_undone_past_a_promotion_that_may_have_happened(way, seen, result):
     end = Fake("end", raises={1: NO})
     first = drive(FAILOVER, MEASURE, Fake("promote", PROMOTE, **way), end)
-    assert may == (undoing(FAILOVER, first.state, "").refusal is None)
-    fence = Fake("unfence")
-    ran = drive(FAILOVER, fence, after=first, first=undo())
-    assert may == bool(fence.calls)
-    assert (ran.end.result == "undone") == may
-    if not may:
-        assert [] == ran.events(e.UndoStarted)
+    fence, again = Fake("unfence"), Fake("promote", PROMOTE, settled=seen)
+    ran = drive(FAILOVER, fence, again, after=first, first=undo())
+    assert result == ran.end.result
+    assert (result == "undone") == bool(fence.calls)
+    assert [] == again.calls
+    if result == "failed":
         assert "only forward" in ran.end.why
+    if result != "undone":
+        assert [] == ran.events(e.UndoStarted)
 
 
 def test_a_promotion_whose_check_failed_has_happened():
@@ -133,19 +136,31 @@ def test_a_promotion_whose_check_failed_has_happened():
     plan = plan_of(*steps)
     first = drive(plan, MEASURE, Fake("check", READ, raises={1: NO}))
     assert "failed" == first.state.steps["promote"].status
-    assert undoing(plan, first.state, "").refusal
+    there = Fake("promote", PROMOTE, settled=THERE)
+    ran = drive(plan, there, unfence := Fake("unfence"), after=first, first=undo())
+    assert ("failed", []) == (ran.end.result, unfence.calls)
+    assert "only forward" in ran.end.why
 
 
-def test_a_promotion_under_way_when_the_process_died_is_not_passed():
+@pytest.mark.parametrize("way", ["forward", "back"])
+def test_a_promotion_under_way_when_the_process_died_is_looked_at(way):
+    """And when it turns out to have happened, nothing is undone and the run may go on."""
     first = drive(FAILOVER, MEASURE)
     cut = next(
         n
         for n, r in enumerate(first.records)
         if isinstance(r.event, e.EffectIntended) and r.event.step == "promote"
     )
-    short = drive(FAILOVER, MEASURE, after=first.records[: cut + 1], first=undo())
-    assert "only forward" in short.end.why
-    assert [] == short.events(e.UndoStarted)
+    seen = THERE if way == "forward" else NotDone(why="still a replica")
+    there = Fake("promote", PROMOTE, settled=seen)
+    ran = drive(FAILOVER, MEASURE, there, after=first.records[: cut + 1], first=undo())
+    if way == "back":
+        assert (["fence", "warm"], "undone") == (undone(ran), ran.end.result)
+        return
+    assert "only forward" in ran.end.why
+    assert [] == ran.events(e.UndoStarted)
+    on = drive(FAILOVER, MEASURE, there, after=ran, first=RESUMED)
+    assert ("succeeded", []) == (on.end.result, there.calls)
 
 
 def test_a_promotion_that_was_skipped_after_it_may_have_happened_is_not_passed():
@@ -156,7 +171,8 @@ def test_a_promotion_that_was_skipped_after_it_may_have_happened_is_not_passed()
         FAILOVER, MEASURE, end, after=first, first=RESUMED, ordered=[order("skip", "promote")]
     )
     assert "skipped" == skipped.state.steps["promote"].status
-    assert "only forward" in str(undoing(FAILOVER, skipped.state, "").refusal)
+    ran = drive(FAILOVER, blind, unfence := Fake("unfence"), after=skipped, first=undo())
+    assert ("unknown", []) == (ran.end.result, unfence.calls)
 
 
 def test_what_came_after_the_promotion_can_be_undone_by_itself():

@@ -167,7 +167,7 @@ def test_a_sound_runbook_has_no_problems(check: Check) -> None:
             POST + PROBE + SCALE,
             "DR1064: scale changes something and waits for the message post (through probe)",
         ),
-        (SCALE.replace("{replicas: 3}", '{replicas: ""}'), "DR1031: this must not be empty"),
+        (SCALE.replace("{replicas: 3}", '{replicas: ""}'), "DR1031: this value is empty"),
         (SCALE.replace("{replicas: 3}", ""), 'DR1031: "with" has no value'),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Final
 
 from moto.core.base_backend import BackendDict
@@ -40,8 +41,10 @@ class AwsControlPlane:
         *,
         access_keys: Collection[str] = LAB_ACCESS_KEYS,
         overlays: Sequence[Overlay] = (),
+        ledger: Path | None = None,
     ) -> None:
         self._plan = plan
+        self._ledger = ledger
         self._access_keys = frozenset(access_keys)
         self._overlays = overlays
         self._undo: list[Callable[[], None]] = []
@@ -70,7 +73,9 @@ class AwsControlPlane:
             refuse_unknown_services(DomainDispatcherApplication(create_backend_app))
         )
         for region in REGIONS:
-            front = Front(emulator, region=region, access_keys=self._access_keys)
+            front = Front(
+                emulator, region=region, access_keys=self._access_keys, ledger=self._ledger
+            )
             server = GatedServer(self._plan.aws_address(region), front, self._gates[region])
             self._servers.append(server)
             server.start()
