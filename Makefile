@@ -5,8 +5,11 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
+SUITES := crash faults postgres-safety leases integrity sim
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean
+.PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean \
+	safety guard-kill safety-table crash faults postgres-safety leases integrity sim
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -35,6 +38,35 @@ test: $(READY) ## All tests: unit, scenarios, properties, contracts, end to end
 
 e2e: $(READY) ## Only the end-to-end failovers
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/e2e
+
+safety: ## Every safety suite, whole; about an hour on two cores
+	@for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || exit 1; done
+	@$(MAKE) --no-print-directory guard-kill safety-table
+
+postgres-safety: $(READY) ## Real PostgreSQL: 42 fences, 30 lags, 9 wrong candidates, 200 kills with writers
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/postgres
+
+guard-kill: $(READY) ## Switch every guard off, one at a time: its suite must go red
+	@$(BIN)/python tests/safety/guards.py $(GUARD)
+
+safety-table: $(READY) ## Write the table of `drctl explain safety` from what the suites found
+	@$(BIN)/python tests/safety/table.py
+
+faults: $(READY) ## Every operation of every action under every fault; ends with the table of outcomes
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/safety/faults; \
+		code=$$?; cat build/safety/faults-table.txt; exit $$code
+
+integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte, every race
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/integrity
+
+sim: $(READY) ## Simulated nights with drawn troubles: SEEDS=1000; one of them again: SEED=17
+	@DRCTL_SAFETY=full $(BIN)/python tests/safety/sim/sim_many.py --seeds $(or $(SEEDS),1000) $(if $(SEED),--seed $(SEED))
+
+leases: $(READY) ## Contenders, stopped and killed processes, clocks that are wrong: one right at a time
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q --timeout 1200 tests/safety/leases
+
+crash: $(READY) ## Die at every place a run passes, resume, compare; failing system calls; hostile files
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/crash tests/safety/files
 
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .

@@ -132,7 +132,9 @@ def _text(plan: Plan) -> str:
     stream = io.StringIO()
     show_plan(plan, Console(file=stream, width=160, highlight=False))
     text = stream.getvalue().replace(str(REPOSITORY) + "/", "")
-    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
+    # The digest covers the code of the actions: it is another one after every edit.
+    lines = [line.rstrip() for line in text.splitlines() if not line.startswith("  digest ")]
+    return "\n".join(lines) + "\n"
 
 
 def fold_states(plan: Plan, records: list[Record]) -> list[State]:

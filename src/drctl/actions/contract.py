@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -19,6 +19,9 @@ from drctl.actions.targets import Target
 from drctl.kernel.canonical import JSON
 from drctl.kernel.clock import Clock, Deadline
 from drctl.kernel.secret import Secrets
+
+if TYPE_CHECKING:
+    from drctl.actions.cell import AnyStore
 
 
 class Effect(StrEnum):
@@ -97,6 +100,12 @@ class Context:
     key: str = ""
     """Idempotency key of this effect, the same for every attempt at it; empty outside `perform` and
     `settled`."""
+    seen: Mapping[str, JSON] | None = None
+    """
+    What `Action.observe` gave as facts when the plan was made, or right after this run itself
+    changed the target. An action whose other side can compare and set does so against these, so
+    that an older plan never overwrites a newer one. ``None``: nobody looked.
+    """
     say: Callable[[str], None] = field(default=lambda _text: None)
     """One short line of progress, for the view; not journaled."""
     permit: Callable[[], None] = field(default=_refuse)
@@ -184,6 +193,9 @@ class Action(ABC, Generic[T, P, O]):
     `perform` itself."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
+    proves_one_primary: ClassVar[bool] = False
+    """True when its success shows that one primary takes writes and no other one does. A run that
+    promotes ends well only after such a step."""
 
     def planes(self, target: T) -> tuple[str, ...]:
         """
@@ -275,6 +287,8 @@ class Adapter:
     name: str
     actions: tuple[Action[Any, Any, Any], ...]
     pins: tuple[Pin, ...] = ()
+    stores: "tuple[AnyStore, ...]" = ()
+    """Where leases may be kept (`drctl.actions.cell`)."""
     libraries: tuple[str, ...] = ()
     """Heavy modules that its actions import when they are called. Whoever is about to call several
     imports     them first, so that importing is not paid out of a call's deadline."""

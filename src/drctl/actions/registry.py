@@ -1,9 +1,13 @@
 """Finds the adapters that are installed. Importing them imports no vendor SDK."""
 
+import hashlib
+import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any, TypeAlias
 
+from drctl.actions.cell import AnyStore
 from drctl.actions.contract import Action, Adapter, Pin
 from drctl.kernel.errors import InvalidError, Problem
 
@@ -19,9 +23,12 @@ class Registry:
         self.pins: tuple[Pin, ...] = ()
         self.libraries: dict[str, tuple[str, ...]] = {}
         """Heavy modules by action name."""
+        self.stores: dict[str, AnyStore] = {}
+        """Places for leases by the name that an environment gives them."""
         self._actions: dict[str, AnyAction] = {}
         for adapter in adapters:
             self.pins += adapter.pins
+            self.stores |= {store.name: store for store in adapter.stores}
             for action in adapter.actions:
                 if action.name in self._actions:
                     raise InvalidError(
@@ -40,6 +47,18 @@ class Registry:
         """The action of that name, if it is installed."""
         return self._actions.get(name)
 
+    def code(self, name: str) -> str:
+        """
+        SHA-256 of the file that an action's class is written in, as it is on disk now; empty when
+        there is no such action or file. What it imports is not in it: the plan names the version.
+        """
+        action = self._actions.get(name)
+        file = getattr(sys.modules.get(type(action).__module__), "__file__", None)
+        try:
+            return "" if action is None or file is None else _sha256(file)
+        except OSError:
+            return ""
+
     def __iter__(self) -> Iterator[AnyAction]:
         return iter(sorted(self._actions.values(), key=lambda action: action.name))
 
@@ -47,6 +66,10 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
         return tuple(sorted(self._actions))
+
+
+def _sha256(file: str) -> str:
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 
 def installed() -> Registry:

@@ -78,6 +78,27 @@ class Witness(Part):
     key: Text
 
 
+class Sibling(Part):
+    """
+    Another standby of the same primary, by its address: it shares the roles and the database, as
+    every physical copy does.
+    """
+
+    host: Text
+    port: int = Field(default=5432, ge=1, le=65535)
+
+
+class ClientPath(Part):
+    """How clients write, to wherever that leads just now; a failover is proven through it."""
+
+    url: Url
+    """Takes ``POST {"id": "TEXT"}`` and answers 2xx once the row is committed."""
+    table: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$")]
+    """Where the row is found by SQL, with its schema: ``shop.orders``."""
+    column: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$")] = "id"
+    """The column that holds the id."""
+
+
 class Target(BaseModel):
     """A named thing to act on."""
 
@@ -90,6 +111,19 @@ class Target(BaseModel):
     def label(self) -> str:
         """What a person would call it, with its place: ``healing-guard-dr (us-west-2)``."""
         return "nothing"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """
+        What it really is, for leases: made of ids and pins, never of names that an environment
+        chose. Two targets that share one are the same thing, or move together.
+        """
+        return ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Regions and ``host:port`` that it stands or falls with, as far as that can be told."""
+        return ()
 
 
 class RdsInstance(Target):
@@ -111,10 +145,22 @@ class RdsInstance(Target):
     """Places of this side where clients write through the application; the fence proves that a POST
     to each is refused. Each is a vantage point besides SQL."""
     witness: Witness | None = None
+    siblings: tuple[Sibling, ...] = ()
+    """Other standbys; one that has more than this one is to be promoted instead of it."""
+    client_path: ClientPath | None = None
 
     @property
     def label(self) -> str:
         return f"{self.instance} ({self.aws.region})"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        own = f"aws:{self.aws.account}:{self.aws.region}:rds:{self.instance}"
+        return (own, *_system(self.system_identifier))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.aws.region, *_address(self.sql))
 
 
 class PostgresServer(Target):
@@ -126,11 +172,22 @@ class PostgresServer(Target):
     system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = None
     client_write_urls: tuple[Url, ...] = ()
     witness: Witness | None = None
+    siblings: tuple[Sibling, ...] = ()
+    """As for `RdsInstance`."""
+    client_path: ClientPath | None = None
     region: Text
 
     @property
     def label(self) -> str:
         return f"{self.sql.host}:{self.sql.port} ({self.region})"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"postgres:{self.sql.host}:{self.sql.port}", *_system(self.system_identifier))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.region, *_address(self.sql))
 
 
 class Deployment(Target):
@@ -147,6 +204,14 @@ class Deployment(Target):
     @property
     def label(self) -> str:
         return f"deployment/{self.name} in {self.namespace} ({self.cluster.region})"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"kubernetes:{self.cluster.cluster_uid}:{self.namespace}/{self.name}",)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.cluster.region,)
 
 
 class FailoverSwitch(Target):
@@ -179,6 +244,14 @@ class FailoverSwitch(Target):
     def label(self) -> str:
         return f"{self.record_name} (switch s3://{self.bucket}/{self.key}, {self.aws.region})"
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"aws:s3:{self.bucket}/{self.key}", f"dns:{_domain(self.record_name)}")
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.aws.region,)
+
 
 class DnsRecord(Target):
     """
@@ -198,6 +271,11 @@ class DnsRecord(Target):
     @property
     def label(self) -> str:
         return f"{self.record_name} in {self.zone_id}"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        name = _domain(self.record_name)
+        return (f"aws:route53:{self.zone_id}:{name}", f"dns:{name}")
 
 
 class SlackChannel(Target):
@@ -229,6 +307,19 @@ class StatusPage(Target):
     @property
     def label(self) -> str:
         return f"Statuspage {self.page_id}"
+
+
+def _system(identifier: str | None) -> tuple[str, ...]:
+    # A primary and its standbys share it: two failovers in opposite directions are one conflict.
+    return (f"postgres:{identifier}",) if identifier else ()
+
+
+def _address(sql: SqlAccess | None) -> tuple[str, ...]:
+    return (f"{sql.host}:{sql.port}",) if sql else ()
+
+
+def _domain(name: str) -> str:
+    return name.rstrip(".").lower()
 
 
 AnyTarget: TypeAlias = Annotated[

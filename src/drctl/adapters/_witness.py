@@ -222,6 +222,18 @@ async def read_standby(ctx: Context, access: SqlAccess) -> Standby:
     )
 
 
+async def sighted(fetch: Callable[[], Awaitable[bytes]]) -> Sighting | Missing:
+    """Fetches the document; never raises for what does not answer or cannot be read."""
+    try:
+        return parse(await fetch())
+    except NotFound as error:
+        return Missing(f"there is no witness document ({error})")
+    except ActionError as error:
+        return Missing(f"the witness document cannot be read: {error}")
+    except ValueError as error:
+        return Missing(f"the witness document is malformed: {error}")
+
+
 async def measure(
     ctx: Context, access: SqlAccess, fetch: Callable[[], Awaitable[bytes]]
 ) -> LossBound:
@@ -230,16 +242,8 @@ async def measure(
 
     Never raises for what does not answer: that is an unknown bound, with its reason as ``source``.
     """
-    sighting: Sighting | Missing
+    sighting = await sighted(fetch)
     standby: Standby | Missing
-    try:
-        sighting = parse(await fetch())
-    except NotFound as error:
-        sighting = Missing(f"there is no witness document ({error})")
-    except ActionError as error:
-        sighting = Missing(f"the witness document cannot be read: {error}")
-    except ValueError as error:
-        sighting = Missing(f"the witness document is malformed: {error}")
     try:
         standby = await read_standby(ctx, access)
     except ActionError as error:

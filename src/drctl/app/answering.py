@@ -1,21 +1,85 @@
 """Use case: a person answers a gate from another terminal."""
 
+from pathlib import Path
 from typing import Literal
 
 from drctl.app.compose import Parts, operator
 from drctl.app.reading import find_run, fold_run
+from drctl.app.signing import signed_here
+from drctl.engine.approval import heard
+from drctl.engine.events import GateAnswered
 from drctl.engine.ports import Answer
+from drctl.engine.state import State
 from drctl.journal.folder import Folder
 from drctl.journal.inbox import drop
 from drctl.kernel.errors import Problem, RefusedError
 from drctl.kernel.text import did_you_mean
 
+Word = Literal["approve", "deny"]
+
 
 def answer_gate(
-    parts: Parts, run: str, gate: str, answer: Literal["approve", "deny"], reason: str
+    parts: Parts,
+    run: str,
+    gate: str,
+    answer: Word,
+    reason: str,
+    *,
+    key: Path | None = None,
+    token: str | None = None,
 ) -> Folder:
     """
     Leaves an answer for a live run.
+
+    Args:
+        key: File of the private key to sign with; where people are enrolled, this or *token*.
+        token: An answer that was signed elsewhere, as ``drctl approval sign`` prints it.
+
+    Raises:
+        RefusedError: The run is not live, that gate is not open, or the answer would not count.
+        CredentialsError: The key's file cannot be read, or may be read by others.
+    """
+    folder, state = open_gate(parts, run, gate)
+    plan = folder.plan()
+    statement, via = (token or "").strip(), "a token"
+    if key is not None:
+        via = "drctl approve" if answer == "approve" else "drctl deny"
+        statement = signed_here(parts, plan, state, gate, answer, reason, key)
+    said = Answer(
+        gate=gate,
+        answer=answer,
+        by=operator(),
+        via=via if statement else f"drctl {answer}",
+        reason=reason,
+        statement=statement,
+    )
+    event = heard(plan, state, said, parts.clock.now())
+    if statement or isinstance(event, GateAnswered):
+        # A signed one is left even when it will be refused: the attempt belongs on record.
+        drop(folder.inbox, said)
+    if not isinstance(event, GateAnswered):
+        why = getattr(event, "why", "it would not count")
+        how = f"drctl {answer} {folder.run_id} {gate} --key FILE"
+        raise RefusedError(
+            (
+                Problem(
+                    code="DR3303" if statement else "DR3301",
+                    what=f"this answer to gate {gate} does not count",
+                    why=why,
+                    now="the gate is as it was",
+                    do=f"drctl runs show {folder.run_id}"
+                    if statement
+                    else f"{how}   or, from another machine: drctl approval request"
+                    f" {folder.run_id} {gate}",
+                ),
+            )
+        )
+    return folder
+
+
+def open_gate(parts: Parts, run: str, gate: str) -> tuple[Folder, State]:
+    """
+    Finds a live run that asks at that gate.
 
     Raises:
         RefusedError: The run is not live, or that gate is not open.
@@ -39,8 +103,4 @@ def answer_gate(
         )
     if problem is not None:
         raise RefusedError((problem,))
-    drop(
-        folder.inbox,
-        Answer(gate=gate, answer=answer, by=operator(), via="drctl approve", reason=reason),
-    )
-    return folder
+    return folder, state

@@ -22,7 +22,8 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
     if end is None or end.result in {"succeeded", "undone"}:
         return ()
     now, do = _world(plan, state), in_lines(what_next(folder.run_id, plan, state))
-    found = [*_undo_troubles(plan, state, now, do)]
+    found = [_two_primaries(end.why, now)] if end.result == "unsafe" else []
+    found += _undo_troubles(plan, state, now, do)
     for planned in plan.steps:
         step = state.steps[planned.id]
         if step.status not in {"failed", "unknown"} or planned.is_message:
@@ -44,11 +45,21 @@ def troubles(folder: Folder) -> tuple[Problem, ...]:
     return (Problem(code="DR2003", what=f"run {end.result}: {end.why}", now=now, do=do),)
 
 
+def _two_primaries(why: str, now: str) -> Problem:
+    return Problem(
+        code="DR2004",
+        what=f"UNSAFE: {why}",
+        now=now,
+        do="stop the application's writes on the old side, or stop the old primary; then compare"
+        " what both took, before anything is told to be recovered",
+    )
+
+
 def _undo_troubles(plan: Plan, state: State, now: str, do: str) -> list[Problem]:
     """An undo that came out ill; the failure that it was to mend is told beside it."""
     return [
         Problem(
-            code="DR2005" if undo.status == "unknown" else "DR2004",
+            code="DR2006" if undo.status == "unknown" else "DR2005",
             what=f"undo of step {planned.id} {_said(undo.status)} ({undo.error})",
             at=f"{planned.at}, attempt {undo.attempt}",
             why=undo.why,
@@ -91,7 +102,7 @@ def what_next(run: str, plan: Plan, state: State) -> tuple[str, ...]:
         found = _for_a_failed(run, failed[0], plan)
     elif state.pause is not None and state.pause.kind == "loss":
         found = [f"drctl retry {run} {state.pause.step}   (measures once more)"]
-    elif state.stop is None:
+    elif state.stop is None and not state.denied:
         found = [f"drctl resume {run}"]
     now = undoing(plan, state, "")
     if now.refusal is None and now.steps:

@@ -6,6 +6,7 @@ from pathlib import Path
 from drctl import __version__
 from drctl.app.compose import Parts
 from drctl.app.runbooks import Loaded, find_runbook, load
+from drctl.app.validity import AGAIN, require_current, require_same_sources
 from drctl.config.environment import Environment, find_environment, load_environment
 from drctl.kernel.errors import InvalidError, Problem, RefusedError
 from drctl.plan.drift import drift
@@ -40,6 +41,11 @@ async def plan_loaded(
     inputs = resolve_inputs(loaded.runbook, given)
     planner = _planner(parts)
     draft = planner.draft(loaded.runbook, loaded.sha256, environment, inputs)
+    sources = {
+        str(loaded.path.resolve()): loaded.sha256,
+        str(environment.file.resolve()): environment.sha256,
+    }
+    draft = draft.model_copy(update={"sources": sources}).sealed()
     return draft if offline else await planner.look(draft)
 
 
@@ -55,7 +61,8 @@ def read_plan(path: Path) -> Plan:
         InvalidError: It is no plan, or not the one that was saved.
     """
     try:
-        plan = Plan.model_validate_json(path.read_bytes())
+        data = path.read_bytes()
+        plan = Plan.model_validate_json(data)
     except (OSError, ValueError) as error:
         why = str(error).splitlines()[0]
         problem = Problem(code="DR3203", what=f"{path} is not a saved plan", why=why)
@@ -64,13 +71,14 @@ def read_plan(path: Path) -> Plan:
         what = f"{path} was made by drctl {plan.drctl}, and this is {__version__}"
         problem = Problem(code="DR3203", what=what, do="plan again")
         raise InvalidError((problem,))
-    if plan.computed_digest() != plan.digest:
+    # To the byte: a change that means the same to a reader of JSON is a change all the same.
+    if not plan.is_whole or plan.as_saved() != data:
         raise InvalidError(
             (
                 Problem(
                     code="DR3204",
                     what=f"{path} was changed after it was saved: its digest does not match",
-                    do="plan again: drctl plan RUNBOOK -e ENV --out plan.json",
+                    do=AGAIN,
                 ),
             )
         )
@@ -79,14 +87,18 @@ def read_plan(path: Path) -> Plan:
 
 async def still_holds(parts: Parts, saved: Plan) -> Plan:
     """
-    Looks again and compares with what the saved plan saw.
+    Refuses a saved plan that is old, denied, or made from other files; then looks again and
+    compares with what it saw.
 
     Returns:
         The saved plan with the fresh measurement of the loss bound; everything else as approved.
 
     Raises:
-        RefusedError: The world has changed since; each difference is a problem of its own.
+        RefusedError: The world, or what the plan was made from, has changed since; each difference
+            is a problem of its own.
     """
+    require_current(parts, saved)
+    require_same_sources(parts, saved)
     fresh = await _planner(parts).look(saved)
     differences = drift(saved, fresh)
     if differences:
@@ -97,9 +109,9 @@ async def still_holds(parts: Parts, saved: Plan) -> Plan:
                     what="the world is not the one this plan was made for",
                     why=difference,
                     now="nothing was changed",
-                    do="plan again: drctl plan RUNBOOK -e ENV --out plan.json",
+                    do=AGAIN,
                 )
                 for difference in differences
             )
         )
-    return saved.model_copy(update={"loss": fresh.loss})
+    return saved.with_loss(fresh.loss)

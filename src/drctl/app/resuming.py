@@ -40,8 +40,11 @@ async def resume_run(parts: Parts, folder: Folder, views: Sequence[Watching]) ->
 
 def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:  # noqa: PLR0911 (a table)
     run, end = folder.run_id, state.finished
-    do = in_lines(what_next(run, plan, state))
     now = "nothing was changed by this command"
+    if state.start is None:
+        what = f"run {run} never began: its process died before the first event"
+        return Problem(code="DR3010", what=what, now="nothing was sent", do="start a new run")
+    do = in_lines(what_next(run, plan, state))
     if end is not None and end.result == "succeeded":
         return Problem(code="DR3005", what=f"run {run} is done", do=f"drctl runs show {run}")
     if state.is_turned_round:
@@ -50,7 +53,10 @@ def _refusal(folder: Folder, plan: Plan, state: State) -> Problem | None:  # noq
     if state.cancelled is not None:
         what = f"run {run} was cancelled by {state.cancelled.by}: {state.cancelled.reason}"
         return Problem(code="DR3007", what=what, now=now, do=do)
-    if state.pause is not None and state.pause.kind not in {"gate", "unknown"}:
+    if state.denied:
+        what = f"somebody has said no to run {run}, and that is final for its plan"
+        return Problem(code="DR3304", what=what, now=now, do=f"{do}   then plan again")
+    if state.pause is not None and state.pause.kind not in {"gate", "unknown", "lease"}:
         what = f"run {run} waits for a decision, not for time: {state.pause.why}"
         return Problem(code="DR3006", what=what, now=now, do=do)
     ill = ", ".join(ill_steps(state, "failed"))

@@ -11,6 +11,9 @@ from typing import Protocol
 from drctl import __version__
 from drctl.actions.contract import Effect
 from drctl.app.compose import Parts, host, operator
+from drctl.app.leasing import forget, kept, lease_of, left
+from drctl.app.people import requesters, too_many, unanswerable
+from drctl.app.validity import require_current
 from drctl.engine.driver import INBOX_EVERY_S, Driver
 from drctl.engine.events import RunFinished, RunResumed, RunStarted, UndoRequested
 from drctl.engine.fold import loss_is_allowed, loss_refusal
@@ -60,18 +63,24 @@ class Consent:
     reason: str | None = None
     started_at: datetime | None = None
     """When the incident started, if the operator knows."""
+    again: bool = False
+    """A second failover of the same targets within the cool-down is meant."""
+    claimed: str | None = None
+    """The enrolled person that the operator says they are."""
     forced_reason: str | None = None
     """Why a promotion need not wait for a proven fence; ``None``: it must."""
 
 
 def preflight(plan: Plan, consent: Consent) -> None:
     """
-    Refuses what must not begin. Reads nothing but the plan.
+    Refuses what must not begin. Reads nothing but the plan, and whose account this is.
 
     Raises:
         RefusedError: Every reason at once.
     """
-    problems = [*_stale(plan), *_identities(plan), *_loss(plan, consent)]
+    asked_by = requesters(plan, consent.claimed)
+    problems = [*_stale(plan), *_identities(plan), *_candidates(plan), *_loss(plan, consent)]
+    problems += [*too_many(plan), *unanswerable(plan, asked_by)]
     if problems:
         raise RefusedError(tuple(problems))
 
@@ -88,7 +97,11 @@ def _identities(plan: Plan) -> list[Problem]:
         call.target
         for step in plan.steps
         for call in (step.call,)
-        if call is not None and step.effect.changes_something and step.effect is not Effect.FENCE
+        if call is not None
+        and step.effect.changes_something
+        # These two have their business with what has stopped answering.
+        and step.effect is not Effect.FENCE
+        and not step.proves_one_primary
     }
     problems = []
     for pin in plan.pins:
@@ -114,6 +127,22 @@ def _identities(plan: Plan) -> list[Problem]:
             )
         )
     return problems
+
+
+def _candidates(plan: Plan) -> list[Problem]:
+    """Those that the look found unfit to be promoted; the promotion itself looks again."""
+    return [
+        Problem(
+            code="DR5203",
+            what=f"{step.call.target} is not fit to be promoted: {why}",
+            at=f"step {step.id}",
+            now="nothing was changed",
+            do="name another candidate in the environment, or mend this one",
+        )
+        for step in plan.steps
+        if step.call is not None and step.effect is Effect.PROMOTE
+        for why in step.prediction.facts.get("unfit") or ()
+    ]
 
 
 def _loss(plan: Plan, consent: Consent) -> list[Problem]:
@@ -142,11 +171,13 @@ async def run_plan(
     SIGINT and SIGTERM end it gracefully: nothing new starts, what runs finishes.
 
     Raises:
-        RefusedError: There is no place for the record, so nothing was sent.
+        RefusedError: The plan is too old, or there is no place for the record; nothing was sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    asked_by = requesters(plan, consent.claimed)
     now = parts.clock.now()
     try:
+        require_current(parts, plan)
         journal = Journal.create(parts.runs, new_run_id(now.wall), plan, parts.clock)
     except JournalError as error:
         raise RefusedError(error.problems) from error
@@ -166,6 +197,10 @@ async def run_plan(
         clock_source=source,
         accepted_loss_s=consent.accepted_loss_s,
         accepted_reason=consent.reason,
+        again_reason=consent.reason if consent.again else None,
+        identities=plan.lease.identities,
+        requesters=asked_by.names,
+        requester_is_claimed=asked_by.is_claimed,
         forced_reason=consent.forced_reason,
     )
     return await carry_on(parts, plan, initial(plan), journal, first, views), journal.folder
@@ -183,9 +218,11 @@ async def carry_on(
     Drives a run from *state* to its end, and closes its journal.
 
     Raises:
-        RefusedError: The record could not be written, and nothing had been sent.
+        RefusedError: The lease cannot be had, or the record could not be written, and nothing had
+            been sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    lease = lease_of(parts, plan, journal.folder.run_id, first, state)
     inbox = FolderInbox(journal.folder.inbox)
     driver = Driver(
         plan,
@@ -194,6 +231,7 @@ async def carry_on(
         registry=parts.registry,
         clock=parts.clock,
         secrets=parts.secrets,
+        lease=lease,
         inbox=inbox,
         listeners=views,
     )
@@ -206,7 +244,13 @@ async def carry_on(
     ]
     try:
         with _graceful(driver):
-            return await driver.run(first)
+            async with kept(lease, driver.wake):
+                end = await driver.run(first)
+            await left(lease, plan, driver.state)
+            return end
+    except RefusedError:
+        forget(lease, journal, first)
+        raise
     except JournalError as error:
         raise _broken_off(driver.state, error) from error
     finally:

@@ -2,7 +2,6 @@
 
 import os
 import sys
-import threading
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from drctl.app.compose import Parts
     from drctl.app.running import Consent, Watching
     from drctl.engine.events import RunFinished
-    from drctl.engine.state import Record, State
     from drctl.journal.folder import Folder
     from drctl.plan.model import Plan
 
@@ -29,6 +27,13 @@ AcceptOption = Annotated[
     ),
 ]
 ReasonOption = Annotated[str | None, typer.Option("--reason", help="Why; goes into the record.")]
+AgainOption = Annotated[
+    bool,
+    typer.Option(
+        "--again",
+        help="Fail the same targets over a second time within the cool-down; needs --reason.",
+    ),
+]
 ForceOption = Annotated[
     bool,
     typer.Option(
@@ -45,9 +50,24 @@ StartedOption = Annotated[
     ),
 ]
 
+AsOption = Annotated[
+    str | None,
+    typer.Option(
+        "--as",
+        metavar="PERSON",
+        help="Who of the enrolled people you are, where your login does not say so.",
+    ),
+]
+
 
 def consent(
-    accept: str | None, reason: str | None, started_at: str | None, *, force: bool = False
+    accept: str | None,
+    reason: str | None,
+    started_at: str | None,
+    *,
+    force: bool = False,
+    again: bool = False,
+    claimed: str | None = None,
 ) -> "Consent":
     """
     Reads what the operator says beyond the plan.
@@ -62,6 +82,8 @@ def consent(
     from drctl.engine.fold import ANY_LOSS_S
     from drctl.kernel.duration import parse_duration
 
+    if again and not (reason and reason.strip()):
+        raise typer.BadParameter("say why: --reason TEXT", param_hint="--again")
     accepted_s = None
     if accept is not None:
         if not has_reason:
@@ -88,6 +110,8 @@ def consent(
         accepted_loss_s=accepted_s,
         reason=reason,
         started_at=started,
+        again=again,
+        claimed=claimed,
         forced_reason=reason if force else None,
     )
 
@@ -166,6 +190,7 @@ def exit_code(end: "RunFinished") -> Exit:  # noqa: PLR0911 (a table)
 
 def views_of(parts: "Parts", manner: Manner) -> "list[Watching]":
     """Who watches a run that is shown in this manner."""
+    from drctl.cli.prompt import TerminalGates
     from drctl.view.jsonl import JsonLines
     from drctl.view.lines import Lines
     from drctl.view.live import LiveView
@@ -179,56 +204,6 @@ def views_of(parts: "Parts", manner: Manner) -> "list[Watching]":
         return [Lines(typer.echo, parts.clock)]
     view = LiveView(screen, parts.clock, asks=manner.asks)
     return [view, TerminalGates()] if manner.asks else [view]
-
-
-class TerminalGates:
-    """Asks at an open gate and drops the answer where answers from other terminals go."""
-
-    def __init__(self) -> None:
-        self._folder: Folder | None = None
-
-    def opened(self, plan: "Plan", folder: "Folder") -> None:
-        """Remembers where answers go."""
-        self._folder = folder
-
-    def seen(self, record: "Record", state: "State") -> None:
-        """Starts to ask when a gate opens; a thread, since nothing else may wait for a person."""
-        from drctl.engine.events import GateOpened
-
-        if isinstance(record.event, GateOpened):
-            threading.Thread(target=self._ask, args=(record.event.step,), daemon=True).start()
-
-    def _ask(self, step: str) -> None:
-        from drctl.app.compose import operator
-        from drctl.engine.ports import Answer
-        from drctl.journal.inbox import drop
-
-        words = {"yes": "approve", "no": "deny"}
-        said = ""
-        while said not in words:
-            sys.stderr.write(f"{step}: type yes to go, no to stop: ")
-            sys.stderr.flush()
-            line = sys.stdin.readline()
-            if not line:
-                return
-            said = line.strip().lower()
-        if self._folder is not None:
-            answer = Answer(
-                gate=step,
-                answer="approve" if said == "yes" else "deny",
-                by=operator(),
-                via="terminal",
-            )
-            drop(self._folder.inbox, answer)
-
-    def said(self, step: str, text: str) -> None:
-        """Not ours to show."""
-
-    def tick(self, state: "State") -> None:
-        """Not ours to show."""
-
-    def closed(self) -> None:
-        """A thread that still waits for a line dies with the process."""
 
 
 def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
@@ -245,13 +220,16 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
         return
     rto, rpo = format_duration(end.rto_s), format_duration(end.rpo_s)
     rta = "not measured" if end.rta_s is None else format_duration(end.rta_s)
+    if not end.rta_is_certain:
+        rta += ", not certain: the machine was rebooted or changed in between"
     loss = (
         "not measured"
         if end.loss_bound_s is None
         else f"at most {format_duration(end.loss_bound_s)}"
     )
     typer.echo("")
-    typer.echo(sanitize(f"run {folder.run_id} {end.result}: {end.why}"))
+    word = "UNSAFE" if end.result == "unsafe" else end.result
+    typer.echo(sanitize(f"run {folder.run_id} {word}: {end.why}"))
     typer.echo(f"  RTA {rta} (RTO {rto})")
     typer.echo(f"  RPA {loss} (RPO {rpo})")
     for line in _notes(folder):
@@ -262,7 +240,25 @@ def _tell(end: "RunFinished", folder: "Folder", manner: Manner) -> None:
 
 
 def _notes(folder: "Folder") -> list[str]:
-    """What the run leaves behind that does not last."""
+    """What the run leaves behind that does not last, and who let it go on from elsewhere."""
+    from drctl.engine.events import GateAnswered
+    from drctl.kernel.text import sanitize
+
+    events = [record.event for record in folder.read().records]
+    elsewhere = [e for e in events if isinstance(e, GateAnswered) and e.via == "offline"]
+    return [
+        *(
+            sanitize(
+                f"BREAK-GLASS: gate {event.step}: {event.answer} OFFLINE by {event.person}, key"
+                f" {event.key}: {event.reason or 'no reason given'}; review it"
+            )
+            for event in elsewhere
+        ),
+        *_passing(folder),
+    ]
+
+
+def _passing(folder: "Folder") -> list[str]:
     from drctl.engine.events import StepFinished
     from drctl.kernel.text import sanitize
 

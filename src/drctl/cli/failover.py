@@ -7,6 +7,8 @@ import typer
 from drctl.cli.confirm import confirmed
 from drctl.cli.execute import (
     AcceptOption,
+    AgainOption,
+    AsOption,
     ForceOption,
     Manner,
     ReasonOption,
@@ -53,9 +55,11 @@ def region(
         ),
     ] = None,
     accept_data_loss: AcceptOption = None,
+    again: AgainOption = False,
     force_ungraceful: ForceOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
+    as_: AsOption = None,
     show_choice: Annotated[
         bool, typer.Option("--list", help="Only say which runbook would be chosen, and why.")
     ] = False,
@@ -68,7 +72,9 @@ def region(
 
     Example: drctl failover region -e lab --confirm us-west-2
     """
-    agreed = consent(accept_data_loss, reason, started_at, force=force_ungraceful)
+    agreed = consent(
+        accept_data_loss, reason, started_at, force=force_ungraceful, again=again, claimed=as_
+    )
     with errors_shown():
         import asyncio
 

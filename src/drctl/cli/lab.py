@@ -130,6 +130,27 @@ def heal() -> None:
 
 
 @app.command()
+def ledger(output: OutputOption = Format.TEXT) -> None:
+    """
+    Shows every change that a stand-in of the lab applied, whoever asked for it.
+
+    Example: drctl lab ledger -o json
+    """
+    with errors_shown():
+        from drctl.lab import control
+
+        lines = control.ledger(_net())
+        if output is not Format.TEXT:
+            print_json({"version": 1, "applied": lines})
+            return
+        for line in lines:
+            typer.echo(
+                f"{line['wall'][:23]}Z  {line['where']:<22} {line['operation']:<34} "
+                f"{line['target']}"
+            )
+
+
+@app.command()
 def verdict(
     run: Annotated[str | None, typer.Argument(help="A run to judge, or `latest`.")] = None,
     output: OutputOption = Format.TEXT,

@@ -1,13 +1,17 @@
 """The command line's door: every command, and nothing heavy."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from drctl.cli import (
+    approval,
     failover,
     gates,
+    key,
     lab,
+    lease,
     orders,
     plan,
     reference,
@@ -43,7 +47,9 @@ def _root(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    armed = os.environ.get("DRCTL_FAILPOINTS")
+    if armed is not None:
+        _arm(armed)
 
 
 app.add_typer(failover.app, name="failover")
@@ -54,6 +60,8 @@ app.command("status")(status.status)
 app.command("resume")(resume.resume)
 app.command("approve")(gates.approve)
 app.command("deny")(gates.deny)
+app.add_typer(approval.app, name="approval")
+app.add_typer(key.app, name="key")
 app.command("pause")(orders.pause)
 app.command("cancel")(orders.cancel)
 app.command("retry")(orders.retry)
@@ -62,12 +70,23 @@ app.command("note")(orders.note)
 app.command("force-ungraceful")(orders.force_ungraceful)
 app.command("undo")(undo.undo)
 app.add_typer(runs.app, name="runs")
+app.add_typer(lease.app, name="lease")
 app.add_typer(lab.app, name="lab")
 app.add_typer(reference.runbook_app, name="runbook")
 app.add_typer(reference.action_app, name="action")
 app.add_typer(reference.env_app, name="env")
 app.command("explain")(reference.explain)
 app.command("version")(reference.version)
+
+
+def _arm(text: str) -> None:
+    """For tests of what a death leaves; a word that means nothing ends the command."""
+    from drctl.kernel import failpoints
+
+    try:
+        failpoints.arm(failpoints.parse(text))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="DRCTL_FAILPOINTS") from error
 
 
 def main() -> None:

@@ -50,7 +50,7 @@ def plan(
         made = asyncio.run(plan_runbook(parts(), runbook, env, given(inputs), offline=offline))
         if out is not None:
             try:
-                out.write_text(made.model_dump_json(indent=1) + "\n", encoding="utf-8")
+                out.write_bytes(made.as_saved())
             except OSError as error:
                 raise typer.BadParameter(str(error), param_hint="--out") from error
         if output is Format.TEXT:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl.cli.exit import Exit, errors_shown
-from drctl.cli.output import Format, OutputOption, print_json
+from drctl.cli.output import Color, ColorOption, Format, OutputOption, console, print_json
 
 if TYPE_CHECKING:
     from drctl.actions.registry import AnyAction
@@ -121,28 +121,44 @@ def show_environment(
         env = load_environment(find_environment(name))
         if output is not Format.TEXT:
             targets = {name: target.model_dump(mode="json") for name, target in env.targets.items()}
-            print_json({"version": 1, "name": env.name, "world": env.world, "targets": targets})
+            people = {who: person.model_dump(mode="json") for who, person in env.people.items()}
+            shown = {"version": 1, "name": env.name, "world": env.world, "targets": targets}
+            print_json({**shown, "people": people})
             return
         guard = "protected" if env.protected else "not protected"
         typer.echo(f"{env.name}: {env.title} ({env.world}, {guard}) {env.file}")
         for alias, target in env.targets.items():
             typer.echo(f"  {alias:<20} {target.kind:<28} {target.label}")
+        from drctl.kernel.signature import fingerprint
+
+        for who, person in env.people.items():
+            keys = ", ".join(fingerprint(key) for key in person.keys) or "no key: answers nothing"
+            typer.echo(f"  {who:<20} {', '.join(person.roles) or 'no role':<28} {keys}")
 
 
-def explain(code: Annotated[str, typer.Argument(help="An error code, as DR3101.")]) -> None:
+def explain(
+    subject: Annotated[str, typer.Argument(help="A topic or an error code.")],
+    color: ColorOption = Color.AUTO,
+) -> None:
     """
-    Says more about an error code.
+    Says more about a topic (safety) or an error code.
 
-    Example: drctl explain DR3101
+    Example: drctl explain safety; drctl explain DR3101
     """
-    from drctl.cli.codes import CODES
+    from drctl.cli.codes import CODES, topics
 
-    text = CODES.get(code.upper())
+    found = topics()
+    if subject.lower() in found:
+        from drctl.view.topic import show_topic
+
+        show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
+        return
+    text = CODES.get(subject.upper())
     if text is None:
-        typer.echo(f'error DR9404: no error has the code "{code}"', err=True)
-        typer.echo(f"  do   one of {', '.join(sorted(CODES))}", err=True)
+        typer.echo(f'error DR9404: no topic and no error is called "{subject}"', err=True)
+        typer.echo(f"  do   one of {', '.join([*found, *sorted(CODES)])}", err=True)
         raise typer.Exit(Exit.USAGE)
-    typer.echo(f"{code.upper()}: {text}")
+    typer.echo(f"{subject.upper()}: {text}")
 
 
 def version(output: OutputOption = Format.TEXT) -> None:

@@ -8,6 +8,8 @@ import typer
 from drctl.cli.confirm import confirmed
 from drctl.cli.execute import (
     AcceptOption,
+    AgainOption,
+    AsOption,
     ForceOption,
     Manner,
     ReasonOption,
@@ -43,9 +45,11 @@ def run(
         ),
     ] = None,
     accept_data_loss: AcceptOption = None,
+    again: AgainOption = False,
     force_ungraceful: ForceOption = False,
     reason: ReasonOption = None,
     started_at: StartedOption = None,
+    as_: AsOption = None,
     no_input: NoInputOption = False,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
@@ -58,7 +62,9 @@ def run(
 
     Example: drctl run plan.json
     """
-    agreed = consent(accept_data_loss, reason, started_at, force=force_ungraceful)
+    agreed = consent(
+        accept_data_loss, reason, started_at, force=force_ungraceful, again=again, claimed=as_
+    )
     with errors_shown():
         import asyncio
 

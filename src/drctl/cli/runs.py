@@ -55,14 +55,16 @@ def _summary(folder: "Folder") -> dict[str, object]:
         }  # fmt: skip
     loss_s = state.loss.bound_s if state.loss else None
     start = state.start
+    doubt = "" if state.restored_is_certain else " (not certain)"
     return {
         "run": folder.run_id,
         "status": folder.standing(chain),
         "runbook": start.runbook if start else "?",
         "environment": start.environment if start else "?",
         "world": start.world if start else "?",
-        "rta": blank if state.restored_s is None else format_duration(state.restored_s),
+        "rta": blank if state.restored_s is None else format_duration(state.restored_s) + doubt,
         "rta_s": state.restored_s,
+        "rta_is_certain": state.restored_is_certain,
         "rpa": blank if loss_s is None else f"at most {format_duration(loss_s)}",
         "loss_bound_s": loss_s,
         "by": start.operator if start else "?",

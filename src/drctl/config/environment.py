@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
+from drctl.actions.selection import target_refusals
 from drctl.actions.targets import (
     AnyTarget,
     AwsConnection,
@@ -17,6 +18,7 @@ from drctl.actions.targets import (
     Target,
     Text,
 )
+from drctl.config.people import Person, Word, complaints
 from drctl.config.places import environment_folders, lab_root
 from drctl.kernel import yaml_text, yaml_tree
 from drctl.kernel.duration import parse_duration
@@ -34,6 +36,10 @@ class _Objectives(Part):
     rpo: str | None = None
 
 
+class _Limits(Part):
+    max_targets: int = Field(default=10, ge=1, le=1000)
+
+
 class _Shape(Part):
     """The file without its connections and targets."""
 
@@ -43,8 +49,22 @@ class _Shape(Part):
     world: Literal["live", "lab"] = "live"
     protected: bool = True
     objectives: _Objectives = _Objectives()
+    cool_down: str = "60m"
     resolvers: tuple[Text, ...] = ()
     runbooks: dict[str, Text] = Field(default_factory=dict)
+    people: dict[Word, Person] = Field(default_factory=dict)
+    plan_expires_after: str = "15m"
+    limits: _Limits = _Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseChoice:
+    """Where leases are kept, as the file says it; what the settings mean, the store knows."""
+
+    store: str
+    settings: Mapping[str, Any]
+    """Connections in the place of their names."""
+    at: Position | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +85,21 @@ class Environment:
     rto_s: float | None = None
     """Tighter or looser than the runbook's; ``None``: the runbook's own."""
     rpo_s: float | None = None
+    lease: LeaseChoice | None = None
+    """``None``: on the machine that runs it, for nobody else to see."""
+    cool_down_s: float = 3600.0
+    """How long after a failover the same targets are not failed over again."""
+    people: Mapping[str, Person] = field(default_factory=dict)
+    """Empty: a gate takes the word of whoever may write the run's folder."""
+    plan_expires_after_s: float = 900.0
+    """How long after it was made a plan may be run."""
+    max_targets: int = 10
+    """How many different things one run may change."""
 
 
 _CONNECTIONS: dict[str, type[Part]] = {"aws": AwsConnection, "kubernetes": KubernetesConnection}
 _TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
+_OLDEST_PLAN_S = 24 * 3600
 
 
 def find_environment(name_or_path: str) -> Path:
@@ -118,7 +149,9 @@ def load_environment(path: Path) -> Environment:
         InvalidError: All problems of the file, with positions.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        # Once: what is hashed is what is read, whatever happens to the file meanwhile.
+        data = path.read_bytes()
+        text = data.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise _missing(f"the environment {path} cannot be read", None, why=str(error)) from error
     document = yaml_text.read(text, file=str(path))
@@ -129,16 +162,22 @@ def load_environment(path: Path) -> Environment:
     plain = yaml_tree.plain(root)
     connections = _connections(plain.pop("connections", {}), root, problems)
     targets = _targets(plain.pop("targets", {}), connections, root, problems)
-    shape = None
+    lease = _lease(plain.pop("lease", None), connections, root, problems)
+    shape, cool_down_s = None, 0.0
     try:
         shape = _Shape.model_validate(plain)
         limits = {
             name: parse_duration(value).total_seconds()
             for name, value in shape.objectives.model_dump(exclude_none=True).items()
         }
+        cool_down_s = parse_duration(shape.cool_down).total_seconds()
         if limits.get("rto") == 0:
             at = yaml_tree.key_position(root, ("objectives", "rto"))
             problems.append(_problem("rto: nothing recovers in no time", at))
+        limits["plan"] = _plan_age_s(shape.plan_expires_after, root, problems)
+        for where, what in complaints(shape.people):
+            at = yaml_tree.key_position(root, ("people", *where))
+            problems.append(_problem(f"{'.'.join(('people', *where))}: {what}", at))
     except ValidationError as error:
         problems += _complaints(error, (), root)
         limits = {}
@@ -151,7 +190,7 @@ def load_environment(path: Path) -> Environment:
         name=shape.metadata.name,
         title=shape.metadata.title,
         file=path,
-        sha256=hashlib.sha256(text.encode()).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
         world=shape.world,
         protected=shape.protected,
         targets=targets,
@@ -159,7 +198,24 @@ def load_environment(path: Path) -> Environment:
         runbooks=shape.runbooks,
         rto_s=limits.get("rto"),
         rpo_s=limits.get("rpo"),
+        lease=lease,
+        cool_down_s=cool_down_s,
+        people=shape.people,
+        plan_expires_after_s=limits["plan"],
+        max_targets=shape.limits.max_targets,
     )
+
+
+def _plan_age_s(text: str, root: yaml_tree.Node, problems: list[Problem]) -> float:
+    try:
+        age_s = parse_duration(text).total_seconds()
+    except ValueError:
+        age_s = 0.0
+    if not 0 < age_s <= _OLDEST_PLAN_S:
+        at = yaml_tree.key_position(root, ("plan_expires_after",))
+        what = f'plan_expires_after: "{text}" is no duration above 0s and up to 24h'
+        problems.append(_problem(what, at))
+    return age_s
 
 
 def _named(raw: Any, key: str, root: yaml_tree.Node, problems: list[Problem]) -> Mapping[str, Any]:
@@ -210,12 +266,32 @@ def _targets(
         except ValidationError as error:
             problems += _complaints(error, path, root)
             continue
+        for where, why in target_refusals(target):
+            at = yaml_tree.key_position(root, (*path, *where.split(".")))
+            problems.append(_problem(f"{name}: {where} {why}", at))
         family = name.split(".", 1)[0]
         if family != target.family:
             what = f'a {target.kind} is named "{target.family}.…", not "{name}"'
             problems.append(_problem(what, yaml_tree.key_position(root, path)))
         made[name] = target
     return made
+
+
+def _lease(
+    raw: Any,
+    connections: Mapping[str, tuple[str, Part]],
+    root: yaml_tree.Node,
+    problems: list[Problem],
+) -> LeaseChoice | None:
+    if raw is None:
+        return None
+    at = yaml_tree.key_position(root, ("lease",))
+    store = raw.pop("store", None) if isinstance(raw, dict) else None
+    if not isinstance(store, str):
+        problems.append(_problem("lease: say where, as in {store: s3, aws: …, bucket: …}", at))
+        return None
+    settings = _resolve(raw, connections, ("lease",), root, problems)
+    return LeaseChoice(store=store, settings=settings, at=at)
 
 
 def _resolve(

@@ -8,6 +8,7 @@ from typing import Any
 from drctl.engine.effects import Effects
 from drctl.engine.endings import Ending
 from drctl.engine.values import values
+from drctl.kernel import failpoints
 from drctl.kernel.clock import Deadline
 from drctl.plan.model import PlannedCall, PlannedStep
 from drctl.plan.terms import fill, has_marks, test
@@ -130,6 +131,7 @@ class Attempt:
             if deadline.left_s(clock) <= self.step.every_s:
                 why = f"{until} did not become true in {self.step.timeout_s:g}s; {seen}"
                 return Ending(outcome="failed", outputs=ending.outputs, error="until", why=why)
+            failpoints.hit("step.poll")
             await clock.sleep(self.step.every_s)
             ending = await self.effects.call(self.step, call, params, deadline)
 

@@ -4,12 +4,17 @@ State to commands: ``decide(plan, state, now) -> commands``. Pure, deterministic
 Invariant: a step starts only when each of its needs has succeeded or was skipped, nothing blocks
     the run (an interrupt, a pause, a stop), and its ``when`` is true. Blocking never touches what
     runs: a change that has begun is waited for, because stopping to wait does not stop the change.
+    Only an interrupt has a limit, `INTERRUPT_GRACE_S`: somebody wants this process to end. What is
+    then still under way is left in the record as running, as a crash would leave it, and a resume
+    looks for it.
     A promotion needs more than that: a fence that has succeeded in this run, none before it that
     has not, and a loss bound that is allowed. Lint demands the steps; that they *happened* is
     decided here. A person may force a run past the fence, never past the loss; then every gate on
-    the way is asked once more. Telling people is outside all of this: a notification starts when it
-    may, and nobody waits for it longer than `NOTIFY_GRACE_S`. A run that is held by a person waits
-    for that person; one that is undone never goes forward again.
+    the way is asked once more. Nothing takes the proof's place: a run that has promoted ends well
+    only when a step has shown afterwards that one primary takes writes, and is "unsafe" otherwise.
+    Telling people is outside all of this: a notification starts when it may, and nobody waits for
+    it longer than `NOTIFY_GRACE_S`. A run that is held by a person waits for that person; one that
+    is undone never goes forward again.
 """
 
 from collections.abc import Iterator
@@ -31,6 +36,12 @@ from drctl.runbook.values import UNKNOWN
 NOTIFY_GRACE_S = 3.0
 """How long a finished recovery waits for messages under way: longer than a healthy answer of Slack
 or Statuspage (about 0.5 s), short enough that nobody notices it when they hang."""
+INTERRUPT_GRACE_S = 3.0
+"""How long an interrupted run waits for what it has begun: a signal leaves a run that can be
+resumed within 5 s, and machines that shut down wait for 10 s before they kill."""
+
+
+TWO_PRIMARIES = "two primaries may take writes"
 
 
 def decide(plan: Plan, state: State, now: Instant) -> tuple[c.Command, ...]:
@@ -61,7 +72,7 @@ def _commands(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
             continue
         yield _begin(plan, step, state, now)
     yield from _messages(plan, state, now)
-    yield from _ending(plan, state)
+    yield from _ending(plan, state, now)
     if wakes:
         yield c.WakeAt(boot_s=min(wakes))
 
@@ -104,8 +115,9 @@ def _may_start(step: PlannedStep, state: State) -> bool:
     is_over = state.open_work + state.open_messages == 0
     is_stopped = is_given_up and not _at_work(state)
     # What was cancelled is over, whatever it was paused for.
-    waits = (state.pause is not None and state.cancelled is None) or state.held or state.interrupted
-    return (is_over or is_stopped) and not waits
+    is_paused = state.pause is not None and state.cancelled is None
+    is_held_up = bool(is_paused or state.held or state.interrupted or state.lapsed)
+    return (is_over or is_stopped) and not is_held_up
 
 
 def _at_work(state: State) -> frozenset[str]:
@@ -141,6 +153,9 @@ def _danger(plan: Plan, step: PlannedStep, state: State) -> str | None:
     """Why this promotion would be unsafe."""
     if step.effect is not Effect.PROMOTE:
         return None
+    wished = state.start.forced_reason if state.start else None
+    if wished is not None and not wished.strip():
+        return "a promotion is not forced without a reason"
     fences = [one.id for one in plan.before(step.id) if one.effect is Effect.FENCE]
     unfenced = [
         name
@@ -215,8 +230,12 @@ def _holds_up(plan: Plan, message: str, state: State) -> bool:
     )
 
 
-def _ending(plan: Plan, state: State) -> Iterator[c.Command]:
+def _ending(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
     if _at_work(state):
+        if state.interrupted_at is None:
+            return
+        left_s = _left_s(INTERRUPT_GRACE_S, state.interrupted_at, now)
+        yield c.WakeAt(boot_s=now.boot_s + left_s) if left_s > 0 else _finish(plan, state)
         return
     if state.interrupted:
         yield _finish(plan, state)
@@ -226,6 +245,8 @@ def _ending(plan: Plan, state: State) -> Iterator[c.Command]:
     if state.pause is not None and state.cancelled is None:
         yield _finish(plan, state)
         return
+    if state.lapsed is not None:
+        return  # it is renewed, or it is lost
     if any(_may_start(plan.by_id[name], state) for name in state.ready):
         return
     is_given_up = state.stop is not None or state.cancelled is not None
@@ -241,21 +262,66 @@ def _finish(plan: Plan, state: State) -> c.Finish:
 
 
 def _result(plan: Plan, state: State) -> tuple[Result, str]:
-    """The worst that is true, in the order of the exit codes: unknown, failed, paused."""
+    """The worst that is true: unsafe, then by exit code: unknown, failed, paused."""
+    unsafe = _unsafe(plan, state)
+    if unsafe is not None:
+        return "unsafe", f"{TWO_PRIMARIES}: {unsafe}"
     for name, step in state.steps.items():
         # What was passed over was decided on by a person, and is in the last words.
         if step.status == "unknown" and not step.is_settled:
             return "unknown", f"step {name} has an unknown outcome"
+    left = ", ".join(sorted(_at_work(state)))
+    if left:
+        return "interrupted", f"interrupted; still under way, to be looked for by a resume: {left}"
     ill: Result = "failed" if state.changed else "refused"
     if state.cancelled is not None:
         return "cancelled", f"cancelled by {state.cancelled.by}: {state.cancelled.reason}"
     if state.pause is not None:
         is_waiting = state.changed and state.pause.kind != "failed"
+        is_waiting = is_waiting or state.pause.kind == "lease"
         return "paused" if is_waiting else ill, state.pause.why
     if state.interrupted and state.stop is None and state.open_work > 0:
         return "interrupted", "interrupted; what was running has finished"
     why = state.stop or _unfinished(plan, state)
+    unproven = None if why else _unproven(plan, state)
+    if unproven is not None:
+        return "unsafe", f"{TWO_PRIMARIES}: {unproven}"
     return (ill, why) if why else ("succeeded", "every step is settled")
+
+
+def _unsafe(plan: Plan, state: State) -> str | None:
+    """What speaks against there being one primary, whatever else became of the run."""
+    unproven = _unproven(plan, state)
+    if unproven is None:
+        return None
+    for step in plan.steps:
+        if step.proves_one_primary and state.steps[step.id].status in {"failed", "unknown"}:
+            return f"{step.id} did not prove that there is one ({state.steps[step.id].why})"
+    for step in _promoted(plan, state):
+        fences = [one.id for one in plan.before(step.id) if one.effect is Effect.FENCE]
+        open_ = [name for name in fences if state.steps[name].status != "succeeded"]
+        if open_ or not fences:
+            return f"{step.id} went on without a fence ({', '.join(open_) or 'there is none'})"
+    return None
+
+
+def _unproven(plan: Plan, state: State) -> str | None:
+    """Why nothing shows that one primary takes writes; ``None`` when nothing was promoted."""
+    for step in _promoted(plan, state):
+        proofs = [
+            one.id for one in plan.steps if one.proves_one_primary and step in plan.before(one.id)
+        ]
+        if not any(state.steps[name].status == "succeeded" for name in proofs):
+            return f"nothing after {step.id} has proven that there is one"
+    return None
+
+
+def _promoted(plan: Plan, state: State) -> list[PlannedStep]:
+    return [
+        step
+        for step in plan.steps
+        if step.effect is Effect.PROMOTE and state.steps[step.id].status in {"succeeded", "unknown"}
+    ]
 
 
 def _unfinished(plan: Plan, state: State) -> str | None:

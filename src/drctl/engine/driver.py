@@ -7,6 +7,7 @@ from typing import Any
 from drctl.actions.registry import Registry
 from drctl.engine import commands as c
 from drctl.engine import events as e
+from drctl.engine.approval import heard
 from drctl.engine.attempt import Attempt
 from drctl.engine.decide import decide
 from drctl.engine.effects import Effects
@@ -48,6 +49,7 @@ class Driver:
     ) -> None:
         self._plan, self._state, self._log, self._clock = plan, state, log, clock
         self._inbox, self._listeners = inbox, list(listeners)
+        self._lease = lease or Unleased()
         self._tasks: dict[asyncio.Task[e.StepFinished | e.UndoFinished], str] = {}
         self._looked_for: dict[str, Order] = {}
         self._interrupt: str | None = None
@@ -61,7 +63,7 @@ class Driver:
             record=self._record,
             state=lambda: self._state,
             say=self._say,
-            lease=lease or Unleased(),
+            lease=self._lease,
         )
 
     @property
@@ -70,12 +72,12 @@ class Driver:
         return self._state
 
     def interrupt(self, signal: str) -> None:
-        """Asks for a graceful end: nothing new starts, what runs finishes."""
+        """Asks for a graceful end: nothing new starts, what runs has some seconds to finish."""
         self._interrupt = signal
         self._woken.set()
 
     def wake(self) -> None:
-        """Says that somebody may have left an order or an answer."""
+        """Looks again: something outside has changed, or somebody may have left something."""
         self._woken.set()
 
     async def run(self, first: e.RunStarted | e.RunResumed | e.UndoRequested) -> e.RunFinished:
@@ -83,10 +85,19 @@ class Driver:
         Runs until nothing is left to do in this process.
 
         Raises:
+            RefusedError: The lease cannot be had; nothing was sent.
             JournalError: The journal could not be written. Nothing was sent after that; what was
                 under way is left alone, and looks like a crash to whoever resumes.
         """
-        self._record(first)
+        # A new run is on disk before it has its lease: whoever dies between the two must leave
+        # something that can be resumed, or the lease would be in everybody's way.
+        if isinstance(first, e.RunStarted):
+            self._record(first)
+            await self._lease.take()
+        else:
+            await self._lease.take()
+            self._record(first)
+        self._take_news()
         # Only a resumed run has any: their effects may have left before the process died.
         self._look_at_what_runs()
         try:
@@ -97,7 +108,12 @@ class Driver:
                 task.cancel()
         return self._state.finished
 
+    def _take_news(self) -> None:
+        for event in self._lease.news():
+            self._record(event)
+
     async def _turn(self) -> None:
+        self._take_news()
         if self._interrupt is not None:
             self._record(e.InterruptRequested(signal=self._interrupt))
             self._interrupt = None
@@ -223,6 +239,7 @@ class Driver:
                 why=why,
                 changed=state.changed,
                 rta_s=state.restored_s,
+                rta_is_certain=state.restored_is_certain,
                 rto_s=self._plan.objectives.rto_s,
                 loss_bound_s=loss.bound_s if loss else None,
                 safe_until=loss.safe_until if loss else None,
@@ -266,28 +283,21 @@ class Driver:
 
     def _hear(self) -> bool:
         """Takes what people have left; true when any of it counts."""
-        heard = False
+        taken = False
         for said in self._inbox.take() if self._inbox else ():
             if isinstance(said, Answer):
-                heard = self._answer(said) or heard
+                taken = self._answer(said) or taken
             else:
                 self._order(said)
-                heard = True
-        return heard
+                taken = True
+        return taken
 
     def _answer(self, answer: Answer) -> bool:
         # An answer that is late, early or a second one is to a question that is not asked.
-        if answer.gate not in self._state.gates.keys() & self._state.running:
+        event = heard(self._plan, self._state, answer, self._clock.now())
+        if event is None:
             return False
-        self._record(
-            e.GateAnswered(
-                step=answer.gate,
-                answer=answer.answer,
-                by=sanitize(answer.by, limit=100),
-                via=answer.via,
-                reason=sanitize(answer.reason),
-            )
-        )
+        self._record(event)
         return True
 
     def _order(self, order: Order) -> None:

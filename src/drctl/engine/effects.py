@@ -1,11 +1,12 @@
 """
 The one place from which the outside world is changed.
 
-Invariant: before an adapter is asked for an effect, in this order: the identities that the
-    environment pins hold; there is time left; the intent is on disk; the run is still ours, and
-    still there is time. Only then is the adapter called, once. What was refused before the intent
-    has changed nothing, and the record shows it. Whatever comes back, or does not, is one of four
-    outcomes. A reply that did not come is not a failure: the action is asked to read back
+Invariant: before an adapter is asked for an effect, in this order: target and params name one
+    thing each; the identities that the environment pins hold; before a point of no return the world
+    is that of the plan (`looks`); there is time left; the intent is on disk; the run is still ours,
+    and still there is time. Only then is the adapter called, once. What was refused before the
+    intent has changed nothing, and the record shows it. Whatever comes back, or does not, is one of
+    four outcomes. A reply that did not come is not a failure: the action is asked to read back
     (`settled`), and when it cannot tell either, the outcome is unknown and a person decides.
 
 What is not promised: a call that was sent cannot be taken back; when we stop waiting it may still
@@ -16,7 +17,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,19 +29,24 @@ from drctl.actions.contract import (
     Effect,
     NotDone,
     NotPermittedError,
+    Observation,
     Params,
 )
 from drctl.actions.registry import AnyAction, Registry
+from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
+from drctl.engine import readback
+from drctl.engine.answers import LOST_RUN, first_complaint, verdict
 from drctl.engine.endings import Ending, failed, given
 from drctl.engine.events import EffectIntended, Event, PinChecked
+from drctl.engine.looks import Looks
 from drctl.engine.ports import Lease, Log
-from drctl.engine.settling import NEVER_HAPPENED
+from drctl.engine.settling import NEVER_HAPPENED, NOT_OURS
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
 from drctl.kernel.clock import Clock, Deadline
-from drctl.kernel.errors import DrctlError, JournalError, Problem
+from drctl.kernel.errors import DrctlError, JournalError
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
@@ -48,19 +54,7 @@ from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
 PIN_TIMEOUT = timedelta(seconds=5)
 DEAD_TIMEOUT = timedelta(seconds=2)
 """How long a fence waits for an identity: what it fences has most likely stopped answering."""
-LOOK_EVERY_S = 2.0
-"""Between two read-backs that cannot tell."""
-SETTLE_TIMEOUT = timedelta(seconds=30)
-"""How long a read-back may take once an effect's own time is over."""
-
 R = TypeVar("R")
-
-LOST_RUN = Problem(
-    code="DR4002",
-    what="this run is no longer ours: its folder is gone or another process writes it",
-    now="nothing further was sent by this process",
-    do="drctl runs list   (shows who runs it now)",
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,17 +70,18 @@ class _Asked:
 class _Permit:
     """Says for one call, before each of its requests, whether it may leave."""
 
-    def __init__(self, refusal: Callable[[], str | None]) -> None:
-        self._refusal = refusal
+    def __init__(self, refusal: Callable[[], str | None], action: str) -> None:
+        self._refusal, self._action = refusal, action
         self.given = 0
         """Requests that were let through, and may have left."""
 
     def __call__(self) -> None:
+        # Before the question: whoever is stopped here for a minute is asked when he goes on.
+        failpoints.hit("effect.send", self._action)
         why = self._refusal()
         if why is not None:
             raise NotPermittedError(why)
         self.given += 1
-        failpoints.hit("effect.send")
 
 
 class _TimeIsOver(Exception):
@@ -123,9 +118,11 @@ class Effects:
         if isinstance(asked, Ending):
             return asked
         if asked.action.effect.changes_something:
-            refusal = await self._check_pins(step, call, asked.action.effect)
-            if refusal is not None:
-                return refusal
+            effect = asked.action.effect
+            refused = await self._check_pins(step, call, effect)
+            refused = refused or await self._check_facts(step, effect)
+            if refused is not None:
+                return refused
         if deadline.has_passed(self.clock):
             return failed("timeout", "no time was left to start")
         if asked.action.effect is not Effect.READ:
@@ -134,10 +131,26 @@ class Effects:
             raise JournalError((LOST_RUN,))
         lost = self.lease.refusal() if asked.action.effect.changes_something else None
         if lost is not None:
-            return failed("lease", f"{lost}; nothing was sent")
+            return failed(NOT_OURS, f"{lost}; nothing was sent")
         if deadline.has_passed(self.clock):
             return failed("timeout", "writing the intent took all the time; nothing was sent")
-        return await self._ask(asked)
+        ending = await self._ask(asked)
+        if ending.outcome == "succeeded":
+            await self._looks.after(step, asked.action.effect, call.target)
+        return ending
+
+    async def _check_facts(self, step: PlannedStep, effect: Effect) -> Ending | None:
+        drifted = await self._looks.before(step, effect)
+        return failed(*drifted) if drifted else None
+
+    @property
+    def _looks(self) -> Looks:
+        return Looks(self.plan, self.registry, self.clock, self.record, self.state, self._observe)
+
+    async def _observe(self, action: AnyAction, target: Target, params: Any) -> Observation:
+        deadline = Deadline.after(self.clock, PIN_TIMEOUT)
+        looking = action.observe(self._context("", deadline, ""), target, params)
+        return await self._within(deadline, looking)
 
     def _prepared(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any], deadline: Deadline
@@ -145,15 +158,22 @@ class Effects:
         action = self.registry.get(call.uses)
         if action is None:
             return failed("rejected", f'the action "{call.uses}" is not installed')
+        target = self.plan.targets[call.target] if call.target else Target()
+        refused = refusal(action, target, params)
+        if refused is not None:
+            return failed("rejected", sanitize(refused))
         try:
             checked = action.params.model_validate(params)
         except ValidationError as error:
-            return failed("rejected", f"with: {_first_complaint(error)}")
+            return failed("rejected", f"with: {first_complaint(error)}")
         return _Asked(
             action=action,
-            target=self.plan.targets[call.target] if call.target else Target(),
+            target=target,
             params=checked,
-            context=self._context(step.id, deadline, self._key(step, call)),
+            context=replace(
+                self._context(step.id, deadline, self._key(step, call)),
+                seen=self._looks.known(step) if call == step.call else None,
+            ),
         )
 
     def _intent(self, step: PlannedStep, call: PlannedCall, asked: _Asked) -> EffectIntended:
@@ -172,21 +192,22 @@ class Effects:
 
     async def _ask(self, asked: _Asked) -> Ending:  # noqa: PLR0911 (a table of endings)
         """Calls the adapter, once; everything it can answer or raise becomes an ending here."""
-        permit = _Permit(self._refusal)
+        permit = _Permit(self._refusal, asked.action.name)
         context = replace(asked.context, permit=permit)
         performing = asked.action.perform(context, asked.target, asked.params)
-        failpoints.hit("effect.before")
+        failpoints.hit("effect.before", asked.action.name)
         try:
             outputs = await self._within(asked.context.deadline, performing)
-            failpoints.hit("effect.after")
+            failpoints.hit("effect.after", asked.action.name)
         except NotPermittedError as error:
             if permit.given == 0:
-                return failed("lease", f"{error}; nothing was sent")
-            return await self._unanswered(asked, "lease", str(error))
+                return failed(NOT_OURS, f"{error}; nothing was sent")
+            return await self._unanswered(asked, permit, NOT_OURS, str(error))
         except _TimeIsOver:
-            return await self._unanswered(asked, "timeout", "no answer within the step's timeout")
+            why = "no answer within the step's timeout"
+            return await self._unanswered(asked, permit, "timeout", why)
         except words.OutcomeUnknown as error:
-            return await self._unanswered(asked, error.word, str(error))
+            return await self._unanswered(asked, permit, error.word, str(error))
         except words.ActionError as error:
             wish = error.retry_after_s if isinstance(error, words.Throttled) else None
             ending = failed(error.word, str(error), error.request_id)
@@ -195,7 +216,7 @@ class Effects:
             return failed("auth_rejected", sanitize(str(error)))
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
-            return await self._unanswered(asked, "bug", why)
+            return await self._unanswered(asked, permit, "bug", why)
         return Ending(outcome="succeeded", outputs=given(outputs))
 
     def _refusal(self) -> str | None:
@@ -203,51 +224,47 @@ class Effects:
             return "the run's record is not ours any more"
         return self.lease.refusal()
 
-    async def _unanswered(self, asked: _Asked, word: str, why: str) -> Ending:
+    async def _unanswered(self, asked: _Asked, permit: _Permit, word: str, why: str) -> Ending:
         """A read that was not answered has failed; an effect must be looked for."""
         if asked.action.effect is Effect.READ:
             return failed(word, why)
-        return await self._settle(asked, word, why)
+        deadline = readback.within_step(self.clock, asked.context.deadline)
+        late_s = readback.LATE_S if permit.given else 0.0
+        return await self._settle(asked, word, why, deadline, late_s=late_s)
 
     async def settle(
         self, step: PlannedStep, call: PlannedCall, params: Mapping[str, Any]
     ) -> Ending:
         """Looks whether an effect that a dead process intended has happened. Changes nothing."""
-        asked = self._prepared(step, call, params, Deadline.after(self.clock, SETTLE_TIMEOUT))
+        asked = self._prepared(step, call, params, Deadline.after(self.clock, readback.RESUMED))
         if isinstance(asked, Ending):
             return asked
         why = "the process that asked for it died"
         # It may be under way still, and then takes as long as the step is given.
-        patience = max(SETTLE_TIMEOUT, timedelta(seconds=step.timeout_s))
-        return await self._settle(asked, NEVER_HAPPENED, why, patience)
+        patience = max(readback.RESUMED, timedelta(seconds=step.timeout_s))
+        return await self._settle(asked, NEVER_HAPPENED, why, Deadline.after(self.clock, patience))
 
     async def _settle(
-        self, asked: _Asked, word: str, why: str, patience: timedelta = SETTLE_TIMEOUT
+        self, asked: _Asked, word: str, why: str, deadline: Deadline, *, late_s: float = 0.0
     ) -> Ending:
-        """
-        Asks the action to read back, again while it cannot tell: "modifying" becomes an answer in
-        time. The four outcomes are decided here and nowhere else.
-        """
-        deadline = Deadline.after(self.clock, patience)
-        asked.context.say("looking whether it happened")
-        answer = await self._look(asked, deadline)
-        while isinstance(answer, CannotTell) and deadline.left_s(self.clock) > LOOK_EVERY_S:
-            asked.context.say(f"cannot tell yet: {answer.why}")
-            await self.clock.sleep(LOOK_EVERY_S)
-            answer = await self._look(asked, deadline)
-        match answer:
-            case Done(outputs=outputs):
-                return Ending(outcome="succeeded", outputs=given(outputs))
-            case NotDone(why=seen):
-                return failed(word, sanitize(f"{why}; looked again: {seen}"))
-            case CannotTell(why=seen):
-                both = sanitize(f"{why}; looked again: {seen}")
-                return Ending(outcome="unknown", outputs={}, error=word, why=both)
-        raise AssertionError("unreachable")
+        """Asks the action to read back. The four outcomes are decided here and nowhere else."""
+        reading = await readback.read_back(
+            lambda: self._look(asked, deadline),
+            clock=self.clock,
+            deadline=deadline,
+            say=asked.context.say,
+            late_s=late_s,
+        )
+        if isinstance(reading.answer, Done):
+            return Ending(outcome="succeeded", outputs=given(reading.answer.outputs))
+        both = sanitize(f"{why}; looked again: {reading}")
+        if reading.is_final:
+            return failed(word, both)
+        return Ending(outcome="unknown", outputs={}, error=word, why=both)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:
         context = replace(asked.context, deadline=deadline)
-        failpoints.hit("effect.settle")
+        failpoints.hit("effect.settle", asked.action.name)
         try:
             return await self._within(
                 deadline, asked.action.settled(context, asked.target, asked.params)
@@ -272,9 +289,9 @@ class Effects:
             and (effect.is_irreversible or (pin.name, pin.subject, target) not in verified)
         ]
         readings = await asyncio.gather(*(self._read_pin(pin, target, effect) for pin in due))
-        refusal = None
+        refused = None
         for pin, (found, why) in zip(due, readings, strict=True):
-            verdict = _verdict(pin, found)
+            held = verdict(pin, found)
             self.record(
                 PinChecked(
                     step=step.id,
@@ -282,25 +299,27 @@ class Effects:
                     subject=pin.subject,
                     expected=pin.expected,
                     found=found and sanitize(found, limit=200),
-                    verdict=verdict,
+                    verdict=held,
                     target=target,
                 )
             )
-            if verdict == "mismatch":
+            if held == "mismatch":
                 shown = sanitize(found or "", limit=200)
                 what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
-                refusal = failed("pin", what)
-            # A fence on something that does not answer cannot hit the wrong thing by it; and it is
-            # the one step whose business is with what has stopped answering.
-            if verdict == "unreachable" and effect is not Effect.FENCE:
+                refused = failed("pin", what)
+            # A fence on something that does not answer cannot hit the wrong thing by it; it, and
+            # the proof that it holds, have their business with what has stopped answering.
+            is_expected = effect is Effect.FENCE or step.proves_one_primary
+            if held == "unreachable" and not is_expected:
                 what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refusal = refusal or failed("unavailable", sanitize(what))
-        return refusal
+                refused = refused or failed("unavailable", sanitize(what))
+        return refused
 
     async def _read_pin(
         self, pin: PlannedPin, target_name: str, effect: Effect
     ) -> tuple[str | None, str]:
         target = self.plan.targets[target_name]
+        failpoints.hit("effect.identity")
         patience = DEAD_TIMEOUT if effect is Effect.FENCE else PIN_TIMEOUT
         deadline = Deadline.after(self.clock, patience)
         context = self._context("", deadline, "")
@@ -337,6 +356,7 @@ class Effects:
         Waits for *work* until *deadline*. Work that overruns is cancelled only in so far as asyncio
         can: a request that has left goes on.
         """
+        failpoints.hit("effect.wait")
         task = asyncio.ensure_future(work)
         timer = asyncio.ensure_future(self.clock.sleep(deadline.left_s(self.clock)))
         try:
@@ -351,14 +371,3 @@ class Effects:
         finally:
             timer.cancel()
             task.cancel()
-
-
-def _verdict(pin: PlannedPin, found: str | None) -> Literal["match", "mismatch", "unreachable"]:
-    if found is None:
-        return "unreachable"
-    return "match" if found == pin.expected else "mismatch"
-
-
-def _first_complaint(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -46,6 +46,10 @@ class RunStarted:
     """Why the cool-down after an earlier failover does not hold (``--again``)."""
     identities: tuple[str, ...] = ()
     """What the run may change, as the lease names it."""
+    requesters: tuple[str, ...] = ()
+    """Who of the enrolled people asks for what its gates decide."""
+    requester_is_claimed: bool = False
+    """The operator said so (``--as``); no account of this machine is theirs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,19 @@ class EffectIntended:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FactsRead:
+    """
+    What a step with no way back would act on is not as the plan saw it: because the run itself has
+    changed that thing, or (then the step stops) somebody else has. From here on this is compared.
+    """
+
+    type: ClassVar[str] = "facts_read"
+    step: str
+    facts: Mapping[str, JSON]
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepFinished:
     """An attempt ended with one of the four outcomes."""
 
@@ -101,7 +118,7 @@ class StepFinished:
     error: str | None = None
     """
     The word of the error (`drctl.actions.errors`), ``timeout``, ``verify``, ``until``,
-    ``pin``, ``guard``, ``unresolved``, ``undelivered`` or ``bug``.
+    ``pin``, ``stale``, ``guard``, ``unresolved``, ``undelivered`` or ``bug``.
     """
     why: str | None = None
     request_id: str | None = None
@@ -233,6 +250,9 @@ class LeaseLost:
 
     type: ClassVar[str] = "lease_lost"
     why: str
+    for_good: bool = True
+    """False while it may yet be renewed: its store does not answer, and nobody was seen to take
+    it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,6 +311,8 @@ class RunFinished:
     rpo_s: float
     signal: str | None = None
     """Which one interrupted the run, if one did."""
+    rta_is_certain: bool = True
+    """False: the machine was rebooted or changed, and only wall clocks say how long that took."""
 
 
 Event: TypeAlias = (
@@ -298,6 +320,7 @@ Event: TypeAlias = (
     | PinChecked
     | StepStarted
     | EffectIntended
+    | FactsRead
     | StepFinished
     | GateOpened
     | GateAnswered
@@ -323,6 +346,7 @@ TYPES: dict[str, type[Event]] = {
         PinChecked,
         StepStarted,
         EffectIntended,
+        FactsRead,
         StepFinished,
         GateOpened,
         GateAnswered,

@@ -14,6 +14,7 @@ from drctl.engine.ordered import ordered
 from drctl.engine.settling import (
     AFTER_THE_EFFECT,
     NEVER_HAPPENED,
+    NOT_OURS,
     gate_closed,
     measured_anew,
     paused,
@@ -21,7 +22,7 @@ from drctl.engine.settling import (
     with_step,
     without,
 )
-from drctl.engine.state import GateState, Loss, Record, Said, State, Status, StepState
+from drctl.engine.state import Anchor, GateState, Loss, Record, Said, State, Status, StepState
 from drctl.engine.undone import forward_again, undo_finished, undo_started, undo_wished
 from drctl.plan.model import Plan, PlannedStep
 
@@ -31,7 +32,7 @@ ANY_LOSS_S = 1e12
 
 def fold(plan: Plan, state: State, record: Record) -> State:
     """Takes one event in."""
-    return _apply(record.event, plan, replace(state, latest=record.at), record)
+    return _apply(record.event, plan, state.seen_at(record.at), record)
 
 
 @singledispatch
@@ -41,9 +42,12 @@ def _apply(_event: e.Event, _plan: Plan, state: State, _record: Record) -> State
 
 @_apply.register
 def _(event: e.RunStarted, _plan: Plan, state: State, record: Record) -> State:
+    passed_s = max(0.0, event.elapsed_before_s)
+    anchor = Anchor(at=record.at, passed_s=passed_s, is_certain=True)
     why = event.forced_reason
-    forced = (Said(by=event.operator, reason=why),) if why is not None else ()
-    return replace(state, start=event, started=record.at, forced=forced)
+    is_forced = why is not None and why.strip() != ""
+    forced = (Said(by=event.operator, reason=why or ""),) if is_forced else ()
+    return replace(state, start=event, started=record.at, anchors=(anchor,), forced=forced)
 
 
 @_apply.register
@@ -77,7 +81,7 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
 def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> State:
     step = state.steps[event.step]
     if not event.undoes:
-        step = replace(step, has_intent=True)
+        step = replace(step, has_intent=True, was_intended=True)
     elif step.undo is not None:
         step = replace(step, undo=replace(step.undo, has_intent=True))
     return replace(
@@ -85,6 +89,17 @@ def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> St
         steps={**state.steps, event.step: step},
         changed=state.changed or event.changes,
     )
+
+
+@_apply.register
+def _(event: e.FactsRead, _plan: Plan, state: State, _record: Record) -> State:
+    step = replace(state.steps[event.step], facts=event.facts)
+    return replace(state, steps={**state.steps, event.step: step})
+
+
+@_apply.register
+def _(_event: e.AnswerRefused, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, refused_answers=state.refused_answers + 1)
 
 
 @_apply.register
@@ -100,6 +115,9 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         error=event.error,
         why=event.why,
         backoff_s=backoff_s,
+        was_intended=before.was_intended,
+        facts=before.facts,
+        forgiven=before.forgiven + (event.error == NEVER_HAPPENED),
         may_have_happened=_may_have_happened(event, before),
         # A look at what was there keeps its place in the order.
         seq=before.seq or record.seq,
@@ -181,7 +199,7 @@ def loss_refusal(bound_s: float | None, rpo_s: float, source: str) -> str:
 
 def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> float | None:
     """How long to wait before another try; ``None``: none. Unknown outcomes are never retried."""
-    if event.outcome == "failed" and event.error == NEVER_HAPPENED:
+    if event.outcome == "failed" and event.error in {NEVER_HAPPENED, NOT_OURS}:
         return 0.0
     retry = planned.retry
     used = event.attempt - state.steps[event.step].forgiven
@@ -197,7 +215,9 @@ def _backoff_s(planned: PlannedStep, event: e.StepFinished, state: State) -> flo
 
 @_apply.register
 def _(event: e.GateOpened, _plan: Plan, state: State, record: Record) -> State:
-    gate = GateState(opened=record.at, expires_s=event.expires_s, quorum=event.quorum)
+    gate = GateState(
+        opened=record.at, expires_s=event.expires_s, quorum=event.quorum, show=event.show
+    )
     step = replace(state.steps[event.step], status="running", attempt=1, started=record.at)
     return replace(
         state,
@@ -215,10 +235,15 @@ def _(event: e.GateAnswered, plan: Plan, state: State, record: Record) -> State:
         # It was decided before this answer came: an answer counts once, or the steps behind the
         # gate would be opened twice.
         return state
+    if (plan.people and event.person not in plan.people) or state.denied:
+        return state  # nobody who is enrolled said it, or it comes after a no
+    if event.nonce:
+        state = replace(state, nonces=state.nonces | {event.nonce})
     if event.answer == "deny":
+        state = replace(state, denied=True)
         return _not_passed(event.step, state, f"gate denied by {event.by}: {event.reason}")
-    # Set semantics: one person twice is one approval.
-    people = tuple(dict.fromkeys((*gate.approved_by, event.by)))
+    # Set semantics: one person twice is one approval, with however many keys.
+    people = tuple(dict.fromkeys((*gate.approved_by, event.person or event.by)))
     state = replace(state, gates={**state.gates, event.step: replace(gate, approved_by=people)})
     if len(people) < gate.quorum:
         return state
@@ -255,21 +280,37 @@ def _not_passed(name: str, state: State, why: str) -> State:
 
 
 @_apply.register
-def _(event: e.InterruptRequested, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, interrupted=event.signal)
+def _(_event: e.LeaseHeld, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, lapsed=None)
 
 
 @_apply.register
-def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
+def _(event: e.LeaseLost, _plan: Plan, state: State, _record: Record) -> State:
+    if event.for_good:
+        why = f"the lease is lost: {event.why}"
+        return paused(replace(state, lapsed=None), "lease", why, "")
+    return replace(state, lapsed=event.why)
+
+
+@_apply.register
+def _(event: e.InterruptRequested, _plan: Plan, state: State, record: Record) -> State:
+    return replace(state, interrupted=event.signal, interrupted_at=record.at)
+
+
+@_apply.register
+def _(_event: e.RunResumed, plan: Plan, state: State, record: Record) -> State:
     """
     Starts over what had no effect yet; what may have had one stays as it is, to be looked at. A
     gate is asked again: whoever said go said it to numbers that are old. While nothing is fenced
-    the loss is measured anew, for the same reason.
+    the loss is measured anew, for the same reason. What died with its process counts as no failure.
     """
     if state.undo is not None and not state.is_turned_round:
         state = forward_again(state)
     anew = [name for name in state.running if not state.steps[name].has_intent]
-    again = {name: replace(state.steps[name], status="waiting") for name in anew}
+    again = {
+        name: replace(state.steps[name], status="waiting", forgiven=state.steps[name].forgiven + 1)
+        for name in anew
+    }
     # An unknown outcome may be known by now: it is looked at once more.
     unknown = [
         name
@@ -277,13 +318,19 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         if step.status == "unknown" and not step.is_settled
     ]
     again |= {name: replace(state.steps[name], status="running") for name in unknown}
+    # Nobody waited for a message while no process was there to send it.
+    again |= {
+        name: replace(again.get(name, state.steps[name]), started=record.at)
+        for name in plan.messages
+        if state.steps[name].status in {"waiting", "running"} and state.steps[name].started
+    }
     # While nothing is fenced more may be lost than was measured; after a promotion, nothing more.
     done = {name for name, step in state.steps.items() if step.status == "succeeded"}
     ends = {Effect.FENCE, Effect.PROMOTE}
     is_over = any(plan.by_id[name].effect in ends for name in done)
     stale = sorted(name for name in done if plan.by_id[name].measures_loss and not is_over)
     state = measured_anew(plan, state, stale)
-    is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown"}
+    is_answerable = state.pause is not None and state.pause.kind in {"gate", "unknown", "lease"}
     return replace(
         state,
         steps={**state.steps, **again},
@@ -292,7 +339,9 @@ def _(_event: e.RunResumed, plan: Plan, state: State, _record: Record) -> State:
         gates={name: gate for name, gate in state.gates.items() if name not in anew},
         verified_pins=frozenset(),
         interrupted=None,
+        lapsed=None,
         held=None,
+        interrupted_at=None,
         pause=None if is_answerable else state.pause,
         finished=None,
     )
@@ -320,7 +369,7 @@ def _(event: e.UndoFinished, _plan: Plan, state: State, _record: Record) -> Stat
 
 @_apply.register
 def _(event: e.ServiceRestored, _plan: Plan, state: State, _record: Record) -> State:
-    return replace(state, restored_s=event.rta_s)
+    return replace(state, restored_s=event.rta_s, restored_is_certain=event.is_certain)
 
 
 @_apply.register

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from drctl.engine.events import Event
+from drctl.engine.events import Event, LeaseHeld, LeaseLost
 from drctl.engine.state import Record, State
 
 
@@ -28,6 +28,19 @@ class Log(Protocol):
 class Lease(Protocol):
     """The right to change this run's targets; kept by somebody in the background."""
 
+    async def take(self) -> None:
+        """
+        Takes it; may wait for as long as it takes to see that a dead process of this run is dead.
+
+        Raises:
+            RefusedError: Another run has something of it, or that cannot be known.
+        """
+        ...
+
+    def news(self) -> Sequence[LeaseHeld | LeaseLost]:
+        """Removes and returns what has become of it since it was last asked, for the record."""
+        ...
+
     def refusal(self) -> str | None:
         """
         Why no request that changes something may leave now; ``None`` while the lease is held with
@@ -39,6 +52,12 @@ class Lease(Protocol):
 
 class Unleased(Lease):
     """For a run that nobody can contend with."""
+
+    async def take(self) -> None:
+        """Nothing to take."""
+
+    def news(self) -> Sequence[LeaseHeld | LeaseLost]:
+        return ()
 
     def refusal(self) -> str | None:
         return None

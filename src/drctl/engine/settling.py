@@ -16,6 +16,9 @@ NEVER_HAPPENED = "interrupted"
 """The word for an effect that a dead process intended and that a look did not find: it is started
 again, and counts as no failure."""
 
+NOT_OURS = "lease"
+"""The word for what was not sent because the lease was not held. It counts as no failure either."""
+
 AFTER_THE_EFFECT = frozenset({"verify", "until", "unresolved"})
 """Words of failures that say nothing about the effect itself: with an intent on record, it may be
 there. All other failures are an adapter's word that nothing happened."""
@@ -38,7 +41,10 @@ def with_step(state: State, name: str, step: StepState) -> State:
 
 
 def paused(
-    state: State, kind: Literal["failed", "unknown", "gate", "loss"], why: str, step: str
+    state: State,
+    kind: Literal["failed", "unknown", "gate", "loss", "lease"],
+    why: str,
+    step: str,
 ) -> State:
     """Pauses, unless it is paused already: the first reason is kept."""
     return state if state.pause else replace(state, pause=Pause(kind=kind, why=why, step=step))
@@ -94,7 +100,7 @@ def _held_up(planned: PlannedStep, state: State) -> State:
 
 def blamed_anew(plan: Plan, state: State) -> State:
     """Why the run is paused or stopped, from what is ill now: a person has mended something."""
-    keeps = state.pause is not None and state.pause.kind in {"gate", "loss"}
+    keeps = state.pause is not None and state.pause.kind in {"gate", "loss", "lease"}
     was_stopped = state.stop is not None
     state = replace(state, pause=state.pause if keeps else None, stop=None)
     for name in sorted(state.steps, key=lambda name: state.steps[name].seq):

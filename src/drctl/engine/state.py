@@ -1,7 +1,8 @@
 """What is known of a run: one frozen value, made of nothing but its events."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Literal, TypeAlias
 
 from drctl.engine.events import Event, RunFinished, RunStarted
@@ -53,12 +54,16 @@ class StepState:
     """How long after ``finished`` the next attempt may start; ``None``: there is none."""
     has_intent: bool = False
     """An effect of this attempt may have left."""
+    was_intended: bool = False
+    """An effect of this or an earlier attempt may have left."""
+    facts: Mapping[str, JSON] | None = None
+    """What its action saw after the plan was made; ``None``: the plan's own look still counts."""
     may_have_happened: bool = False
     """Its effect is there, or may be: it succeeded, is unknown, or failed only afterwards."""
     is_settled: bool = False
     """It is counted: what needed it goes on, and it will not run again."""
     forgiven: int = 0
-    """Attempts that count no more, since a person said to try again."""
+    """Attempts that count no more: their process died, or a person said to try again."""
     seq: int = 0
     """Place in the record of its end: the order in which steps are undone, backwards."""
     undo: UndoState | None = None
@@ -72,6 +77,8 @@ class GateState:
     expires_s: float
     quorum: int
     approved_by: tuple[str, ...] = ()
+    show: tuple[str, ...] = ()
+    """The lines that approvers were shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +95,7 @@ class Loss:
 class Pause:
     """What a person must look at."""
 
-    kind: Literal["failed", "unknown", "gate", "loss"]
+    kind: Literal["failed", "unknown", "gate", "loss", "lease"]
     why: str
     step: str = ""
     """Which step it is about."""
@@ -116,6 +123,22 @@ class UndoWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """
+    Where one boot of one machine comes into a run: from here on its boot clock counts.
+
+    A run that comes back to a boot it has been in is measured by that boot's clock again, whatever
+    the wall clocks in between said.
+    """
+
+    at: Instant
+    passed_s: float
+    """Seconds of the incident that had passed by then."""
+    is_certain: bool
+    """False: only the wall clocks of two boots say so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class State:
     """A run so far."""
 
@@ -131,6 +154,8 @@ class State:
     started: Instant | None = None
     start: RunStarted | None = None
     latest: Instant | None = None
+    anchors: tuple[Anchor, ...] = ()
+    """One per boot, in the order in which they came into the run."""
     open_work: int = 0
     """Steps that recover something and are not settled yet: neither ``finally`` nor messages."""
     open_messages: int = 0
@@ -141,8 +166,11 @@ class State:
     changed: bool = False
     interrupted: str | None = None
     """The signal that asked for an end."""
+    interrupted_at: Instant | None = None
     pause: Pause | None = None
     """Why nothing new may start until a person decides; the first reason is kept."""
+    lapsed: str | None = None
+    """Why the lease is not held for now; nothing new starts until it is, or is lost for good."""
     held: Said | None = None
     """Who said to start nothing new for a while; the process stays and listens."""
     cancelled: Said | None = None
@@ -163,19 +191,42 @@ class State:
     loss: Loss | None = None
     verified_pins: frozenset[tuple[str, str, str]] = frozenset()
     """Name, subject, and the target through which they were asked."""
+    nonces: frozenset[str] = frozenset()
+    """Of the signed answers that were taken."""
+    refused_answers: int = 0
+    denied: bool = False
+    """A person said no at a gate, which is final for this plan."""
+    latest_wall: datetime | None = None
+    """The highest wall time on record, which a clock that is set back does not lower."""
     restored_s: float | None = None
+    restored_is_certain: bool = True
     finished: RunFinished | None = None
 
     def elapsed(self, now: Instant) -> Length:
         """
         Length of the incident until *now*; uncertain when the machine was rebooted in between.
+
+        Never less than what the boots before had measured: only the gap between two boots is taken
+        from wall clocks, and one that goes backwards makes it nothing.
         """
-        if self.started is None or self.start is None:
+        for anchor in self.anchors:
+            if anchor.at.boot_id == now.boot_id:
+                since_s = length_between(anchor.at, now).seconds
+                return Length(seconds=anchor.passed_s + since_s, is_certain=anchor.is_certain)
+        if self.latest is None or not self.anchors:
             return Length(seconds=0.0, is_certain=True)
-        since = length_between(self.started, now)
-        return Length(
-            seconds=since.seconds + self.start.elapsed_before_s, is_certain=since.is_certain
-        )
+        gap_s = length_between(self.latest, now).seconds
+        return Length(seconds=self.elapsed(self.latest).seconds + gap_s, is_certain=False)
+
+    def seen_at(self, at: Instant) -> "State":
+        """The same state once an event was written at *at*."""
+        wall = at.wall if self.latest_wall is None else max(self.latest_wall, at.wall)
+        seen = replace(self, latest=at, latest_wall=wall)
+        is_known = any(anchor.at.boot_id == at.boot_id for anchor in self.anchors)
+        if is_known or not self.anchors:
+            return seen
+        anchor = Anchor(at=at, passed_s=self.elapsed(at).seconds, is_certain=False)
+        return replace(seen, anchors=(*self.anchors, anchor))
 
     def progress(self, now: Instant) -> Progress:
         """How far the run is, in the plan's words."""
@@ -196,7 +247,13 @@ class State:
     def is_blocked(self) -> bool:
         """True when nothing that changes anything may start."""
         return bool(
-            self.interrupted or self.pause or self.stop or self.held or self.cancelled or self.undo
+            self.interrupted
+            or self.pause
+            or self.stop
+            or self.lapsed
+            or self.held
+            or self.cancelled
+            or self.undo
         )
 
     @property

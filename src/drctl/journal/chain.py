@@ -4,8 +4,8 @@ Events as lines of bytes, each bound to the one before.
 Problem: after a bad night somebody will ask whether the record is what was written then. Invariant:
     a line is the canonical JSON of one event, with the hash of the line before it (``prev``) and
     its own (``hash``, over all the rest). Any byte changed, line removed, inserted or moved breaks
-    the chain at a place that can be named. A torn last line, without its newline, is what a crash
-    leaves: it was never acknowledged to anybody, so it is dropped, and said so.
+    the chain at a place that can be named. A torn last line, without its newline or with zeros in
+    it, is what a crash leaves: it was never acknowledged to anybody, so it is dropped, and said so.
 
 What is not promised: a bare chain does not show that whole lines were cut off its end, and who can
 write the file can write a new chain.
@@ -73,6 +73,10 @@ def decode(data: bytes, *, name: str) -> Chain:
         JournalError: A line is not what was written; the problem names it.
     """
     *complete, torn = data.split(b"\n")
+    if complete and b"\0" in complete[-1]:
+        # JSON has no zero bytes. What of a line had not reached the disk when the power went reads
+        # as zeros, and its end may have got there before its middle.
+        torn = complete.pop() + b"\n" + torn
     records: list[Record] = []
     head = GENESIS
     for number, line in enumerate(complete, start=1):

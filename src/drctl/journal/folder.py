@@ -1,8 +1,6 @@
 """A run's folder: the plan, the journal, who holds it, and where answers are dropped."""
 
-import fcntl
 import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,20 +8,16 @@ from typing import Literal, TypeAlias
 
 from drctl.engine.events import Event, OrderGiven, Result, RunFinished
 from drctl.engine.state import Record
+from drctl.journal import files
 from drctl.journal.chain import GENESIS, Chain, decode, encode
+from drctl.journal.held import EVENTS, INBOX, PLAN, Held, is_held, make, take
+from drctl.journal.problems import cannot, lost
 from drctl.kernel import failpoints
 from drctl.kernel.clock import Clock, Instant
-from drctl.kernel.errors import JournalError, Problem
 from drctl.kernel.ids import RunId
 from drctl.plan.model import Plan
 
 Standing: TypeAlias = Result | Literal["running"]
-
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_APPEND = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
-# A FIFO in a file's place must not hold up whoever reads.
-_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,13 +33,13 @@ class Folder:
 
     @property
     def journal(self) -> Path:
-        """The events."""
-        return self.path / "events.jsonl"
+        """The events; for people to look at."""
+        return self.path / EVENTS
 
     @property
     def inbox(self) -> Path:
         """Answers of people, one file each."""
-        return self.path / "inbox"
+        return self.path / INBOX
 
     def plan(self) -> Plan:
         """
@@ -55,11 +49,13 @@ class Folder:
             JournalError: It is missing, or not the plan that was put there.
         """
         try:
-            plan = Plan.model_validate_json(_read(self.path / "plan.json"))
+            with files.opened(self.path, ours=2) as home:
+                data = files.read_file(home, PLAN, largest=files.PLAN_BYTES)
+            plan = Plan.model_validate_json(data)
         except (OSError, ValueError) as error:
-            raise _cannot(f"the plan of run {self.run_id} cannot be read", error) from error
-        if plan.computed_digest() != plan.digest:
-            raise _cannot(f"the plan of run {self.run_id} was changed", None)
+            raise cannot(f"the plan of run {self.run_id} cannot be read", error) from error
+        if not plan.is_whole:
+            raise cannot(f"the plan of run {self.run_id} was changed", None)
         return plan
 
     def read(self) -> Chain:
@@ -70,9 +66,10 @@ class Folder:
             JournalError: It cannot be read, or does not verify.
         """
         try:
-            data = _read(self.journal)
+            with files.opened(self.path, ours=2) as home:
+                data = files.read_file(home, EVENTS, largest=files.JOURNAL_BYTES)
         except OSError as error:
-            raise _cannot(f"the journal of run {self.run_id} cannot be read", error) from error
+            raise cannot(f"the journal of run {self.run_id} cannot be read", error) from error
         return decode(data, name=str(self.journal))
 
     def standing(self, chain: Chain) -> Standing:
@@ -87,75 +84,53 @@ class Folder:
     def is_held(self) -> bool:
         """True while a live process has the run."""
         try:
-            handle = os.open(self.path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with files.opened(self.path, ours=2) as home:
+                return is_held(home)
         except OSError:
             return False
-        try:
-            # Shared: to look must not look like holding to somebody else who looks.
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(handle)
-        return False
 
 
 class Journal:
-    """The one writer of a run's events."""
+    """The one writer of a run's events. Made by `create` or `take_up`."""
 
-    def __init__(self, folder: Folder, clock: Clock, *, lock: int, head: str, seq: int) -> None:
+    def __init__(self, folder: Folder, clock: Clock, held: Held, after: Chain) -> None:
         self.folder = folder
-        self._clock, self._lock, self._head, self._seq = clock, lock, head, seq
-        self._file = os.open(folder.journal, _APPEND)
+        self._clock, self._held = clock, held
+        self._head = after.head
+        self._seq = after.records[-1].seq if after.records else 0
         self._is_broken = False
 
     @classmethod
     def create(cls, runs: Path, run_id: RunId, plan: Plan, clock: Clock) -> "Journal":
         """
         Makes the folder (0700) with the plan and an empty journal (0600), durable before it
-        returns.
+        returns, with room on the disk for what is to come.
 
         Raises:
             JournalError: It cannot be made; then nothing may be run.
         """
         folder = Folder(path=runs / run_id)
         try:
-            runs.mkdir(parents=True, exist_ok=True, mode=0o700)
-            _check_owner(runs)
-            folder.path.mkdir(mode=0o700)
-            # Held before there is anything to read: who lists runs must not find it unheld.
-            _write_new(folder.path / "lock", b"")
-            lock = _hold(folder)
-            folder.inbox.mkdir(mode=0o700)
-            _write_new(folder.path / "plan.json", plan.model_dump_json(indent=1).encode())
-            _write_new(folder.journal, b"")
-            _sync_folder(folder.path)
-            _sync_folder(runs)
-            return cls(folder, clock, lock=lock, head=GENESIS, seq=0)
+            held = make(folder.path, plan.model_dump_json(indent=1).encode(), len(plan.steps))
         except OSError as error:
-            raise _cannot(f"the folder of run {run_id} cannot be made", error) from error
+            raise cannot(f"the folder of run {run_id} cannot be made", error) from error
+        return cls(folder, clock, held, Chain(records=(), head=GENESIS, torn_bytes=0, size=0))
 
     @classmethod
     def take_up(cls, folder: Folder, clock: Clock) -> tuple["Journal", Chain]:
         """
-        Takes over the journal of a run that nobody holds; a torn last line is cut off.
+        Takes over the journal of a run that nobody holds; a torn last line is cut off, and
+        ``torn_bytes`` of the chain says how long it was.
 
         Raises:
             JournalError: Somebody holds it, or it does not verify.
         """
+        steps = len(folder.plan().steps)
         try:
-            lock = _hold(folder)
-            try:
-                chain = folder.read()
-                if chain.torn_bytes:
-                    os.truncate(folder.journal, chain.size)
-                last = chain.records[-1].seq if chain.records else 0
-                return cls(folder, clock, lock=lock, head=chain.head, seq=last), chain
-            except BaseException:
-                os.close(lock)
-                raise
+            held, chain = take(folder.path, steps)
         except OSError as error:
-            raise _cannot(f"run {folder.run_id} cannot be taken up", error) from error
+            raise cannot(f"run {folder.run_id} cannot be taken up", error) from error
+        return cls(folder, clock, held, chain), chain
 
     def append(self, event: Event) -> Record:
         """
@@ -168,10 +143,10 @@ class Journal:
         """
         what = f"the journal of run {self.folder.run_id} cannot be written"
         if self._is_broken:
-            raise _cannot(what, None)
+            raise cannot(what, None)
         self._is_broken = True
-        if not self._is_in_place():
-            raise JournalError((lost(self.folder),))
+        if not self._held.is_in_place():
+            raise lost(self.folder.path)
         now = self._clock.now()
         # What a reader of the file will see: times rounded as they are written.
         at = Instant(wall=now.wall, boot_s=round(now.boot_s, 6), boot_id=now.boot_id)
@@ -179,35 +154,23 @@ class Journal:
         try:
             line, head = encode(record, self._head)
             failpoints.hit("journal.before_write")
-            view = memoryview(line)
-            while view:
-                view = view[os.write(self._file, view) :]
+            files.write_all(self._held.file, line)
             failpoints.hit("journal.after_write")
-            os.fsync(self._file)
+            os.fsync(self._held.file)
             failpoints.hit("journal.after_fsync")
         except (OSError, ValueError) as error:
-            raise _cannot(what, error) from error
+            raise cannot(what, error) from error
         self._is_broken = False
         self._head, self._seq = head, record.seq
         return record
 
     def is_ours(self) -> bool:
         """True while we can write, and what we hold are still the run's own lock and journal."""
-        return not self._is_broken and self._is_in_place()
-
-    def _is_in_place(self) -> bool:
-        held = {self.folder.path / "lock": self._lock, self.folder.journal: self._file}
-        try:
-            return all(
-                os.path.samestat(path.lstat(), os.fstat(handle)) for path, handle in held.items()
-            )
-        except OSError:
-            return False
+        return not self._is_broken and self._held.is_in_place()
 
     def close(self) -> None:
         """Lets go of the run."""
-        os.close(self._file)
-        os.close(self._lock)
+        self._held.close()
 
 
 def is_note(event: Event) -> bool:
@@ -216,86 +179,22 @@ def is_note(event: Event) -> bool:
 
 
 def all_folders(runs: Path) -> Sequence[Folder]:
-    """Every run, newest first."""
-    if not runs.is_dir():
+    """
+    Every run, newest first.
+
+    Raises:
+        JournalError: Others may write where runs are kept.
+    """
+    try:
+        with files.opened(runs, ours=1) as place, os.scandir(place) as entries:
+            # A leading dot: a run whose folder was never finished.
+            names = [
+                entry.name
+                for entry in entries
+                if entry.is_dir(follow_symlinks=False) and not entry.name.startswith(".")
+            ]
+    except FileNotFoundError:
         return ()
-    entries = (entry for entry in runs.iterdir() if entry.is_dir() and not entry.is_symlink())
-    names = sorted((entry.name for entry in entries), reverse=True)
-    return [Folder(path=runs / name) for name in names]
-
-
-def lost(folder: Folder) -> Problem:
-    """What there is to say when the run is not ours any more."""
-    return Problem(
-        code="DR4002",
-        what=f"run {folder.run_id} is no longer ours: its folder is gone or another process has it",
-        now="nothing further was sent by this process",
-        do="drctl runs list   (shows who runs it now)",
-    )
-
-
-def _check_owner(runs: Path) -> None:
-    """Raises OSError when others could put their files in the place of ours."""
-    there = runs.stat()
-    if there.st_uid not in {os.geteuid(), 0} or there.st_mode & _OTHERS_WRITE:
-        message = f"{runs} belongs to others or may be written by others; chmod go-w {runs}"
-        raise PermissionError(message)
-
-
-def _read(path: Path) -> bytes:
-    handle = os.open(path, _READ)
-    with os.fdopen(handle, "rb") as file:
-        if not stat.S_ISREG(os.fstat(handle).st_mode):
-            message = f"{path} is not a plain file"
-            raise OSError(message)
-        return file.read()
-
-
-def _hold(folder: Folder) -> int:
-    lock = os.open(folder.path / "lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise JournalError(
-            (
-                Problem(
-                    code="DR3001",
-                    what=f"run {folder.run_id} is live in another process",
-                    do=f"drctl runs show {folder.run_id}",
-                ),
-            )
-        ) from error
-    return lock
-
-
-def _write_new(path: Path, data: bytes) -> None:
-    handle = os.open(path, _NEW_FILE, 0o600)
-    try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(handle, view) :]
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _sync_folder(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _cannot(what: str, error: Exception | None) -> JournalError:
-    return JournalError(
-        (
-            Problem(
-                code="DR4003",
-                what=what,
-                why=str(error) if error else None,
-                now="nothing is sent that is not on disk first",
-            ),
-        )
-    )
+    except OSError as error:
+        raise cannot(f"the runs in {runs} cannot be listed", error) from error
+    return [Folder(path=runs / name) for name in sorted(names, reverse=True)]

@@ -3,7 +3,6 @@
 import json
 import os
 import secrets
-import stat
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import MISSING, asdict, fields
@@ -12,10 +11,14 @@ from typing import TypeAlias, get_args
 
 from drctl.engine.events import OrderWord
 from drctl.engine.ports import Answer, Order
+from drctl.journal import files
+from drctl.kernel import failpoints
 
 Said: TypeAlias = Answer | Order
 
 _LARGEST = 64 * 1024
+_OURS = 3
+"""The runs' folder, the run's, and the inbox itself."""
 _WORDS = frozenset(get_args(OrderWord))
 
 
@@ -35,34 +38,35 @@ class FolderInbox:
 
     def take(self) -> Sequence[Said]:
         """Removes and returns what has come in, oldest first."""
-        found = []
-        for entry in sorted(self._path.glob("*.json"), key=lambda path: path.name):
-            data = _read(entry)
-            # Whatever cannot be read or removed must not end a recovery: nobody said anything.
+        found = (_said(data) for data in _take_all(self._path))
+        return [said for said in found if said is not None]
+
+
+def _take_all(path: Path) -> list[bytes]:
+    """The content of every file that was dropped, oldest first; each is removed. Never waits."""
+    taken = []
+    # Whatever cannot be opened, read or removed must not end a recovery: nobody answered.
+    with suppress(OSError), files.opened(path, ours=_OURS) as box:
+        names = os.listdir(box)  # noqa: PTH208 (an open folder has no path)
+        for name in sorted(entry for entry in names if _is_whole(entry)):
+            data = _read(box, name)
             with suppress(OSError):
-                entry.unlink()
-                said = _said(data)
-                if said is not None:
-                    found.append(said)
-        return found
+                failpoints.hit("inbox.take")
+                files.remove(box, name)
+                taken.append(data)
+    return taken
 
 
-def _read(entry: Path) -> bytes:
-    """The file's bytes; nothing when it is not a plain file of ours. Never waits."""
+def _is_whole(name: str) -> bool:
+    return name.endswith(".json") and not name.startswith(".")
+
+
+def _read(box: int, name: str) -> bytes:
+    """The file's bytes; nothing when it is not a plain file of ours."""
     try:
-        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-        handle = os.open(entry, flags)
+        return files.read_file(box, name, largest=_LARGEST)
     except OSError:
         return b""
-    try:
-        there = os.fstat(handle)
-        if not stat.S_ISREG(there.st_mode) or there.st_uid not in {os.geteuid(), 0}:
-            return b""
-        return os.read(handle, _LARGEST)
-    except OSError:
-        return b""
-    finally:
-        os.close(handle)
 
 
 def _said(data: bytes) -> Said | None:
@@ -86,12 +90,12 @@ def _said(data: bytes) -> Said | None:
 
 def drop(path: Path, said: Said) -> None:
     """Leaves an answer or an order; a reader sees all of it or nothing."""
-    name = f"{len(list(path.iterdir())):06d}-{secrets.token_hex(4)}"
-    partial = path / f".{name}"
-    handle = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    try:
-        os.write(handle, json.dumps(asdict(said)).encode())
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    partial.rename(path / f"{name}.json")
+    _drop(path, json.dumps(asdict(said)).encode())
+
+
+def _drop(path: Path, data: bytes) -> None:
+    with files.opened(path, ours=_OURS) as box:
+        failpoints.hit("inbox.drop")
+        number = len(os.listdir(box))  # noqa: PTH208 (an open folder has no path)
+        name = f"{number:06d}-{secrets.token_hex(4)}"
+        files.put(box, f".{name}", f"{name}.json", data)

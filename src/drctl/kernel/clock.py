@@ -89,13 +89,20 @@ class Deadline:
 @cache
 def boot_id() -> str:
     """
-    Names this boot of this machine; random where the kernel does not say (lengths then hold
-    within this process only, which is the safe direction).
+    Names this boot of this machine, and from where it is counted when that is not its beginning: a
+    container may have a time namespace of its own. Random where the kernel does not say (lengths
+    then hold within this process only, which is the safe direction).
     """
     try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        name = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
         return str(uuid.uuid4())
+    try:
+        lines = Path("/proc/self/timens_offsets").read_text(encoding="ascii").splitlines()
+    except OSError:  # a kernel that has none
+        return name
+    offset = next((line.split()[1:] for line in lines if line.startswith("boottime")), [])
+    return f"{name}+{'.'.join(offset)}" if any(word != "0" for word in offset) else name
 
 
 class SystemClock(Clock):

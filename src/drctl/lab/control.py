@@ -11,11 +11,13 @@ from typing import Any, Literal
 
 from drctl.kernel.clock import Instant, SystemClock, length_between
 from drctl.kernel.errors import Problem, RefusedError
+from drctl.kernel.ledger import read as read_ledger
 from drctl.lab import root as processes
 from drctl.lab import verdict as judgement
 from drctl.lab.access import Secrets
 from drctl.lab.blocking import run_apart
 from drctl.lab.channel import ChannelError, ask
+from drctl.lab.history.estate import promises
 from drctl.lab.plan import BALANCER_PORT, DEFAULT_NET, PUBLIC_NAME, REGIONS, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
 from drctl.lab.traffic import DEFAULT_RATE, DEFAULT_WRITERS
@@ -268,6 +270,16 @@ def down(net: int = DEFAULT_NET) -> list[str]:
     return [one.name for one in left]
 
 
+def ledger(net: int = DEFAULT_NET) -> list[dict[str, Any]]:
+    """
+    Every change that a stand-in applied since the lab came up, oldest first.
+
+    Raises:
+        RefusedError: No lab is up.
+    """
+    return read_ledger(_lab(net).ledger)
+
+
 def verdict(run_folder: Path | None = None, net: int = DEFAULT_NET) -> dict[str, Any]:
     """
     Says what the independent client saw, beside what drctl says of a run.
@@ -297,8 +309,10 @@ def verdict(run_folder: Path | None = None, net: int = DEFAULT_NET) -> dict[str,
                 database="healing_guard",
             )
         )
-    run = judgement.read_run_folder(run_folder) if run_folder is not None else None
-    return judgement.judge(record, present, run)
+    if run_folder is None:
+        return judgement.judge(record, present, None)
+    judged = judgement.judge(record, present, judgement.read_run_folder(run_folder))
+    return judged | {"promises": promises(run_folder, record, present, read_ledger(root.ledger))}
 
 
 def _is_answering(root: LabRoot) -> bool:

@@ -6,12 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from drctl.lab.ledger import note
+
 
 class Record:
     """Appends accepted requests; the file outlives the process that wrote it."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, ledger: Path | None = None) -> None:
+        """
+        Args:
+            ledger: Where each accepted request is noted as well, beside other stand-ins' mutations.
+        """
         self._file = file
+        self._ledger = ledger
         self._entries: list[dict[str, Any]] = []
         file.parent.mkdir(parents=True, exist_ok=True)
 
@@ -27,3 +34,9 @@ class Record:
         self._entries.append(entry)
         with self._file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(entry, ensure_ascii=False) + "\n")
+        target = content.get("channel") or content.get("path") or _named(content)
+        note(self._ledger, service, kind, str(target), content)
+
+
+def _named(content: dict[str, Any]) -> str:
+    return str(content.get("incident", {}).get("id", ""))

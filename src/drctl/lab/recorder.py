@@ -52,6 +52,7 @@ class Recorder:
         statuspage_tokens: Collection[str] = (STATUSPAGE_TOKEN,),
         pages: Collection[str] = (STATUSPAGE_PAGE,),
         components: Collection[str] | None = None,
+        ledger: Path | None = None,
     ) -> None:
         """
         Args:
@@ -62,8 +63,9 @@ class Recorder:
             statuspage_tokens: Valid API keys.
             pages: Ids of the pages that exist.
             components: Ids of the components that exist; any when None.
+            ledger: Where they are noted beside what other stand-ins applied.
         """
-        self.record = Record(file)
+        self.record = Record(file, ledger)
         self._faults: dict[str, Fault] = {}
         self._slack = SlackApi(
             self.record, webhooks=webhooks, tokens=slack_tokens, channels=channels

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from drctl.kernel.ledger import LEDGER
 from drctl.lab.plan import AddressPlan
 
 SUPERVISOR = "supervisor"
@@ -63,6 +64,11 @@ class LabRoot:
     def recorded(self) -> Path:
         """What Slack and Statuspage would have accepted, one JSON document a line."""
         return self.path / "recorded.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """Every mutation that a stand-in applied, one JSON document a line."""
+        return self.path / LEDGER
 
     @property
     def supervisor_log(self) -> Path:

@@ -57,6 +57,7 @@ class Supervisor:
             plan,
             access_keys={ACCESS_KEY_ID},
             overlays=[self._rds.install, self._route53.install, self._elbv2.install],
+            ledger=root.ledger,
         )
         self._balancers = BalancerBridge(plan, root.path, is_active=self._elbv2.is_active)
         self._elbv2.watch(self._balancers)
@@ -78,6 +79,7 @@ class Supervisor:
             statuspage_tokens={secrets.read("statuspage_token")},
             pages={STATUS_PAGE},
             components=COMPONENTS,
+            ledger=root.ledger,
         )
         self._registrar = Registrar()
         self._authorities: dict[str, str] = {}

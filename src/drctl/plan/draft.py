@@ -13,11 +13,13 @@ from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
 from drctl.plan.forecast import Progress, left_s
 from drctl.plan.graph import longest_chain
+from drctl.plan.leases import planned_lease
 from drctl.plan.model import (
     Objectives,
     Plan,
     PlannedCall,
     PlannedGate,
+    PlannedPerson,
     PlannedPin,
     PlannedStep,
     Retry,
@@ -78,7 +80,18 @@ class Drafting:
             targets=targets,
             steps=steps,
             gates=self._gates(),
+            people={
+                name: PlannedPerson(**person.model_dump())
+                for name, person in environment.people.items()
+            },
+            code={
+                name: self.registry.code(name)
+                for name in sorted({call.uses for step in steps for call in calls(step)})
+            },
+            expires_after_s=environment.plan_expires_after_s,
+            max_targets=environment.max_targets,
             pins=self._pins(targets),
+            lease=planned_lease(self.registry, environment, steps, targets),
             is_offline=True,
             forecast_s=forecast,
             critical_path=chain,
@@ -92,13 +105,18 @@ class Drafting:
                 approvers=gate.approvers,
                 quorum=gate.quorum,
                 expires_s=gate.expires_after.total_seconds(),
+                self_approval=gate.self_approval,
+                reason_required=gate.reason_required,
             )
             for name, gate in self.runbook.gates.items()
         }
         for step in (*self.runbook.steps, *self.runbook.finally_):
             if self._asks_person(step) and step.timeout is not None:
                 expires_s = step.timeout.total_seconds()
-                gates[_task(step)] = PlannedGate(title=step.label, expires_s=expires_s)
+                # Who runs the recovery is often who does the task; to say so is not to judge it.
+                gates[_task(step)] = PlannedGate(
+                    title=step.label, expires_s=expires_s, self_approval=True
+                )
         return gates
 
     def _asks_person(self, step: Step) -> bool:
@@ -122,6 +140,7 @@ class Drafting:
             gate=_task(step) if is_task else step.gate,
             effect=action.effect if action else Effect.READ,
             measures_loss=action.measures_loss if action else False,
+            proves_one_primary=action.proves_one_primary if action else False,
             needs=step.needs,
             when=step.when,
             estimate_s=step.estimate.total_seconds() if step.estimate else 0.0,

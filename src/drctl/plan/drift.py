@@ -1,5 +1,9 @@
 """What of a saved plan no longer holds."""
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drctl.kernel.canonical import canonical
 from drctl.plan.model import Plan
 
 
@@ -19,10 +23,14 @@ def drift(saved: Plan, fresh: Plan) -> tuple[str, ...]:
             found.append(f"{old.name} of {old.subject} was {old.found}, is {new.found}")
     for before in saved.steps:
         after = fresh.by_id[before.id]
-        facts, now = dict(before.prediction.facts), dict(after.prediction.facts)
-        found += [
-            f"{before.id}: {name} was {facts.get(name)!r}, is {now.get(name)!r}"
-            for name in sorted(facts.keys() | now.keys())
-            if facts.get(name) != now.get(name)
-        ]
+        seen = differences(before.prediction.facts, after.prediction.facts)
+        found += [f"{before.id}: {sentence}" for sentence in seen]
     return tuple(found)
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """One sentence for each fact that two looks saw differently."""
+    for name in sorted(before.keys() | now.keys()):
+        # As they are written: to Python, 0 and false are the same fact.
+        if canonical(before.get(name)) != canonical(now.get(name)):
+            yield f"{name} was {before.get(name)!r}, is {now.get(name)!r}"

@@ -157,7 +157,11 @@ class Planner:
         # What an earlier look found is no answer of now.
         pin = pin.model_copy(update={"found": None})
         target = plan.targets[pin.targets[0]]
-        fenced = {s.call.target for s in plan.steps if s.call and s.effect is Effect.FENCE}
+        fenced = {
+            s.call.target
+            for s in plan.steps
+            if s.call and (s.effect is Effect.FENCE or s.proves_one_primary)
+        }
         patience = DEAD_TIMEOUT if fenced.issuperset(pin.targets) else LOOK_TIMEOUT
         for reader in self.registry.pins:
             identity = reader.identity(target)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
+from drctl.kernel.signature import PublicKey
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -60,6 +61,7 @@ class PlannedStep(_Frozen):
     gate: str | None = None
     effect: Effect = Effect.READ
     measures_loss: bool = False
+    proves_one_primary: bool = False
     needs: tuple[str, ...] = ()
     when: str | None = None
     estimate_s: float = 0.0
@@ -94,8 +96,25 @@ class PlannedGate(_Frozen):
 
     title: str
     approvers: tuple[str, ...] = ()
+    """Roles or people; empty: anybody, of those enrolled where some are."""
     quorum: int = 1
     expires_s: float
+    self_approval: bool = False
+    """Whether who started the run may answer too; means nothing where nobody is enrolled."""
+    reason_required: bool = False
+
+
+class PlannedPerson(_Frozen):
+    """Somebody who may answer gates, as the environment said when the plan was made."""
+
+    roles: tuple[str, ...] = ()
+    keys: tuple[PublicKey, ...]
+    """Public keys; each proves the same one person."""
+    login: str | None = None
+
+    def may_answer(self, name: str, gate: PlannedGate) -> bool:
+        """True when the gate asks for this person, called *name*, or a role of theirs."""
+        return not gate.approvers or not {name, *self.roles}.isdisjoint(gate.approvers)
 
 
 class PlannedPin(_Frozen):
@@ -118,6 +137,22 @@ class LossLook(_Frozen):
     source: str
     safe_until: str | None = None
     primary_last_seen: str | None = None
+
+
+class PlannedLease(_Frozen):
+    """What the run must have for itself before it changes anything, and where that is written."""
+
+    store: str | None = None
+    """Name of a store (`drctl.actions.cell`); ``None``: a folder of this machine."""
+    settings: Mapping[str, Any] = Field(default_factory=dict)
+    label: str = ""
+    identities: tuple[str, ...] = ()
+    """What it may change; empty: it only looks, and needs no lease."""
+    moves: tuple[str, ...] = ()
+    """What it fences, promotes, or moves traffic of."""
+    cool_down_s: float = 0.0
+    shares_fate_with: tuple[str, ...] = ()
+    """Places that the run leaves, and in which the store is."""
 
 
 class Objectives(_Frozen):
@@ -151,24 +186,61 @@ class Plan(_Frozen):
     targets: Mapping[str, Annotated[AnyTarget, Field()]]
     steps: tuple[PlannedStep, ...]
     gates: Mapping[str, PlannedGate]
+    people: Mapping[str, PlannedPerson] = Field(default_factory=dict)
+    """Who may answer gates, whatever the environment says later. Empty: nobody is verified."""
+    sources: Mapping[str, str] = Field(default_factory=dict)
+    """SHA-256 of the files it was made from, by path: the runbook, then the environment."""
+    code: Mapping[str, str] = Field(default_factory=dict)
+    """SHA-256 of the source of every action used, by name: another one is another plan."""
+    expires_after_s: float = 900.0
+    """How long after ``created_at`` it may be run."""
+    max_targets: int = 10
     pins: tuple[PlannedPin, ...] = ()
+    lease: PlannedLease = PlannedLease()
     loss: LossLook | None = None
     is_offline: bool = False
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
     forecast_s: float
     critical_path: tuple[str, ...]
     digest: str = ""
+    """What people approve."""
+    loss_digest: str = ""
+    """Of the loss bound alone; see `computed_digest`."""
 
     def computed_digest(self) -> str:
         """
-        SHA-256 over everything but the digest itself and the loss bound: that is measured anew
+        SHA-256 over everything but the digests themselves and the loss bound: that is measured anew
         before a saved plan runs, and the run's record must name the digest that was approved.
         """
-        return digest(self.model_dump(mode="json", exclude={"digest", "loss"}))
+        return digest(self.model_dump(mode="json", exclude={"digest", "loss", "loss_digest"}))
 
     def sealed(self) -> "Plan":
-        """The same plan with its digest filled in."""
-        return self.model_copy(update={"digest": self.computed_digest()})
+        """The same plan with its digests filled in."""
+        return self.with_loss(self.loss).model_copy(update={"digest": self.computed_digest()})
+
+    def with_loss(self, loss: LossLook | None) -> "Plan":
+        """The same plan, of the same digest, with another measurement of the loss bound."""
+        return self.model_copy(update={"loss": loss, "loss_digest": _loss_digest(loss)})
+
+    @property
+    def is_whole(self) -> bool:
+        """True when nothing in it was changed since it was sealed."""
+        return (self.digest, self.loss_digest) == (self.computed_digest(), _loss_digest(self.loss))
+
+    def as_saved(self) -> bytes:
+        """The one way in which this plan is written to a file."""
+        return self.model_dump_json(indent=1).encode() + b"\n"
+
+    @property
+    def changed_targets(self) -> tuple[str, ...]:
+        """The different things that a run would change, as people call them; messages are none."""
+        names = {
+            call.target: self.targets[call.target]
+            for step in self.steps
+            for call in (step.call, *step.verify, step.undo)
+            if call is not None and call.target and step.effect.changes_something
+        }
+        return tuple(sorted({f"{target.kind} {target.label}" for target in names.values()}))
 
     @cached_property
     def by_id(self) -> Mapping[str, PlannedStep]:
@@ -200,3 +272,7 @@ class Plan(_Frozen):
     def messages(self) -> tuple[str, ...]:
         """Ids of the steps that only tell people."""
         return tuple(step.id for step in self.steps if step.is_message)
+
+
+def _loss_digest(loss: LossLook | None) -> str:
+    return digest(None if loss is None else loss.model_dump(mode="json"))

@@ -28,7 +28,9 @@ CODES: Mapping[str, str] = MappingProxyType(
         "DR1025": "A step names a target that is not under targets.",
         "DR1030": "A value that looks like a secret. A runbook holds none: it names targets, and"
         " the environment holds references such as env:NAME.",
-        "DR1031": "Something is empty. Empty selects nothing.",
+        "DR1031": "A change would act on something that is empty, blank, a wildcard or an"
+        " expression that is none. Empty selects nothing; a change names what it acts on, one by"
+        " one.",
         "DR1040": "An expression that does not compile.",
         "DR1041": "An expression refers to something that is not there.",
         "DR1042": "An expression refers to a step that is not known to be over at this place. Only"
@@ -43,6 +45,8 @@ CODES: Mapping[str, str] = MappingProxyType(
         " primary of the same database takes no writes, always, not only under a when.",
         "DR1061": "A promotion without a measurement. A step before it must always measure what"
         " would be lost, or the RPO gate has nothing to read.",
+        "DR1068": "A promotion without proof. A step after it must always show that one primary"
+        " takes writes and no other one does, or the run can only end as unsafe.",
         "DR1062": "A step that uses an action needs a timeout, and one that changes something an"
         " estimate: nothing waits without a deadline.",
         "DR1063": "on_failure: continue is for steps that read or notify.",

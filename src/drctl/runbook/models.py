@@ -149,6 +149,9 @@ class Gate(Part):
     """Silence longer than this is a no: it burns the budget."""
     reason_required: StrictBool = False
     """Whether an approver must write why."""
+    self_approval: StrictBool = False
+    """Whether the person who started the run may answer this gate too. Counts only in an
+    environment that enrols people; without, nobody can tell who is who."""
 
 
 class Retry(Part):

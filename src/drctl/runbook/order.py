@@ -1,4 +1,4 @@
-"""What must come before what: a fence and a measurement before a promotion, no message."""
+"""What must come before what: fence and measurement before a promotion, its proof after it."""
 
 from collections import deque
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def check_order(
     ancestors: Mapping[StepId, AbstractSet[StepId]],
     environment: Mapping[str, Target] | None,
 ) -> None:
-    """Notes promotions without a fence or a measurement, and changes that wait for a message."""
+    """Notes promotions without fence, measurement or proof, and changes that wait for a message."""
     steps = {placed.step.id: placed for placed in reversed(draft.steps)}
     actions = {
         step_id: action
@@ -33,6 +33,7 @@ def check_order(
             # A step whose action cannot be told may be the fence; that it has none was said.
             if all(draft.has((*steps[one].path, "uses")) or steps[one].step.gate for one in ids):
                 _check_promotion(draft, placed, above, environment)
+                _check_proof(draft, placed, steps, actions, ancestors)
     _check_messages(draft, steps, actions)
 
 
@@ -61,6 +62,30 @@ def _check_promotion(
     if not any(action.measures_loss and not one.step.when for one, action in above):
         what = f"{step.id} promotes, and no step before it always measures what would be lost"
         draft.say_at("DR1061", what, path)
+
+
+def _check_proof(
+    draft: Draft,
+    placed: Placed,
+    steps: Mapping[StepId, Placed],
+    actions: Mapping[StepId, AnyAction],
+    ancestors: Mapping[StepId, AbstractSet[StepId]],
+) -> None:
+    """What is not proven afterwards is not known: two primaries look like one to each client."""
+    promotion, path = placed.step.id, (*placed.path, "uses")
+    after = [steps[one] for one, above in ancestors.items() if promotion in above]
+    proofs = [
+        one for one in after if one.step.id in actions and actions[one.step.id].proves_one_primary
+    ]
+    if not proofs:
+        what = f"{promotion} promotes, and no step after it proves that there is one primary"
+        draft.say_at("DR1068", what, path)
+    elif all(one.step.when or one.is_final for one in proofs):
+        what = (
+            f"{promotion} promotes, and its proof {proofs[0].step.id} may be skipped: it needs its"
+            " place under steps, without a when"
+        )
+        draft.say_at("DR1068", what, path)
 
 
 def _is_for(

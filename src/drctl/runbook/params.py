@@ -10,6 +10,7 @@ from pydantic_core import to_jsonable_python
 
 from drctl.actions.contract import Params
 from drctl.actions.registry import AnyAction
+from drctl.actions.selection import selects_nothing
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import InvalidError, Position, Problem
 from drctl.kernel.yaml_tree import MapNode, Path
@@ -64,8 +65,8 @@ def bind_params(
     if isinstance(filled, Unknown):
         return filled
     problems = [
-        Problem(code="DR1031", what=f"{_shown(path)} is empty: empty selects nothing", at=at)
-        for path in _empty(filled)
+        Problem(code="DR1031", what=f"{_shown(path)} {why}", at=at)
+        for path, why in _nameless(filled)
         if action.effect.changes_something
     ]
     params, errors = _validated(action.params, filled)
@@ -98,9 +99,9 @@ def check_params(
         else:
             _check_type(draft, model, template, where, root)
     if action.effect.changes_something:
-        for where in _empty(with_):
+        for where, why in _nameless(with_):
             computed.append(where)
-            draft.say_at("DR1031", "this must not be empty: empty selects nothing", (*root, *where))
+            draft.say_at("DR1031", f"this value {why}", (*root, *where))
     _, errors = _validated(model, dict(with_))
     # What is missing comes last: it may be what an unknown key was meant to be.
     for error in sorted(errors, key=lambda one: one["type"] == "missing"):
@@ -230,17 +231,19 @@ def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
                 yield from _texts(item, (*path, index))
 
 
-def _empty(value: Any, path: Path = ()) -> Iterator[Path]:
-    """The paths of empty texts, lists and mappings inside *value*."""
-    if path and isinstance(value, str | list | tuple | Mapping) and not value:
-        yield path
+def _nameless(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
+    """The paths of everything inside *value* that names nothing, or all there is; and why."""
+    if path and not (isinstance(value, str) and has_expression(value)):
+        why = selects_nothing(value)
+        if why is not None:
+            yield path, why
     match value:
         case Mapping():
             for key, item in value.items():
-                yield from _empty(item, (*path, key))
+                yield from _nameless(item, (*path, key))
         case list() | tuple():
             for index, item in enumerate(value):
-                yield from _empty(item, (*path, index))
+                yield from _nameless(item, (*path, index))
 
 
 def _shown(path: tuple[int | str, ...]) -> str:

@@ -10,7 +10,7 @@ What is not promised: threads and sockets. The loop does not wait for them; it w
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -49,16 +49,38 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 class VirtualClock(SystemClock):
-    """The clock of the running virtual loop; one boot, wall time from a fixed start."""
+    """
+    The clocks of one machine in the running virtual loop.
 
-    def __init__(self, start: datetime = EPOCH) -> None:
-        self._start = start
+    Boot time is what it should be; the wall clock is wrong by whatever the machine makes of it.
+    """
+
+    def __init__(
+        self,
+        start: datetime = EPOCH,
+        *,
+        boot_id: str = "simulated",
+        booted_s: float = 0.0,
+        wrong_by_s: Callable[[float], float] = lambda _true_s: 0.0,
+    ) -> None:
+        """
+        Args:
+            start: What a right wall clock shows when virtual time begins.
+            boot_id: Which boot this is.
+            booted_s: Virtual time at which the machine booted.
+            wrong_by_s: Virtual time to the error of the wall clock then.
+        """
+        self._start, self._boot_id = start, boot_id
+        self._booted_s, self._wrong_by_s = booted_s, wrong_by_s
 
     def now(self) -> Instant:
         """Reads virtual time."""
-        seconds = asyncio.get_running_loop().time()
+        true_s = asyncio.get_running_loop().time()
+        wall_s = true_s + self._wrong_by_s(true_s)
         return Instant(
-            wall=self._start + timedelta(seconds=seconds), boot_s=seconds, boot_id="simulated"
+            wall=self._start + timedelta(seconds=wall_s),
+            boot_s=true_s - self._booted_s,
+            boot_id=self._boot_id,
         )
 
 

@@ -103,6 +103,8 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             return f"{event.step} started{again}"
         case e.EffectIntended():
             return None
+        case e.FactsRead():
+            return f"{event.step} looked at again: {event.why}"
         case e.StepFinished():
             return _finished(event)
         case e.GateOpened():
@@ -114,7 +116,8 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             )
         case e.GateAnswered():
             reason = f": {event.reason}" if event.reason else ""
-            return f"gate {event.step}: {event.answer} by {event.by} ({event.via}){reason}"
+            how = f"{event.via}, key {event.key}" if event.key else event.via
+            return f"gate {event.step}: {event.answer} by {event.by} ({how}){reason}"
         case e.GateExpired():
             return f"gate {event.step}: nobody answered in time"
         case e.AnswerRefused():
@@ -138,10 +141,12 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
         case e.InterruptRequested():
             return f"{event.signal}: nothing new starts, what runs finishes; again to stop waiting"
         case e.ServiceRestored():
-            sure = "" if event.is_certain else " (uncertain: the machine was rebooted)"
+            doubt = " (not certain: the machine was rebooted or changed in between)"
+            sure = "" if event.is_certain else doubt
             return f"SERVICE RESTORED after {format_duration(event.rta_s)}{sure}"
         case e.RunFinished():
-            return f"run {event.result}: {event.why}"
+            word = "UNSAFE" if event.result == "unsafe" else event.result
+            return f"run {word}: {event.why}"
 
 
 def _torn(count: int) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
-from drctl.plan.model import Plan, PlannedStep
+from drctl.plan.model import Plan, PlannedGate, PlannedStep
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,6 +26,7 @@ def show_plan(plan: Plan, console: "Console") -> None:
         given = ", ".join(f"{name}={value}" for name, value in plan.inputs.items())
         console.print(Text(sanitize(f"  inputs  {given}")))
     _show_pins(plan, console)
+    _show_lease(plan, console)
     critical = set(plan.critical_path)
     groups = waves(plan.steps)
     number = 0
@@ -45,6 +46,7 @@ def show_plan(plan: Plan, console: "Console") -> None:
     console.print()
     console.print(Text(f"  {LEGEND}", style="dim"))
     console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
+    _show_reach(plan, console)
     _show_loss(plan, console)
     _show_forecast(plan, console)
 
@@ -62,6 +64,20 @@ def _show_pins(plan: Plan, console: "Console") -> None:
             mark, style = f"must be {pin.expected}, IS {pin.found}", "bold red"
         what = sanitize(f"  pin     {pin.name} of {pin.subject} ")
         console.print(Text(what).append(sanitize(mark), style=style))
+
+
+def _show_lease(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    lease = plan.lease
+    if not lease.identities:
+        return
+    where = lease.label or "this machine only: nobody elsewhere is kept from starting the same"
+    line = Text(sanitize(f"  lease   {where}; cool-down {format_duration(lease.cool_down_s)}"))
+    if lease.shares_fate_with:
+        places = ", ".join(lease.shares_fate_with)
+        line.append(sanitize(f"  IT IS IN WHAT THIS RUN LEAVES: {places}"), style="bold red")
+    console.print(line)
 
 
 def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical: bool) -> None:
@@ -93,6 +109,7 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
         found.append(
             f"gate: {gate.title}; {people}; expires after {format_duration(gate.expires_s)}"
         )
+        found.append(_verified(plan, gate))
     if prediction.before or prediction.after:
         found.append(f"{prediction.before} -> {prediction.after}")
     if prediction.why:
@@ -104,6 +121,28 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
             "needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1"
         )
     return [Text(f"        {sanitize(line)}", style="dim") for line in found]
+
+
+def _show_reach(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    changed = plan.changed_targets
+    console.print(
+        Text(
+            f"  changes {len(changed)} of at most {plan.max_targets} things",
+            style="bold red" if len(changed) > plan.max_targets else "",
+        )
+    )
+    console.print(Text(f"  digest {plan.digest}", style="dim"))
+
+
+def _verified(plan: Plan, gate: PlannedGate) -> str:
+    """How far the gate can tell who answers."""
+    if not plan.people:
+        return "not verified: no people are enrolled"
+    asked = [name for name, person in plan.people.items() if person.may_answer(name, gate)]
+    own = "may" if gate.self_approval else "may not"
+    return f"signed, by {', '.join(asked) or 'NOBODY'}; who starts the run {own} answer"
 
 
 def _show_loss(plan: Plan, console: "Console") -> None:

@@ -1,18 +1,17 @@
 """A promotion is sent once, and is over when RDS and the server itself say so."""
 
-import asyncio
 import itertools
 
 import pytest
 
-from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone, Nothing
+from drctl.actions.contract import CannotTell, Change, Done, NotDone, Nothing
 from drctl.actions.errors import Conflict, NotFound, OutcomeUnknown, Rejected, Unavailable
 from drctl.actions.targets import RdsInstance
-from drctl.adapters.aws.rds_promote import PromoteReplica
+from drctl.adapters.aws.rds_promote import PromoteParams, PromoteReplica
 from drctl.adapters.aws.rds_wait import WaitForInstance, WaitParams
 
-WEST = "us-west-2"
-PROMOTE, GO = PromoteReplica(), NoParams()
+WEST, STANDBY = "us-west-2", "healing-guard-dr"
+PROMOTE, GO = PromoteReplica(), PromoteParams()
 WAIT = WaitForInstance()
 
 
@@ -169,16 +168,31 @@ async def test_a_wait_fails_on_what_never_comes_back_and_on_time(scripted, conte
 
 async def test_a_real_standby_takes_writes_when_the_promotion_returns(estate, context):
     estate.create_replica("spare")
-    target = estate.target("spare", WEST)
-    preview = PROMOTE.preview(await PROMOTE.observe(context(), target, GO), target, GO)
+    session = await estate.connect("spare", "drctl")
+    system = await session.fetchval("SELECT system_identifier::text FROM pg_control_system()")
+    await session.close()
+    target, go = (
+        estate.target("spare", WEST, system_identifier=system),
+        PromoteParams(from_timeline=1),
+    )
+    preview = PROMOTE.preview(await PROMOTE.observe(context(), target, go), target, go)
     assert isinstance(preview, Change)
-    promotion = await PROMOTE.perform(context(30), target, GO)
-    assert promotion.changed
+    promotion = await PROMOTE.perform(context(30), target, go)
+    assert (promotion.changed, promotion.from_timeline) == (True, 1)
+    assert promotion.lsn
     session = await estate.connect("spare", "drctl")
     await session.execute("INSERT INTO public.pipelines (id) VALUES ('after')")
     await session.close()
-    again, settled = await asyncio.gather(
-        PROMOTE.perform(context(), target, GO), PROMOTE.settled(context(), target, GO)
-    )
-    assert again.changed is False
-    assert promotion == settled.outputs
+    settled = await PROMOTE.settled(context(), target, go)
+    assert (promotion.endpoint, promotion.port) == (settled.outputs.endpoint, settled.outputs.port)
+    with pytest.raises(Conflict, match="nothing shows that it comes from there"):
+        await PROMOTE.perform(context(), target, go)
+
+
+async def test_a_replica_of_which_nothing_is_known_is_not_promoted(estate, context):
+    """Which system it must be, and which timeline the primary was on: RDS says neither."""
+    with pytest.raises(Conflict, match="nothing says which system"):
+        await PROMOTE.perform(context(), estate.target(STANDBY, WEST), GO)
+    other = estate.target(STANDBY, WEST, system_identifier="7")
+    with pytest.raises(Conflict, match="it is system"):
+        await PROMOTE.perform(context(), other, PromoteParams(from_timeline=1))

@@ -250,7 +250,7 @@ def test_an_answer_is_left_only_for_an_open_gate_of_a_live_run(parts):
 
 
 def save(path, plan):
-    path.write_text(plan.model_dump_json())
+    path.write_bytes(plan.as_saved())
     return path
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import ConfigDict
@@ -134,7 +135,8 @@ def plan_of(
 ) -> Plan:
     base: dict[str, Any] = {
         "drctl": "0",
-        "created_at": "2026-01-01T00:00:00+00:00",
+        # Now: a run that goes through the use cases refuses a plan that is old.
+        "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "runbook": "fake",
         "title": "Fake",
         "scenario": "",

@@ -215,6 +215,7 @@ def promotion(*, fence=None, loss=None, continues=False, rpo_s=300.0, needs=("me
         step("measure", effect=READ, measures_loss=True, on_failure=how),
         step("fence", effect=Effect.FENCE, when=fence),
         step("promote", effect=Effect.PROMOTE, needs=needs),
+        step("proof", effect=CHANGE, proves_one_primary=True, needs=("promote",)),
         rpo_s=rpo_s,
     )
 
@@ -292,6 +293,69 @@ def test_a_promotion_does_not_start_behind_a_fence_that_failed(way, how):
         Fake("fence", Effect.FENCE, **way),
         act,
     )
+    assert act.calls == []
+
+
+def unproven(**more):
+    """The promotion's plan without its proof, or with another one."""
+    steps = [s for s in promotion().steps if s.id != "proof"]
+    extra = [step("proof", effect=CHANGE, proves_one_primary=True, **more)] if more else []
+    return plan_of(*steps, *extra)
+
+
+@pytest.mark.parametrize(
+    ("plan", "fakes", "result"),
+    [
+        (promotion(), (), "succeeded"),
+        (unproven(), (), "unsafe"),
+        (unproven(needs=("fence",)), (), "unsafe"),
+        (unproven(needs=("promote",), when="false"), (), "unsafe"),
+        (promotion(), (Fake("proof", raises={1: NO}),), "unsafe"),
+        (promotion(), (Fake("proof", takes_s=1e6, settled=CannotTell(why="?")),), "unsafe"),
+        (promotion(), (Fake("promote", Effect.PROMOTE, raises={1: NO}),), "failed"),
+        (
+            promotion(),
+            (Fake("promote", Effect.PROMOTE, takes_s=1e6, settled=CannotTell(why="?")),),
+            "unknown",
+        ),
+    ],
+)
+def test_a_run_that_promoted_ends_well_only_with_a_proof_after_it(plan, fakes, result):
+    ran = drive(plan, measures(bound=1.0), *fakes)
+    assert result == ran.end.result, ran.end
+    if result == "unsafe":
+        assert ran.end.why.startswith("two primaries may take writes")
+        assert 6 == exit_code(ran.end)
+
+
+@pytest.mark.parametrize(
+    ("reason", "goes"), [("the region is gone, says AWS", True), ("", False), ("  ", False)]
+)
+def test_a_forced_promotion_goes_on_without_a_fence_when_it_says_why(reason, goes):
+    plan, act = promotion(), Fake("promote", Effect.PROMOTE)
+    ran = drive(
+        plan,
+        measures(bound=1.0),
+        Fake("fence", Effect.FENCE, raises={1: NO}),
+        act,
+        forced_reason=reason,
+    )
+    assert goes == bool(act.calls)
+    assert ("succeeded" if goes else "failed") == ran.end.result, "the proof succeeded"
+    ran = drive(
+        plan,
+        measures(bound=1.0),
+        Fake("fence", Effect.FENCE, raises={1: NO}),
+        Fake("promote", Effect.PROMOTE),
+        Fake("proof", raises={1: NO}),
+        forced_reason=reason,
+    )
+    assert ("unsafe" if goes else "failed") == ran.end.result
+
+
+def test_a_forced_promotion_without_a_reason_does_not_start_behind_a_fence_either():
+    act = Fake("promote", Effect.PROMOTE)
+    drive(promotion(), measures(bound=1.0), act, forced_reason=" ")
     assert act.calls == []
 
 
@@ -462,12 +526,22 @@ def test_a_stop_waits_for_what_is_under_way_before_it_tells():
 
 def test_an_interrupt_lets_what_runs_finish_and_starts_nothing():
     plan = plan_of(step("a", effect=CHANGE), step("b", effect=CHANGE, needs=("a",)))
-    ran = drive(plan, Fake("a", takes_s=10), never := Fake("b"), interrupt_at_s=4)
+    ran = drive(plan, Fake("a", takes_s=6), never := Fake("b"), interrupt_at_s=4)
     assert never.calls == []
     assert ["a"] == [event.step for event in ran.events(e.StepStarted)]
     assert "succeeded" == ran.finished("a")[0].outcome
     assert ("interrupted", "SIGINT", 130) == (ran.end.result, ran.end.signal, exit_code(ran.end))
-    assert 10 == ran.ended_s
+    assert 6 == ran.ended_s
+
+
+def test_an_interrupt_waits_three_seconds_and_leaves_the_rest_to_a_resume():
+    plan = plan_of(step("a", effect=CHANGE), step("b", effect=CHANGE, needs=("a",)))
+    ran = drive(plan, Fake("a", takes_s=60), Fake("b"), interrupt_at_s=4)
+    assert ("interrupted", 7) == (ran.end.result, ran.ended_s)
+    assert "a" in ran.end.why
+    assert [] == ran.finished("a"), "nobody knows how it came out"
+    assert ran.state.running == {"a"}
+    assert ran.state.steps["a"].has_intent
 
 
 def test_an_interrupt_at_a_gate_or_in_a_backoff_ends_at_once():

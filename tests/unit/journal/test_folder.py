@@ -1,16 +1,20 @@
 """A run's folder: who may write, who holds it, and what a broken disk means."""
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from engine_model import plan_of, started, step
 
 from drctl.engine import events as e
 from drctl.journal import folder as folders
+from drctl.journal import space
 from drctl.journal.folder import Folder, Journal, all_folders
 from drctl.kernel.clock import SystemClock
 from drctl.kernel.errors import JournalError
@@ -136,7 +140,7 @@ def test_a_place_that_others_may_write_or_that_is_no_folder_is_refused(runs):
     runs.chmod(0o777)
     with pytest.raises(JournalError) as caught:
         Journal.create(runs, RunId("run-1"), PLAN, SystemClock())
-    assert "chmod go-w" in caught.value.problems[0].why
+    assert "chmod go-w" in caught.value.problems[0].do
     runs.chmod(0o700)
     runs.rmdir()
     runs.write_text("a file")
@@ -199,35 +203,84 @@ def test_a_live_run_is_held_and_a_dead_one_is_not(runs):
     taken.close()
 
 
-def test_to_look_at_a_run_does_not_hold_it(journal):
-    """Two who look must not take each other for the one who runs."""
-    import fcntl
+@pytest.fixture
+def dead(runs):
+    """A run that nobody holds."""
+    made = Journal.create(runs, RunId("run-7"), PLAN, SystemClock())
+    made.append(started(PLAN))
+    made.close()
+    return made.folder
 
-    journal.close()
-    path = journal.folder.path / "lock"
-    handle = os.open(path, os.O_RDWR)
+
+def test_to_look_at_a_run_does_not_hold_it(dead):
+    """Two who look must not take each other for the one who runs."""
+    handle = os.open(dead.path / "lock", os.O_RDWR)
     try:
         fcntl.flock(handle, fcntl.LOCK_SH)
-        assert not journal.folder.is_held()
+        assert not dead.is_held()
     finally:
         os.close(handle)
-    journal._file, journal._lock = os.open(path, os.O_RDONLY), os.open(path, os.O_RDONLY)
 
 
-def test_a_torn_line_is_cut_off_when_a_run_is_taken_up(journal):
-    journal.append(started(PLAN))
-    with journal.folder.journal.open("ab") as file:
-        file.write(b'{"half')
-    journal_file = journal._file
-    import fcntl
-
-    fcntl.flock(journal._lock, fcntl.LOCK_UN)
-    taken, chain = Journal.take_up(journal.folder, SystemClock())
-    assert (1, 6) == (len(chain.records), chain.torn_bytes)
+@pytest.mark.parametrize("tail", [b'{"half', b'{"ha\0\0\0"}\n', b"\0" * 4096, b'{"a":"\0"}\n{"b'])
+def test_a_torn_line_is_cut_off_when_a_run_is_taken_up(dead, tail):
+    with dead.journal.open("ab") as file:
+        file.write(tail)
+    taken, chain = Journal.take_up(dead, SystemClock())
+    assert (1, len(tail)) == (len(chain.records), chain.torn_bytes)
     taken.append(EVENT)
-    assert 2 == len(taken.folder.read().records)
     taken.close()
-    assert journal_file
+    assert 2 == len(taken.folder.read().records)
+
+
+def test_zeros_before_the_end_are_no_torn_line(dead):
+    taken, _chain = Journal.take_up(dead, SystemClock())
+    taken.append(EVENT)
+    taken.close()
+    data = bytearray(dead.journal.read_bytes())
+    data[40] = 0
+    dead.journal.write_bytes(data)
+    with pytest.raises(JournalError) as caught:
+        Journal.take_up(dead, SystemClock())
+    assert code(caught) == "DR4001"
+
+
+def test_room_is_claimed_at_the_start_and_given_back_at_the_end(runs):
+    made = Journal.create(runs, RunId("run-5"), PLAN, SystemClock())
+    made.append(EVENT)
+    size = made.folder.journal.stat().st_size
+    claimed = made.folder.journal.stat().st_blocks * 512
+    made.close()
+    after = made.folder.journal.stat()
+    assert size == after.st_size
+    assert after.st_blocks * 512 <= max(8192, size * 2)
+    if claimed < space.RESERVED_BYTES:
+        pytest.skip("this file system cannot claim room behind the end of a file")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+def test_a_disk_without_room_for_the_record_refuses_the_run(runs, monkeypatch, number):
+    monkeypatch.setattr(space, "_fallocate", lambda *_args: number)
+    with pytest.raises(JournalError) as caught:
+        Journal.create(runs, RunId("run-5"), PLAN, SystemClock())
+    assert code(caught) == "DR4003"
+    assert "no room" in caught.value.problems[0].why
+    assert [] == list(runs.iterdir()), "what was begun is removed"
+
+
+def test_where_room_cannot_be_claimed_it_is_asked_for(runs, monkeypatch):
+    monkeypatch.setattr(space, "_fallocate", lambda *_args: errno.EOPNOTSUPP)
+    Journal.create(runs, RunId("run-5"), PLAN, SystemClock()).close()
+    full = SimpleNamespace(f_bavail=10, f_frsize=4096)
+    monkeypatch.setattr(os, "fstatvfs", lambda _handle: full)
+    with pytest.raises(JournalError):
+        Journal.create(runs, RunId("run-6"), PLAN, SystemClock())
+    assert ["run-5"] == [entry.name for entry in runs.iterdir()]
+
+
+def test_an_unfinished_folder_is_no_run(runs, journal):
+    (runs / ".run-8.new").mkdir(mode=0o700)
+    assert ["run-1"] == [folder.run_id for folder in all_folders(runs)]
 
 
 def test_a_run_that_lacks_its_lock_cannot_be_taken_up(journal):

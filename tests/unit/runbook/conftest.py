@@ -72,12 +72,14 @@ def make(
     *targets_: type[Target],
     takes: type[Params] = Params,
     gives: type[Outputs] = NoOutputs,
+    proves: bool = False,
 ) -> Action[Any, Any, Any]:
     class Made(Action[Any, Any, Any]):
         name: ClassVar[str] = action_name
         summary: ClassVar[str] = f"Does {action_name}"
         effect: ClassVar[Effect] = effect_
         targets = targets_
+        proves_one_primary: ClassVar[bool] = proves
         params = takes
         outputs = gives
         measures_loss: ClassVar[bool] = issubclass(gives, LossBound)
@@ -97,6 +99,7 @@ REGISTRY = Registry(
                 make("aws.rds.measure_lag", Effect.READ, RdsInstance, gives=LossBound),
                 make("aws.rds.fence", Effect.FENCE, RdsInstance, gives=FenceOutputs),
                 make("aws.rds.promote_replica", Effect.PROMOTE, RdsInstance, gives=PromoteOutputs),
+                make("aws.rds.assert_single_primary", Effect.CHANGE, RdsInstance, proves=True),
                 make(
                     "kubernetes.deployment.scale",
                     Effect.CHANGE,

@@ -14,6 +14,14 @@ FENCE = "- {id: fence, uses: aws.rds.fence, target: old_db, estimate: 5s, timeou
 PROMOTE = (
     "- {id: promote, uses: aws.rds.promote_replica, target: new_db, estimate: 5s, timeout: 9s}\n"
 )
+PROOF = """\
+- id: proof
+  uses: aws.rds.assert_single_primary
+  target: old_db
+  needs: [promote]
+  estimate: 5s
+  timeout: 9s
+"""
 SCALE = """\
 - id: scale
   uses: kubernetes.deployment.scale
@@ -36,32 +44,47 @@ def block(uses: str, *lines: str) -> str:
 
 
 def test_a_sound_runbook_has_no_problems(check: Check) -> None:
-    assert check(MEASURE + FENCE + PROMOTE + SCALE) == []
+    assert check(MEASURE + FENCE + PROMOTE + PROOF + SCALE) == []
 
 
 @pytest.mark.parametrize(
     ("steps", "expected"),
     [
-        (FENCE + PROMOTE, "DR1061: promote promotes, and no step before it always measures"),
-        (MEASURE + PROMOTE, "DR1060: promote promotes, and no step before it fences"),
         (
-            MEASURE + FENCE.replace("old_db", "new_db") + PROMOTE,
+            FENCE + PROMOTE + PROOF,
+            "DR1061: promote promotes, and no step before it always measures",
+        ),
+        (MEASURE + PROMOTE + PROOF, "DR1060: promote promotes, and no step before it fences"),
+        (
+            MEASURE + FENCE.replace("old_db", "new_db") + PROMOTE + PROOF,
             (
                 "DR1060: promote promotes, and no step before it fences the old primary of the"
                 " same database; fence fences something else"
             ),
         ),
         (
-            MEASURE + FENCE.replace("}", ", when: \"inputs.region == 'west'\"}") + PROMOTE,
+            MEASURE + FENCE.replace("}", ", when: \"inputs.region == 'west'\"}") + PROMOTE + PROOF,
             "DR1060: promote promotes, and its fence fence has a when: a fence that may be skipped",
         ),
         (
-            MEASURE.replace("}", ", when: \"inputs.region == 'west'\"}") + FENCE + PROMOTE,
+            MEASURE.replace("}", ", when: \"inputs.region == 'west'\"}") + FENCE + PROMOTE + PROOF,
             "DR1061: promote promotes, and no step before it always measures",
         ),
         (
-            MEASURE + FENCE + PROMOTE.replace("}", ", needs: [measure]}"),
+            MEASURE + FENCE + PROMOTE.replace("}", ", needs: [measure]}") + PROOF,
             "DR1060: promote promotes, and no step before it fences",
+        ),
+        (
+            MEASURE + FENCE + PROMOTE,
+            "DR1068: promote promotes, and no step after it proves that there is one primary",
+        ),
+        (
+            MEASURE + FENCE + PROMOTE + with_(PROOF, "when: inputs.region == 'west'"),
+            "DR1068: promote promotes, and its proof proof may be skipped",
+        ),
+        (
+            MEASURE + FENCE + PROMOTE + PROOF.replace("[promote]", "[fence]"),
+            "DR1068: promote promotes, and no step after it proves that there is one primary",
         ),
         (block("http.prob", "timeout: 9s"), 'DR1050: there is no action "http.prob"; did you mean'),
         (block("runbook.run", "timeout: 9s"), "DR1090: runbook.run is not in this version"),
@@ -144,7 +167,7 @@ def test_a_sound_runbook_has_no_problems(check: Check) -> None:
             POST + PROBE + SCALE,
             "DR1064: scale changes something and waits for the message post (through probe)",
         ),
-        (SCALE.replace("{replicas: 3}", '{replicas: ""}'), "DR1031: this must not be empty"),
+        (SCALE.replace("{replicas: 3}", '{replicas: ""}'), "DR1031: this value is empty"),
         (SCALE.replace("{replicas: 3}", ""), 'DR1031: "with" has no value'),
     ],
 )
@@ -161,7 +184,7 @@ def test_outputs_of_an_unknown_action_are_no_second_mistake(check: Check) -> Non
 
 @pytest.mark.parametrize("wrong", ["uses: aws.rds.fance", "use: aws.rds.fence"])
 def test_a_misspelt_fence_is_not_missing_as_well(check: Check, wrong: str) -> None:
-    problems = check(MEASURE + FENCE.replace("uses: aws.rds.fence", wrong) + PROMOTE)
+    problems = check(MEASURE + FENCE.replace("uses: aws.rds.fence", wrong) + PROMOTE + PROOF)
     assert len(problems) == 1, problems
     assert "did you mean" in problems[0]
 
@@ -211,7 +234,7 @@ def environment(old: str | None, new: str | None) -> dict[str, object]:
 
 
 def test_with_an_environment_targets_are_checked_by_kind_and_name(check: Check) -> None:
-    problems = check(MEASURE + FENCE + PROMOTE + SCALE, environment=environment("7", "7"))
+    problems = check(MEASURE + FENCE + PROMOTE + PROOF + SCALE, environment=environment("7", "7"))
     assert problems == [
         'DR1053: the environment has no target "comms.room"',
         (
@@ -225,5 +248,5 @@ def test_with_an_environment_targets_are_checked_by_kind_and_name(check: Check) 
 def test_a_fence_of_another_cluster_is_no_fence(
     check: Check, old: str | None, new: str | None, is_same: bool
 ) -> None:
-    problems = check(MEASURE + FENCE + PROMOTE, environment=environment(old, new))
+    problems = check(MEASURE + FENCE + PROMOTE + PROOF, environment=environment(old, new))
     assert any(problem.startswith("DR1060") for problem in problems) is not is_same

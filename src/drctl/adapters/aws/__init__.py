@@ -5,10 +5,12 @@ from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
 from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_lag import MeasureLag
+from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_promote import PromoteReplica
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.record import UpsertRecord
+from drctl.adapters.aws.s3_cell import S3Store
 
 __all__ = ["ADAPTER"]
 
@@ -20,11 +22,13 @@ ADAPTER = Adapter(
         FenceInstance(),
         UnfenceInstance(),
         PromoteReplica(),
+        AssertSinglePrimary(),
         WaitForInstance(),
         EngageSwitch(),
         DisengageSwitch(),
         UpsertRecord(),
     ),
     pins=(AccountPin(), ZonePin()),
+    stores=(S3Store(),),
     libraries=("boto3", "asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -75,6 +75,12 @@ class Aws:
         self._clients: dict[str, Any] = {}
         self._building = threading.Lock()
 
+    def within(self, ctx: Context) -> "Aws":
+        """The same clients, for another action: building one costs more than a call."""
+        made = Aws(ctx, self._connection, call_s=self._call_s)
+        made._clients, made._building = self._clients, self._building
+        return made
+
     @property
     def region(self) -> str:
         """Where the calls go."""
@@ -101,6 +107,15 @@ class Aws:
             clock=ctx.clock,
             deadline=ctx.deadline.at_most(ctx.clock, patience),
         )
+
+    async def once(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """
+        Makes a call that changes nothing, without repeating it.
+
+        Raises:
+            ActionError: What the other side said, or that it did not.
+        """
+        return await self._call(service, operation, arguments, mutates=False)
 
     async def mutate(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
         """

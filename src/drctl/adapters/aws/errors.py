@@ -60,6 +60,7 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("*AlreadyExists*", Conflict),
     ("OperationAborted", Conflict),
     ("ConditionalRequestConflict", Conflict),
+    ("PreconditionFailed", Conflict),
     ("Insufficient*Capacity*", Conflict),
     # What we asked.
     ("Invalid*", Rejected),
@@ -74,7 +75,6 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("*DependencyFailure*", Rejected),
     ("TooManyParts", Rejected),
     ("EncryptionTypeMismatch", Rejected),
-    ("PreconditionFailed", Rejected),
     ("MethodNotAllowed", Rejected),
     ("PermanentRedirect", Rejected),
     ("400", Rejected),

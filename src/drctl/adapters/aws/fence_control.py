@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from drctl.actions.contract import Context
-from drctl.actions.errors import Conflict, NotFound, OutcomeUnknown, Rejected
+from drctl.actions.errors import Conflict, NotFound, OutcomeUnknown, Rejected, Unavailable
 from drctl.actions.targets import RdsInstance
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe, wait_until
@@ -58,6 +58,8 @@ async def _fence_group(aws: Aws, name: str, vpc: str | None) -> FenceGroup:
     found = answer.get("SecurityGroups", [])
     if len(found) != 1:
         raise NotFound(f"EC2 in {aws.region} knows {len(found)} security groups named {name}")
+    if name not in {found[0]["GroupId"], found[0].get("GroupName")}:
+        raise Unavailable(f"EC2 was asked about {name}, and told of {found[0]['GroupId']}")
     return FenceGroup(id=found[0]["GroupId"], ingress_rules=len(found[0].get("IpPermissions", [])))
 
 
@@ -114,6 +116,12 @@ async def put_into(ctx: Context, target: RdsInstance, groups: tuple[str, ...]) -
     except OutcomeUnknown as error:
         # Reading back is enough here: the same groups are the same groups, whoever set them.
         ctx.say(f"{target.instance}: {error}; looking whether it arrived")
+    except Conflict:
+        # A network that delivers twice gives the answer to the second: it refuses what the first
+        # began.
+        seen = await describe(aws, target.instance)
+        if not set(groups) <= {name for name, state in seen.groups.items() if state != "removing"}:
+            raise
     wanted = dict.fromkeys(groups, "active")
     return await wait_until(
         ctx,

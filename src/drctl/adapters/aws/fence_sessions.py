@@ -38,6 +38,8 @@ class AdminSession:
         self._is_open = asyncio.Event()
         self._is_shut = asyncio.Event()
         self._task = asyncio.create_task(self._live())
+        # How it ended is said by `cut`, if that is still asked; else it is for nobody's terminal.
+        self._task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
 
     async def opened(self) -> bool:
         """Waits for the session; False when the server does not give one."""

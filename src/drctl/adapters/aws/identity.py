@@ -13,6 +13,7 @@ from drctl.actions.contract import (
     Pin,
     Repeat,
 )
+from drctl.actions.errors import Conflict, Unavailable
 from drctl.actions.targets import (
     AwsConnection,
     DnsRecord,
@@ -62,10 +63,23 @@ class CheckIdentity(Action[Target, NoParams, Caller]):
         return Observation(facts={"account": answer.account, "arn": answer.arn})
 
     async def perform(self, ctx: Context, target: Target, params: NoParams) -> Caller:
+        """
+        Asks.
+
+        Raises:
+            Conflict: They belong to another account than the environment pins.
+            ActionError: It did not say.
+        """
         connection = connection_of(target)
         if connection is None:
             raise TypeError(f"{type(target).__name__} has no AWS connection")
-        return await caller(ctx, connection)
+        answer = await caller(ctx, connection)
+        if answer.account != connection.account:
+            raise Conflict(
+                f"the credentials belong to {answer.account},"
+                f" the environment pins {connection.account}"
+            )
+        return answer
 
 
 class AccountPin(Pin):
@@ -100,5 +114,8 @@ class ZonePin(Pin):
         if not isinstance(target, DnsRecord):
             raise TypeError(f"{type(target).__name__} has no hosted zone")
         answer = await Aws(ctx, target.aws).read("route53", "get_hosted_zone", Id=target.zone_id)
+        found = str(answer["HostedZone"]["Id"]).rsplit("/", 1)[-1]
+        if found != target.zone_id:
+            raise Unavailable(f"Route 53 was asked about {target.zone_id}, and told of {found}")
         name: str = answer["HostedZone"]["Name"]
         return name.rstrip(".")

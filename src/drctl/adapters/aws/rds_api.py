@@ -80,7 +80,22 @@ async def describe(aws: Aws, instance: str, *, patience: timedelta = PATIENCE) -
     found = answer.get("DBInstances", [])
     if len(found) != 1:
         raise NotFound(f"RDS in {aws.region} knows {len(found)} instances named {instance}")
+    require_same(found[0], instance, otherwise=Unavailable)
     return _parse(found[0])
+
+
+def require_same(
+    raw: Mapping[str, Any], instance: str, *, otherwise: type[ActionError] = OutcomeUnknown
+) -> None:
+    """
+    Checks that a description, or the answer to a change, is about the instance that was asked for.
+
+    Raises:
+        ActionError: *otherwise*; it is about another one.
+    """
+    found = str(raw.get("DBInstanceIdentifier"))
+    if found.lower() != instance.lower():
+        raise otherwise(f"RDS was asked about {instance}, and told of {found}")
 
 
 def _parse(raw: Mapping[str, Any]) -> DbInstance:

@@ -51,12 +51,18 @@ class MeasureLag(Action[RdsInstance, NoParams, LossBound]):
         if witness is None or sql is None:
             raise Rejected(f"{target.label} needs both sql and witness to bound a loss")
         loss, seen = await asyncio.gather(
-            _witness.measure(ctx, sql, lambda: _sighting(ctx, witness)), _ask_rds(ctx, target)
+            _witness.measure(ctx, sql, lambda: read_sighting(ctx, witness)), _ask_rds(ctx, target)
         )
         return _with_status(loss, seen)
 
 
-async def _sighting(ctx: Context, witness: Witness) -> bytes:
+async def read_sighting(ctx: Context, witness: Witness) -> bytes:
+    """
+    Gets the witness's document.
+
+    Raises:
+        ActionError: It did not come.
+    """
     answer = await Aws(ctx, witness.aws).read(
         "s3", "get_object", Bucket=witness.bucket, Key=witness.key, patience=PATIENCE
     )

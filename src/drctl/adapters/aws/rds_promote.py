@@ -1,6 +1,14 @@
-"""Makes an RDS read replica a primary. There is no way back."""
+"""
+Makes an RDS read replica a primary. There is no way back.
 
-from typing import ClassVar
+RDS promotes what it is told to. Whether this is the right replica is decided by
+`drctl.adapters._candidate`, on what the server itself says by SQL, a moment before the call.
+"""
+
+from dataclasses import replace
+from typing import Annotated, ClassVar
+
+from pydantic import Field
 
 from drctl.actions.contract import (
     Action,
@@ -9,19 +17,20 @@ from drctl.actions.contract import (
     Context,
     Done,
     Effect,
-    NoParams,
     NotDone,
     Nothing,
     Observation,
     Outputs,
+    Params,
     Preview,
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
-from drctl.actions.targets import RdsInstance
-from drctl.adapters import _sql
+from drctl.actions.targets import RdsInstance, SqlAccess, Witness
+from drctl.adapters import _candidate, _candidate_look, _sql, _witness
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe, wait_until
+from drctl.adapters.aws.rds_lag import read_sighting
 
 LATE_LOOKS = 3
 LATE_PAUSE_S = 1.0
@@ -29,17 +38,32 @@ LATE_PAUSE_S = 1.0
 never arrived" is said only after three looks."""
 
 
+class PromoteParams(Params):
+    """What must hold before, and what may be left out of account."""
+
+    from_timeline: Annotated[int, Field(ge=1)] | None = None
+    """The primary's timeline, as somebody else saw it; needed where there is no witness."""
+    accept_silent_siblings: bool = False
+    """True to promote although a sibling that does not answer may have more than this one."""
+
+
 class Promotion(Outputs):
-    """Where the new primary is."""
+    """Where the new primary is, and what it was when it was promoted."""
 
     endpoint: str
     """Host name."""
     port: int
     changed: bool
     """False when it already was a primary."""
+    system_identifier: str = ""
+    """Empty, as what follows, when the environment gives no ``sql`` to ask the server itself."""
+    from_timeline: int | None = None
+    """The timeline that it left."""
+    lsn: str = ""
+    """The end of what it had received, at the last look before the promotion."""
 
 
-class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
+class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
     """Promotes once, then waits until RDS *and* the server itself say that it is a primary."""
 
     name: ClassVar[str] = "aws.rds.promote_replica"
@@ -47,23 +71,36 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE
     targets = (RdsInstance,)
+    params = PromoteParams
     outputs = Promotion
 
     def planes(self, target: RdsInstance) -> tuple[str, ...]:
         return (f"control-plane:{target.aws.region}", f"data-plane:{target.aws.region}")
 
     async def observe(
-        self, ctx: Context, target: RdsInstance, params: NoParams | None
+        self, ctx: Context, target: RdsInstance, params: PromoteParams | None
     ) -> Observation:
-        seen = await describe(Aws(ctx, target.aws), target.instance)
+        aws = Aws(ctx, target.aws)
+        seen = await describe(aws, target.instance)
+        unfit = [] if target.sql is None else await _plan_look(ctx, target, target.sql, params)
+        if await _is_of_a_replica(aws, seen):
+            unfit.append(f"it follows {seen.source}, which is a replica itself")
         return Observation(
-            facts={"status": seen.status, "source": seen.source, "pending": list(seen.pending)}
+            facts={
+                "status": seen.status,
+                "source": seen.source,
+                "pending": list(seen.pending),
+                "unfit": list(unfit),
+            }
         )
 
     def preview(
-        self, observation: Observation, target: RdsInstance, params: NoParams | None
+        self, observation: Observation, target: RdsInstance, params: PromoteParams | None
     ) -> Preview:
         status, source = observation.facts["status"], observation.facts["source"]
+        unfit = observation.facts["unfit"]
+        if isinstance(unfit, list) and unfit:
+            return CannotTell(why=f"it is not fit to be promoted: {unfit[0]}")
         if source is None:
             if status == AVAILABLE:
                 return Nothing(why=f"{target.instance} is already a primary")
@@ -72,16 +109,17 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
             return CannotTell(why=f"{target.instance} is {status}; RDS promotes what is available")
         return Change(before=f"replica of {source}", after="primary, on its own")
 
-    async def perform(self, ctx: Context, target: RdsInstance, params: NoParams) -> Promotion:
+    async def perform(self, ctx: Context, target: RdsInstance, params: PromoteParams) -> Promotion:
         """
         Promotes, and waits until it takes writes.
 
-        Safe to repeat: a primary returns at once with ``changed=False``. AWS cannot cancel a
-        promotion; on cancel we stop waiting and the promotion goes on.
+        Safe to repeat: a primary that has what the witness wrote last returns at once with
+        ``changed=False``. AWS cannot cancel a promotion; on cancel we stop waiting and the
+        promotion goes on.
 
         Raises:
             Conflict: RDS is busy with it (``backing-up``, ``modifying``), and refuses until that
-                ends.
+                ends. Or it is not the right candidate (`drctl.adapters._candidate`).
             Rejected: It is in a terminal state.
             OutcomeUnknown: No answer, or the deadline passed while RDS still says ``modifying``.
 
@@ -95,19 +133,26 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
         if seen.source is None:
             seen = await wait_until(ctx, aws, target.instance, _is_primary, after_change=False)
             await _until_out_of_recovery(ctx, target)
-            return _promotion(seen, changed=False)
+            return _promotion(seen, await _fit(ctx, target, params), changed=False)
         if seen.status != AVAILABLE:
             raise Conflict(f'RDS reports "{seen.status}" for {target.label}, not "{AVAILABLE}"')
         if seen.pending:
             ctx.say(f"{target.instance}: the promotion also applies {', '.join(seen.pending)}")
-        await aws.mutate("rds", "promote_read_replica", DBInstanceIdentifier=target.instance)
+        if await _is_of_a_replica(aws, seen):
+            raise Conflict(f"{target.label} follows {seen.source}, which is a replica itself")
+        chosen = await _fit(ctx, target, params)
+        try:
+            await aws.mutate("rds", "promote_read_replica", DBInstanceIdentifier=target.instance)
+        except Conflict as error:
+            await _refuse_doubt(aws, target, error)
+            raise
         ctx.say(f"{target.instance}: promotion accepted")
         seen = await wait_until(ctx, aws, target.instance, _is_primary, after_change=True)
         await _until_out_of_recovery(ctx, target)
-        return _promotion(seen, changed=True)
+        return _promotion(seen, chosen, changed=True)
 
     async def settled(
-        self, ctx: Context, target: RdsInstance, params: NoParams
+        self, ctx: Context, target: RdsInstance, params: PromoteParams
     ) -> Done[Promotion] | NotDone | CannotTell:
         aws, source = Aws(ctx, target.aws), ""
         for look in range(LATE_LOOKS):
@@ -118,19 +163,107 @@ class PromoteReplica(Action[RdsInstance, NoParams, Promotion]):
             except ActionError as error:
                 return CannotTell(why=str(error))
             if _is_primary(seen):
-                return Done(outputs=_promotion(seen, changed=True))
+                return Done(outputs=_promotion(seen, None, changed=True))
             if seen.source is None or seen.status != AVAILABLE:
                 return CannotTell(why=f'RDS reports "{seen.status}" for {target.label}')
             source = seen.source
         return NotDone(why=f"{target.label} is available and still a replica of {source}")
 
 
+async def _refuse_doubt(aws: Aws, target: RdsInstance, refusal: Conflict) -> None:
+    """
+    A network that delivers a request twice gives the answer to the second one: the state that
+    refuses it may be of the first one's making.
+
+    Raises:
+        OutcomeUnknown: It looks like that.
+    """
+    seen = await describe(aws, target.instance)
+    if seen.source is None or seen.status != AVAILABLE:
+        raise OutcomeUnknown(f'{refusal}; RDS reports "{seen.status}"') from refusal
+
+
 def _is_primary(seen: DbInstance) -> bool:
     return seen.status == AVAILABLE and seen.source is None
 
 
-def _promotion(seen: DbInstance, *, changed: bool) -> Promotion:
-    return Promotion(endpoint=seen.host, port=seen.port, changed=changed)
+def _promotion(seen: DbInstance, chosen: _candidate.Seen | None, *, changed: bool) -> Promotion:
+    return Promotion(
+        endpoint=seen.host,
+        port=seen.port,
+        changed=changed,
+        system_identifier=chosen.system_identifier if chosen else "",
+        from_timeline=chosen.timeline if chosen and changed else None,
+        lsn=_candidate.position(chosen) if chosen else "",
+    )
+
+
+async def _is_of_a_replica(aws: Aws, seen: DbInstance) -> bool:
+    """
+    Whether it follows another replica. Only a source of this region is asked: that of another one,
+    which has an ARN, may be in the region that is lost.
+    """
+    if seen.source is None or ":" in seen.source:
+        return False
+    return (await describe(aws, seen.source)).source is not None
+
+
+async def _evidence(
+    ctx: Context,
+    target: RdsInstance,
+    access: SqlAccess,
+    params: PromoteParams,
+    first: _candidate.Seen,
+) -> tuple[_candidate.Evidence, _candidate.Seen]:
+    """What others say of the candidate, and the candidate with the witness's row that it has."""
+    sighting: _witness.Sighting | _witness.Missing = _witness.Missing("it has no witness")
+    if target.witness is not None:
+        witness: Witness = target.witness
+        sighting = await _witness.sighted(lambda: read_sighting(ctx, witness))
+    evidence = await _candidate_look.gather(
+        ctx,
+        access,
+        first,
+        database=access.database,
+        pinned=target.system_identifier,
+        siblings=target.siblings,
+        sighting=sighting,
+        from_timeline=params.from_timeline,
+        accepts_silence=params.accept_silent_siblings,
+    )
+    return evidence, replace(first, beat=await _candidate_look.last_beat(ctx, access))
+
+
+async def _plan_look(
+    ctx: Context, target: RdsInstance, access: SqlAccess, params: PromoteParams | None
+) -> list[str]:
+    async with _sql.connect(access, ctx) as connection:
+        first = await _candidate_look.read(connection)
+        evidence, first = await _evidence(ctx, target, access, params or PromoteParams(), first)
+    return _candidate.lasting(_candidate.objections(first, evidence))
+
+
+async def _fit(ctx: Context, target: RdsInstance, params: PromoteParams) -> _candidate.Seen | None:
+    """
+    Looks at the candidate until nothing speaks against it; ``None`` when it cannot be asked by SQL.
+
+    Raises:
+        Conflict: Something does, and waiting does not mend it.
+        Unavailable: The server does not answer; RDS's word alone is not enough where SQL is given.
+    """
+    access = target.sql
+    if access is None:
+        return None
+
+    async def look_again() -> _candidate_look.Looks:
+        async with _sql.connect(access, ctx) as connection:
+            first = await _candidate_look.read(connection)
+            evidence, before = await _evidence(ctx, target, access, params, first)
+            now_s = ctx.clock.now().boot_s
+            after = await _candidate_look.read(connection)
+        return _candidate_look.Looks(before=before, evidence=evidence, after=after, after_s=now_s)
+
+    return await _candidate_look.choose(ctx, target.label, look_again)
 
 
 async def _until_out_of_recovery(ctx: Context, target: RdsInstance) -> None:

@@ -1,4 +1,12 @@
-"""Writes a DNS record through Route 53's control plane, which lives in us-east-1: the fallback."""
+"""
+Writes a DNS record through Route 53's control plane, which lives in us-east-1: the fallback.
+
+Problem: in October 2025 an older plan, delayed between its check and its write, overwrote a newer
+one in DynamoDB's DNS, and the clean-up of old plans then left an empty answer. Invariant: a record
+is replaced by one batch, DELETE of exactly what was seen and CREATE of what is wanted, which Route
+53 applies whole or not at all; what was seen is what the plan saw. So an old plan finds another
+record than its own, and stops; and no moment shows an empty answer.
+"""
 
 from datetime import timedelta
 from typing import Any, ClassVar, Literal
@@ -20,11 +28,19 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, OutcomeUnknown, Throttled, Unavailable
+from drctl.actions.errors import (
+    ActionError,
+    Conflict,
+    OutcomeUnknown,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 from drctl.actions.targets import DnsRecord, Part, Text
 from drctl.adapters.aws.client import Aws
 
 POLL_S = 1.0
+KINDS = ("A", "AAAA", "CNAME", "TXT")
 IN_SYNC = "INSYNC"
 
 
@@ -79,9 +95,10 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
     async def observe(
         self, ctx: Context, target: DnsRecord, params: UpsertParams | None
     ) -> Observation:
-        kind = params.type if params else "A"
-        found = await _find(Aws(ctx, target.aws), target, kind)
-        return Observation(facts={"type": kind, "records": [_text(record) for record in found]})
+        # Which kind is known with the params only; the one that counts is picked out then.
+        kinds = (params.type,) if params else KINDS
+        found = await _find(Aws(ctx, target.aws), target, kinds)
+        return Observation(facts={"records": [_text(record) for record in found]})
 
     def preview(
         self, observation: Observation, target: DnsRecord, params: UpsertParams | None
@@ -97,28 +114,42 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
 
     async def perform(self, ctx: Context, target: DnsRecord, params: UpsertParams) -> Upserted:
         """
-        Upserts and waits for INSYNC.
+        Replaces what the plan saw, and waits for INSYNC.
 
-        Safe to repeat: the same record is written again.
+        Safe to repeat: a record that is as wanted already is left alone.
 
         Raises:
-            Conflict: Another change of this zone is under way.
+            Conflict: The record is not what the plan saw, was changed between our look and our
+                write, or another change of this zone is under way.
             Rejected: The change is not one, or the zone holds the name in another routing policy.
             OutcomeUnknown: No answer, or not in sync by the deadline.
 
         Changes:
             The record set of the target.
         """
-        aws = Aws(ctx, target.aws)
-        answer = await aws.mutate(
-            "route53",
-            "change_resource_record_sets",
-            HostedZoneId=target.zone_id,
-            ChangeBatch={
-                "Comment": f"drctl {ctx.key}"[:256],
-                "Changes": [{"Action": "UPSERT", "ResourceRecordSet": _wanted(target, params)}],
-            },
-        )
+        aws, wanted = Aws(ctx, target.aws), _wanted(target, params)
+        found = await _find(aws, target, (params.type,))
+        if [_text(record) for record in found] == [_text(wanted)]:
+            return Upserted(change_id="")
+        _require_as_seen(ctx, target, params, found)
+        if len(found) > 1 or any("SetIdentifier" in record for record in found):
+            held = "; ".join(_text(record) for record in found)
+            raise Rejected(f"{target.record_name} is held in another routing policy: {held}")
+        batch = [{"Action": "DELETE", "ResourceRecordSet": record} for record in found]
+        batch += [{"Action": "CREATE", "ResourceRecordSet": wanted}]
+        try:
+            answer = await aws.mutate(
+                "route53",
+                "change_resource_record_sets",
+                HostedZoneId=target.zone_id,
+                ChangeBatch={"Comment": f"drctl {ctx.key}"[:256], "Changes": batch},
+            )
+        except Rejected as error:
+            # Nothing happened; the reason may be that the DELETE was not exact any more.
+            now = await _find(aws, target, (params.type,))
+            if [_text(record) for record in now] == [_text(record) for record in found]:
+                raise
+            raise Conflict(f"{target.label} was changed by something else: {error}") from error
         change: dict[str, Any] = answer["ChangeInfo"]
         while change["Status"] != IN_SYNC:
             if ctx.deadline.has_passed(ctx.clock):
@@ -132,7 +163,7 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
     ) -> Done[Upserted] | NotDone | CannotTell:
         """`Done` means accepted: Route 53 then brings it to its nameservers, within 60 seconds."""
         try:
-            found = await _find(Aws(ctx, target.aws), target, params.type)
+            found = await _find(Aws(ctx, target.aws), target, (params.type,))
         except ActionError as error:
             return CannotTell(why=str(error))
         if [_text(record) for record in found] == [_text(_wanted(target, params))]:
@@ -148,23 +179,46 @@ async def _change(aws: Aws, change: dict[str, Any]) -> dict[str, Any]:
     except ActionError as error:
         raise OutcomeUnknown(f"change {change['Id']} was accepted, then: {error}") from error
     seen: dict[str, Any] = answer["ChangeInfo"]
-    return seen
+    # About another change: not seen. It is looked at again; the deadline ends it.
+    return seen if _id(seen) == _id(change) else change
 
 
-async def _find(aws: Aws, target: DnsRecord, kind: str) -> list[dict[str, Any]]:
+def _id(change: dict[str, Any]) -> str:
+    """With or without ``/change/``, Route 53 uses both."""
+    return str(change["Id"]).rsplit("/", 1)[-1]
+
+
+def _require_as_seen(
+    ctx: Context, target: DnsRecord, params: UpsertParams, found: list[dict[str, Any]]
+) -> None:
+    """
+    Raises:
+        Conflict: Something else has written the record since the plan was made.
+    """
+    seen = ctx.seen.get("records") if ctx.seen is not None else None
+    if not isinstance(seen, list | tuple):
+        return
+    then = [text for text in seen if str(text).startswith(f"{params.type} ")]
+    now = [_text(record) for record in found]
+    if then != now:
+        was, is_ = ("; ".join(map(str, texts)) or "not there" for texts in (then, now))
+        raise Conflict(f"{target.label} was {was} when the plan was made, and is {is_}")
+
+
+async def _find(aws: Aws, target: DnsRecord, kinds: tuple[str, ...]) -> list[dict[str, Any]]:
     name = target.record_name.rstrip(".") + "."
     answer = await aws.read(
         "route53",
         "list_resource_record_sets",
         HostedZoneId=target.zone_id,
         StartRecordName=name,
-        StartRecordType=kind,
+        StartRecordType=kinds[0],
         MaxItems="100",
     )
     return [
         record
         for record in answer["ResourceRecordSets"]
-        if record["Name"].rstrip(".") + "." == name and record["Type"] == kind
+        if record["Name"].rstrip(".") + "." == name and record["Type"] in kinds
     ]
 
 

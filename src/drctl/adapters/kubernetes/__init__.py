@@ -7,6 +7,7 @@ from drctl.adapters.kubernetes.deployment import (
     ScaleDeployment,
     WaitForDeployment,
 )
+from drctl.adapters.kubernetes.lease_cell import LeaseStore
 from drctl.adapters.kubernetes.secret import PatchSecret
 
 __all__ = ["ADAPTER"]
@@ -21,5 +22,6 @@ ADAPTER = Adapter(
         PatchSecret(),
     ),
     pins=(ClusterPin(),),
+    stores=(LeaseStore(),),
     libraries=("kubernetes.client",),
 )

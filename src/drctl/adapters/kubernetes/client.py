@@ -11,7 +11,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, AuthRejected, OutcomeUnknown, Throttled, Unavailable
@@ -26,16 +26,23 @@ PATIENCE = timedelta(seconds=10)
 """How long a read is repeated before its caller hears that the server is not there."""
 _MERGE_PATCH = "application/merge-patch+json"
 _SAID_LENGTH = 500
+_SCALE = "/scale"
 
 
 class Cluster:
-    """Calls to one API server, for the time of one action. Keeps its connections, nothing else."""
+    """
+    Calls to one API server, for the time of one action.
+
+    Keeps its connections, and the version of what it changed: an answer from before that (a cache,
+    a follower) is no answer, and neither is one about another object.
+    """
 
     def __init__(self, ctx: Context, connection: KubernetesConnection) -> None:
         self._ctx = ctx
         self._connection = connection
         self._client: Any = None
         self._building = threading.Lock()
+        self._changed: dict[str, int] = {}
 
     async def get(self, path: str, *, patience: timedelta = PATIENCE) -> dict[str, Any]:
         """
@@ -46,15 +53,27 @@ class Cluster:
         """
         ctx = self._ctx
 
-        async def once() -> dict[str, Any]:
-            return await self._call("GET", path, None)
+        async def fresh() -> dict[str, Any]:
+            answer = await self.once(path)
+            if self._version(answer) < self._changed.get(path, 0):
+                raise Unavailable(f"GET {path}: answered from before our own change")
+            return answer
 
         return await retry_read(
-            once,
+            fresh,
             on=(Throttled, Unavailable),
             clock=ctx.clock,
             deadline=ctx.deadline.at_most(ctx.clock, patience),
         )
+
+    async def once(self, path: str) -> dict[str, Any]:
+        """
+        Reads an object, without repeating that.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        return await self._call("GET", path, None)
 
     async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """
@@ -67,7 +86,35 @@ class Cluster:
         Changes:
             The object at *path*.
         """
-        return await self._call("PATCH", path, body)
+        answer = await self._call("PATCH", path, body)
+        self._changed[path.removesuffix(_SCALE)] = self._version(answer)
+        return answer
+
+    @staticmethod
+    def _version(answer: dict[str, Any]) -> int:
+        """Grows with each change of an object; 0 when a server counts in another way."""
+        text = str((answer.get("metadata") or {}).get("resourceVersion", ""))
+        return int(text) if text.isascii() and text.isdigit() else 0
+
+    async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Creates an object in the collection at *path*, once.
+
+        Raises:
+            Conflict: There is one of that name.
+            OutcomeUnknown: It may have arrived, and no answer came.
+            ActionError: It was refused, or was never sent.
+
+        Changes:
+            The collection.
+        """
+        return await self._call("POST", path, body)
+
+    def within(self, ctx: Context) -> "Cluster":
+        """The same connections, for another action."""
+        made = Cluster(ctx, self._connection)
+        made._client, made._building = self._client, self._building
+        return made
 
     async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
         ctx, mutates = self._ctx, method != "GET"
@@ -104,6 +151,8 @@ class Cluster:
             answer: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             raise late(f"{what}: answered something that is not JSON") from error
+        if (other := _is_about_another(path, answer)) is not None:
+            raise late(f"{what}: answered about another object, {other}")
         return answer
 
     def _headers(self, method: str) -> dict[str, str]:
@@ -112,7 +161,8 @@ class Cluster:
             "Authorization": f"Bearer {_secret.reveal(self._ctx, self._connection.token)}",
             "User-Agent": "drctl",
         }
-        return headers if method == "GET" else headers | {"Content-Type": _MERGE_PATCH}
+        kinds = {"GET": {}, "POST": {"Content-Type": "application/json"}}
+        return headers | kinds.get(method, {"Content-Type": _MERGE_PATCH})
 
     def _built(self) -> Any:
         with self._building:
@@ -145,6 +195,18 @@ def _said(raw: bytes) -> str:
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):
         return str(answer["message"])
     return raw[:_SAID_LENGTH].decode("utf-8", "replace")
+
+
+def _is_about_another(path: str, answer: Any) -> str | None:
+    """What *answer* is about, when that is not the object at *path*."""
+    if not isinstance(answer, dict):
+        return type(answer).__name__
+    if not path.startswith("/api"):
+        return None  # the server itself
+    meta = answer.get("metadata")
+    found = meta.get("name") if isinstance(meta, dict) else None
+    wanted = unquote(path.removesuffix(_SCALE).rsplit("/", 1)[-1])
+    return None if found == wanted else str(found)
 
 
 def deployment_path(target: Deployment) -> str:

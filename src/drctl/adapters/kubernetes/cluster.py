@@ -13,6 +13,7 @@ from drctl.actions.contract import (
     Pin,
     Repeat,
 )
+from drctl.actions.errors import Conflict
 from drctl.actions.targets import Deployment, KubernetesConnection, Target
 from drctl.adapters.kubernetes.client import Cluster
 
@@ -55,12 +56,16 @@ class CheckCluster(Action[Deployment, NoParams, ClusterIdentity]):
         Asks.
 
         Raises:
+            Conflict: It is another cluster than the environment pins.
             ActionError: It did not say.
         """
         version = await Cluster(ctx, target.cluster).get("/version")
-        return ClusterIdentity(
-            uid=await uid_of(ctx, target.cluster), version=version.get("gitVersion", "")
-        )
+        uid, pinned = await uid_of(ctx, target.cluster), target.cluster.cluster_uid
+        if uid != pinned:
+            raise Conflict(
+                f"{target.cluster.server} is cluster {uid}, the environment pins {pinned}"
+            )
+        return ClusterIdentity(uid=uid, version=version.get("gitVersion", ""))
 
 
 class ClusterPin(Pin):

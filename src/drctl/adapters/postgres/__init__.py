@@ -4,8 +4,10 @@ from drctl.actions.contract import Adapter
 from drctl.adapters.postgres.fence import Fence
 from drctl.adapters.postgres.identity import SystemIdentifierPin
 from drctl.adapters.postgres.lag import MeasureLag
+from drctl.adapters.postgres.only import AssertOnly
 from drctl.adapters.postgres.promote import Promote
 from drctl.adapters.postgres.replication import WaitForReplay
+from drctl.adapters.postgres.row_cell import RowStore
 from drctl.adapters.postgres.unfence import Unfence
 from drctl.adapters.postgres.writable import AssertWritable
 
@@ -14,6 +16,7 @@ __all__ = ["ADAPTER"]
 ADAPTER = Adapter(
     name="postgres",
     actions=(
+        AssertOnly(),
         AssertWritable(),
         Fence(),
         MeasureLag(),
@@ -22,5 +25,6 @@ ADAPTER = Adapter(
         WaitForReplay(),
     ),
     pins=(SystemIdentifierPin(),),
+    stores=(RowStore(),),
     libraries=("asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -163,11 +163,18 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
             admin = params.admin_database
             async with _sql.connect(target.sql, ctx, database=admin) as connection:
                 database = target.sql.database
+                require_identity(target, await look(connection))
                 if await gate.is_open(connection, database):
                     return NotDone(why="the database is open")
                 if not await _is_empty(ctx, connection, database):
                     return NotDone(why="the database is closed, and sessions may be left in it")
                 final_lsn = await gate.position(connection)
+            if target.client_write_urls:
+                # Only a write proves it there, and whoever looks back may not write.
+                return NotDone(
+                    why="the database is closed and empty, and that clients are refused is not"
+                    " proven yet; fencing again is safe"
+                )
             proof = await _prove(ctx, target)
         except ActionError as error:
             return CannotTell(why=str(error))

@@ -1,10 +1,13 @@
 """The pin of a database: primary and standby of one system share its identifier."""
 
 from drctl.actions.contract import Context, Identity, Pin
-from drctl.actions.errors import Rejected
+from drctl.actions.errors import ActionError, Rejected
 from drctl.actions.targets import PostgresServer, RdsInstance, Target
 from drctl.adapters import _sql
-from drctl.adapters.postgres.server import access_of
+from drctl.adapters.postgres.server import Database, access_of
+
+ALWAYS_OPEN = "postgres"
+"""A database that every server has, and no fence closes."""
 
 
 class SystemIdentifierPin(Pin):
@@ -31,8 +34,19 @@ class SystemIdentifierPin(Pin):
         """
         if not isinstance(target, PostgresServer | RdsInstance):
             raise Rejected(f"{target.label} is not a database")
-        async with _sql.connect(access_of(target), ctx) as connection:
-            answer: str = await connection.fetchval(
-                "SELECT system_identifier::text FROM pg_control_system()"
-            )
-        return answer
+        try:
+            return await _ask(ctx, target, database=None)
+        except ActionError as error:
+            # A fence by SQL closes the application's database, and the standby replays that: who
+            # it is must be known all the same, right before it is promoted.
+            if _sql.classify(error) != "refused" or _sql.is_nobody_there(error):
+                raise
+            return await _ask(ctx, target, database=ALWAYS_OPEN)
+
+
+async def _ask(ctx: Context, target: Database, *, database: str | None) -> str:
+    async with _sql.connect(access_of(target), ctx, database=database) as connection:
+        answer: str = await connection.fetchval(
+            "SELECT system_identifier::text FROM pg_control_system()"
+        )
+    return answer

@@ -12,6 +12,17 @@ from drctl.adapters.postgres.server import look
 _FETCH_FOR = timedelta(seconds=5)
 
 
+async def fetch(ctx: Context, url: str) -> bytes:
+    """
+    Gets the observer's document.
+
+    Raises:
+        ActionError: It did not come.
+    """
+    response = await _http.send_ok(ctx, "GET", url, label="the witness", timeout=_FETCH_FOR)
+    return response.body
+
+
 class LagParams(Params):
     """Where the independent observer can be read."""
 
@@ -53,8 +64,4 @@ class MeasureLag(Action[PostgresServer, LagParams, LossBound]):
         if url is None:
             return LossBound(bound=None, source="unknown: no sightings_url, so no witness")
 
-        async def fetch() -> bytes:
-            response = await _http.send_ok(ctx, "GET", url, label="the witness", timeout=_FETCH_FOR)
-            return response.body
-
-        return await _witness.measure(ctx, target.sql, fetch)
+        return await _witness.measure(ctx, target.sql, lambda: fetch(ctx, url))

@@ -1,6 +1,12 @@
-"""Makes a standby that its owner manages the primary."""
+"""
+Makes a standby that its owner manages the primary.
+
+Whether it is the right standby is decided by `drctl.adapters._candidate`, on a look that is made in
+the very connection that then asks for the promotion, a moment before.
+"""
 
 import math
+from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -21,9 +27,10 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, AuthRejected, Conflict, OutcomeUnknown
-from drctl.actions.targets import PostgresServer, Target, Text
-from drctl.adapters import _sql
+from drctl.actions.targets import PostgresServer, Target, Text, Url
+from drctl.adapters import _candidate, _candidate_look, _sql, _witness
 from drctl.adapters.postgres import gate
+from drctl.adapters.postgres.lag import fetch
 from drctl.adapters.postgres.server import State, look, require_identity
 
 _EVERY_S = 0.1
@@ -36,14 +43,19 @@ _STILL_FOR_S = 3.0
 class PromoteParams(Params):
     """What must hold before."""
 
+    sightings_url: Url | None = None
+    """Where the observer publishes its last sighting of the primary; see
+    `drctl.adapters._witness`. The candidate must continue what the observer saw."""
     from_timeline: Annotated[int, Field(ge=1)] | None = None
-    """The primary's timeline, as somebody else saw it; a standby on another one has forked off."""
+    """The primary's timeline, as somebody else saw it; needed where there is no observer."""
+    accept_silent_siblings: bool = False
+    """True to promote although a sibling that does not answer may have more than this one."""
     admin_database: Text = "postgres"
     """How the standby is reached: a fence by SQL closes the application's database on it too."""
 
 
 class PromoteOutputs(Outputs):
-    """The new primary."""
+    """The new primary, and what it was when it was promoted."""
 
     endpoint: str
     """The host."""
@@ -51,6 +63,11 @@ class PromoteOutputs(Outputs):
     timeline: int
     changed: bool
     """False when it was a primary already."""
+    system_identifier: str = ""
+    from_timeline: int | None = None
+    """The timeline that it left."""
+    lsn: str = ""
+    """The end of what it had received, at the last look before the promotion."""
 
 
 class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
@@ -71,19 +88,28 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
         self, ctx: Context, target: PostgresServer, params: PromoteParams | None
     ) -> Observation:
         """
-        Reads the candidate.
+        Reads the candidate and what speaks against it.
 
         Raises:
             ActionError: It did not answer.
         """
-        admin = (params or PromoteParams()).admin_database
-        async with _sql.connect(target.sql, ctx, database=admin) as connection:
-            return (await look(connection)).observation()
+        given = params or PromoteParams()
+        async with _sql.connect(target.sql, ctx, database=given.admin_database) as connection:
+            seen = (await look(connection)).observation()
+            unfit: list[str] = []
+            if params is not None:
+                first = await _candidate_look.read(connection)
+                evidence, first = await _evidence(ctx, target, given, first)
+                unfit = _candidate.lasting(_candidate.objections(first, evidence))
+        return replace(seen, facts={**seen.facts, "unfit": list(unfit)})
 
     def preview(
         self, observation: Observation, target: PostgresServer, params: PromoteParams | None
     ) -> Preview:
         timeline = observation.facts["timeline"]
+        unfit = observation.facts["unfit"]
+        if isinstance(unfit, list) and unfit:
+            return CannotTell(why=f"it is not fit to be promoted: {unfit[0]}")
         if observation.facts["role"] == "primary":
             return Nothing(why=f"it is a primary already, on timeline {timeline}")
         return Change(
@@ -97,12 +123,13 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
         Checks the candidate, promotes it, waits until it has left recovery, and opens the
         application's database when it inherited a fence's closing.
 
-        Safe to repeat: a primary returns at once with ``changed=False``. A promotion cannot be
-        cancelled; on cancel we stop waiting and it goes on.
+        Safe to repeat: a primary that has left the old one's timeline after its last sighting
+        returns at once with ``changed=False``. A promotion cannot be cancelled; on cancel we stop
+        waiting and it goes on.
 
         Raises:
-            Conflict: It is of another system or timeline, its replay is paused or delayed, or it
-                is a fenced primary.
+            Conflict: It is not the right candidate (`drctl.adapters._candidate`), or it is a fenced
+                primary.
             AuthRejected: The role may not call ``pg_promote``, or not open the database.
             OutcomeUnknown: Asked, and not seen to end before the deadline.
             Unavailable: Not reached; nothing happened.
@@ -114,21 +141,21 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
         async with _sql.connect(target.sql, ctx, mutates=True, database=admin) as connection:
             before = await look(connection)
             require_identity(target, before)
+            chosen = await _fit(ctx, connection, target, params)
             if not before.is_in_recovery:
                 await _open(connection, target, before)
-                return _outputs(target, before, changed=False)
-            _require_fit(target, before, params)
+                return _outputs(target, before, chosen, changed=False)
             if not await gate.may_open(connection, target.sql.database):
                 raise AuthRejected(f"{target.label}: the role may not open the database afterwards")
             wait_s = max(1, math.floor(ctx.deadline.left_s(ctx.clock) - _SPARE_S))
-            ctx.say(f"promoting from timeline {before.timeline}")
+            ctx.say(f"promoting from timeline {chosen.timeline} at {chosen.replay_lsn}")
             if not await connection.fetchval("SELECT pg_promote(true, $1)", wait_s):
                 raise OutcomeUnknown(f"{target.label} was asked and is still in recovery")
             while True:
                 after = await look(connection)
                 if not after.is_in_recovery and after.timeline > before.timeline:
                     await _open(connection, target, after)
-                    return _outputs(target, after, changed=True)
+                    return _outputs(target, after, chosen, changed=True)
                 await ctx.clock.sleep(_EVERY_S)
 
     async def settled(
@@ -139,6 +166,7 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
             admin = params.admin_database
             async with _sql.connect(target.sql, ctx, database=admin) as connection:
                 first = state = await look(connection)
+                require_identity(target, first)
                 end_s = ctx.clock.now().boot_s + _STILL_FOR_S
                 while state.is_in_recovery and ctx.clock.now().boot_s < end_s:
                     await ctx.clock.sleep(_EVERY_S)
@@ -149,10 +177,53 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
         if not state.is_in_recovery and not is_open:
             return NotDone(why=f"{target.label} is a primary, and its database is closed")
         if not state.is_in_recovery:
-            return Done(outputs=_outputs(target, state, changed=True))
+            return Done(outputs=_outputs(target, state, None, changed=True))
         if state.is_receiving or state.replay_lsn == first.replay_lsn:
             return NotDone(why=f"{target.label} is still a standby and nothing is pending")
         return CannotTell(why=f"{target.label} is in recovery and still replays")
+
+
+async def _evidence(
+    ctx: Context, target: PostgresServer, params: PromoteParams, first: _candidate.Seen
+) -> tuple[_candidate.Evidence, _candidate.Seen]:
+    """What others say of the candidate, and the candidate with the observer's row that it has."""
+    url = params.sightings_url
+    sighting: _witness.Sighting | _witness.Missing = _witness.Missing("no sightings_url")
+    if url is not None:
+        sighting = await _witness.sighted(lambda: fetch(ctx, url))
+    evidence = await _candidate_look.gather(
+        ctx,
+        target.sql,
+        first,
+        database=params.admin_database,
+        pinned=target.system_identifier,
+        siblings=target.siblings,
+        sighting=sighting,
+        from_timeline=params.from_timeline,
+        accepts_silence=params.accept_silent_siblings,
+    )
+    beat = None if url is None else await _candidate_look.last_beat(ctx, target.sql)
+    return evidence, replace(first, beat=beat)
+
+
+async def _fit(
+    ctx: Context, connection: _sql.Connection, target: PostgresServer, params: PromoteParams
+) -> _candidate.Seen:
+    """
+    Looks at the candidate until nothing speaks against it; the last look is the one that counts.
+
+    Raises:
+        Conflict: Something does, and waiting does not mend it.
+    """
+
+    async def look_again() -> _candidate_look.Looks:
+        first = await _candidate_look.read(connection)
+        evidence, before = await _evidence(ctx, target, params, first)
+        now_s = ctx.clock.now().boot_s
+        after = await _candidate_look.read(connection)
+        return _candidate_look.Looks(before=before, evidence=evidence, after=after, after_s=now_s)
+
+    return await _candidate_look.choose(ctx, target.label, look_again)
 
 
 async def _open(connection: _sql.Connection, target: PostgresServer, state: State) -> None:
@@ -165,26 +236,15 @@ async def _open(connection: _sql.Connection, target: PostgresServer, state: Stat
     await gate.open_up(connection, target.sql.database)
 
 
-def _require_fit(target: PostgresServer, state: State, params: PromoteParams) -> None:
-    """Paused or delayed replay makes the moment of promotion, and what it keeps, unpredictable."""
-    wanted = params.from_timeline
-    reasons = [
-        (state.is_paused, "its replay is paused"),
-        (state.apply_delay != "0", f"its replay is delayed by {state.apply_delay}"),
-        (
-            wanted is not None and wanted != state.timeline,
-            f"it is on timeline {state.timeline}, the primary was on {wanted}",
-        ),
-    ]
-    for is_so, why in reasons:
-        if is_so:
-            raise Conflict(f"{target.label} is not fit to be promoted: {why}")
-
-
-def _outputs(target: PostgresServer, state: State, *, changed: bool) -> PromoteOutputs:
+def _outputs(
+    target: PostgresServer, state: State, chosen: _candidate.Seen | None, *, changed: bool
+) -> PromoteOutputs:
     return PromoteOutputs(
         endpoint=target.sql.host,
         port=target.sql.port,
         timeline=state.timeline,
         changed=changed,
+        system_identifier=state.system_identifier,
+        from_timeline=chosen.timeline if chosen and changed else None,
+        lsn=_candidate.position(chosen) if chosen else "",
     )

@@ -95,6 +95,7 @@ class Unfence(Action[PostgresServer, FenceParams, NoOutputs]):
         """Asks whether the database is open."""
         try:
             async with _sql.connect(target.sql, ctx, database=params.admin_database) as connection:
+                require_identity(target, await look(connection))
                 is_open = await gate.is_open(connection, target.sql.database)
         except ActionError as error:
             return CannotTell(why=str(error))

@@ -17,7 +17,7 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Rejected
+from drctl.actions.errors import ActionError, OutcomeUnknown, Rejected
 from drctl.actions.targets import PostgresServer, RdsInstance, Target
 from drctl.adapters import _sql
 from drctl.adapters.postgres.server import Database, access_of, look, region_of, require_identity
@@ -61,6 +61,7 @@ class AssertWritable(Action[Database, NoParams, WritableOutputs]):
 
         Raises:
             Rejected: It is a standby, begins transactions read-only, or lost the token.
+            OutcomeUnknown: The token was committed, perhaps, and could not be read back.
             Conflict: Another system answers there.
             NotFound: There is no table ``drctl.write_check``.
             ActionError: See `drctl.adapters._sql`.
@@ -80,9 +81,8 @@ class AssertWritable(Action[Database, NoParams, WritableOutputs]):
                 raise Rejected(f"{target.label} begins transactions read-only")
             await connection.execute(_INSERT, token)
             await connection.execute(_SWEEP, token)
-        async with _sql.connect(access, ctx) as connection:
-            if not await connection.fetchval(_READ, token):
-                raise Rejected(f"{target.label} committed a token and does not have it")
+        if not await _has(ctx, target, token):
+            raise Rejected(f"{target.label} committed a token and does not have it")
         return WritableOutputs(
             server_version=state.version,
             latency_s=ctx.clock.now().boot_s - started_s,
@@ -96,6 +96,7 @@ class AssertWritable(Action[Database, NoParams, WritableOutputs]):
         try:
             async with _sql.connect(access_of(target), ctx) as connection:
                 state = await look(connection)
+                require_identity(target, state)
                 has_token = await connection.fetchval(_READ, ctx.key)
         except ActionError as error:
             return CannotTell(why=str(error))
@@ -107,3 +108,12 @@ class AssertWritable(Action[Database, NoParams, WritableOutputs]):
                 server_version=state.version, latency_s=latency_s, is_writable=True
             )
         )
+
+
+async def _has(ctx: Context, target: Database, token: str) -> bool:
+    """Asks in a new connection, after the token was written: silence is then no failure."""
+    try:
+        async with _sql.connect(access_of(target), ctx) as connection:
+            return bool(await connection.fetchval(_READ, token))
+    except ActionError as error:
+        raise OutcomeUnknown(f"committed, and then not readable: {error}") from error

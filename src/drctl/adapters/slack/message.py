@@ -1,5 +1,6 @@
 """A message in a channel."""
 
+import re
 from datetime import timedelta
 from typing import ClassVar
 
@@ -25,6 +26,8 @@ from drctl.kernel.text import sanitize
 
 MAX_TEXT = 3000
 _SHORT_KEY = 16
+_ID = re.compile(r"[CDG][A-Z0-9]{6,}")
+"""A channel's id; for a channel that is given by name nobody knows what Slack should echo."""
 _ASK_FOR = timedelta(seconds=5)
 
 
@@ -156,7 +159,10 @@ async def _post_with_token(
     if answer.get("ok") is not True:
         word = _http.masked(str(answer.get("error"))[:100], (token,))
         raise word_error(word, target.label)
-    return PostOutputs(channel=_text(answer, "channel"), ts=_text(answer, "ts"))
+    posted = _text(answer, "channel")
+    if _ID.fullmatch(target.channel) and posted != target.channel:
+        raise OutcomeUnknown(f"{target.label} was asked, and {posted} is what was answered about")
+    return PostOutputs(channel=posted, ts=_text(answer, "ts"))
 
 
 def _answer(response: _http.Response) -> dict[str, JSON] | None:

@@ -25,6 +25,8 @@ async def unresolved(ctx: Context, page: StatusPage) -> list[Incident]:
     found = await _call(ctx, page, "GET", "incidents/unresolved")
     if not isinstance(found, list) or not all(isinstance(each, dict) for each in found):
         raise Unavailable(f"{page.label} did not answer with a list of incidents")
+    if any(each.get("page_id", page.page_id) != page.page_id for each in found):
+        raise Unavailable(f"{page.label} answered about another page")
     return found
 
 
@@ -36,7 +38,8 @@ async def read(ctx: Context, page: StatusPage, incident: str) -> Incident:
         NotFound: The page has no such incident.
         ActionError: As for `unresolved`.
     """
-    return _as_incident(await _call(ctx, page, "GET", f"incidents/{incident}"), page, Unavailable)
+    found = await _call(ctx, page, "GET", f"incidents/{incident}")
+    return _same(_as_incident(found, page, Unavailable), incident, page, Unavailable)
 
 
 async def create(ctx: Context, page: StatusPage, fields: Mapping[str, JSON]) -> Incident:
@@ -47,8 +50,12 @@ async def create(ctx: Context, page: StatusPage, fields: Mapping[str, JSON]) -> 
         OutcomeUnknown: It may have been opened.
         ActionError: As for `unresolved`.
     """
-    made = await _call(ctx, page, "POST", "incidents", {"incident": fields})
-    return _as_incident(made, page, OutcomeUnknown)
+    made = _as_incident(
+        await _call(ctx, page, "POST", "incidents", {"incident": fields}), page, OutcomeUnknown
+    )
+    if made.get("metadata", fields.get("metadata")) != fields.get("metadata"):
+        raise OutcomeUnknown(f"{page.label} answered with another incident, {made['id']}")
+    return made
 
 
 async def patch(
@@ -62,7 +69,7 @@ async def patch(
         ActionError: As for `unresolved`.
     """
     made = await _call(ctx, page, "PATCH", f"incidents/{incident}", {"incident": fields})
-    return _as_incident(made, page, OutcomeUnknown)
+    return _same(_as_incident(made, page, OutcomeUnknown), incident, page, OutcomeUnknown)
 
 
 async def _call(
@@ -90,3 +97,11 @@ def _as_incident(value: JSON, page: StatusPage, otherwise: type[ActionError]) ->
     if not isinstance(value, dict) or not isinstance(value.get("id"), str):
         raise otherwise(f"{page.label} did not answer with an incident")
     return value
+
+
+def _same(
+    incident: Incident, wanted: str, page: StatusPage, otherwise: type[ActionError]
+) -> Incident:
+    if incident["id"] != wanted:
+        raise otherwise(f"{page.label} answered about another incident, {incident['id']}")
+    return incident

@@ -12,10 +12,14 @@ from urllib.parse import parse_qs
 from moto.s3.models import s3_backends
 
 from drctl.lab.aws import refusals
+from drctl.lab.aws.mutations import mutation_of
 from drctl.lab.aws.refusals import Refusal
+from drctl.lab.ledger import note
 from drctl.lab.plan import ACCOUNT_ID, GLOBAL_REGION, Region
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 _LOG: Final = logging.getLogger(__name__)
@@ -45,9 +49,19 @@ class Front:
     """
 
     def __init__(
-        self, app: WSGIApplication, *, region: Region, access_keys: Collection[str]
+        self,
+        app: WSGIApplication,
+        *,
+        region: Region,
+        access_keys: Collection[str],
+        ledger: Path | None = None,
     ) -> None:
+        """
+        Args:
+            ledger: Where mutations that were applied are noted.
+        """
         self._app = app
+        self._ledger = ledger
         self._region = region
         self._access_keys = frozenset(access_keys)
 
@@ -71,6 +85,7 @@ class Front:
     def _emulated(
         self, environ: WSGIEnvironment, start_response: StartResponse, service: str
     ) -> Iterable[bytes]:
+        asked = mutation_of(environ, service)
         said: list[tuple[str, list[tuple[str, str]]]] = []
 
         def hear(status: str, headers: list[tuple[str, str]], _: object = None) -> None:
@@ -81,6 +96,16 @@ class Front:
         kind = {name.lower(): value for name, value in headers}.get("content-type", "")
         if int(status[:3]) >= 400 and kind.startswith("text/html") and service != "s3":
             raise NotImplementedError(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
+        if asked is not None and status.startswith("2"):
+            note(
+                self._ledger,
+                f"aws {self._region}",
+                asked.operation,
+                asked.target,
+                dict(asked.request),
+                key=asked.key,
+                applied={"status": int(status[:3])},
+            )
         start_response(status, headers)
         return [body]
 

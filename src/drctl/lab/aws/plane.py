@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from typing import Final
 
 from moto.core.base_backend import BackendDict
@@ -12,6 +13,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 from drctl.lab.aws.front import Front
 from drctl.lab.aws.gate import Gate, GatedServer
+from drctl.lab.aws.s3_conditions import atomic_conditions
 from drctl.lab.aws.services import refuse_unknown_services
 from drctl.lab.plan import REGIONS, AddressPlan, Region, as_region
 
@@ -39,8 +41,10 @@ class AwsControlPlane:
         *,
         access_keys: Collection[str] = LAB_ACCESS_KEYS,
         overlays: Sequence[Overlay] = (),
+        ledger: Path | None = None,
     ) -> None:
         self._plan = plan
+        self._ledger = ledger
         self._access_keys = frozenset(access_keys)
         self._overlays = overlays
         self._undo: list[Callable[[], None]] = []
@@ -65,9 +69,13 @@ class AwsControlPlane:
             if undo is not None:
                 self._undo.append(undo)
         # One dispatcher for all regions: it imports services on first use, under one lock.
-        emulator = refuse_unknown_services(DomainDispatcherApplication(create_backend_app))
+        emulator = atomic_conditions(
+            refuse_unknown_services(DomainDispatcherApplication(create_backend_app))
+        )
         for region in REGIONS:
-            front = Front(emulator, region=region, access_keys=self._access_keys)
+            front = Front(
+                emulator, region=region, access_keys=self._access_keys, ledger=self._ledger
+            )
             server = GatedServer(self._plan.aws_address(region), front, self._gates[region])
             self._servers.append(server)
             server.start()

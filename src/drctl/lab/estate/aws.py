@@ -15,6 +15,7 @@ from drctl.lab.estate.environment import (
     APPLICATION,
     DATABASE,
     EAST,
+    LEASE_BUCKET,
     PRIMARY,
     REPLICA,
     SWITCH_BUCKET,
@@ -162,9 +163,9 @@ def balancer(aws: Aws, region: str, name: str) -> Balancer:
 
 
 def buckets(aws: Aws) -> None:
-    """Makes the buckets: the switch's, which Route 53's health checkers may read, the witness's."""
+    """Makes the buckets: the switch's, which Route 53's health checkers may read, and ours."""
     s3 = aws.client("s3", WEST)
-    for bucket in (SWITCH_BUCKET, WITNESS_BUCKET):
+    for bucket in (SWITCH_BUCKET, WITNESS_BUCKET, LEASE_BUCKET):
         s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": WEST})
     anybody_reads = {
         "Effect": "Allow",

@@ -68,6 +68,10 @@ CREATE TABLE healing_guard.pipelines (
 );
 ALTER TABLE healing_guard.pipelines OWNER TO healing_guard;
 
+-- And it finds rows that were written the way clients write them.
+GRANT USAGE ON SCHEMA healing_guard TO drctl;
+GRANT SELECT ON healing_guard.pipelines TO drctl;
+
 CREATE SCHEMA drctl AUTHORIZATION drctl;
 CREATE TABLE drctl.heartbeat (
     id int PRIMARY KEY CHECK (id = 1),

@@ -12,6 +12,7 @@ DATABASE = "healing_guard"
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
 SWITCH_BUCKET, SWITCH_KEY = "healing-guard-switch", "engaged"
 WITNESS_BUCKET, WITNESS_KEY = "healing-guard-witness", "healing-guard-prod.json"
+LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
 _AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "sts")
@@ -51,6 +52,7 @@ def environment_file(estate: Estate, plan: AddressPlan, secrets: Secrets) -> str
     """Writes the environment ``lab``; every value is JSON, which YAML reads the same."""
     east, west = estate.east, estate.west
     public = f"http://{PUBLIC_NAME}:{BALANCER_PORT}"
+    clients = f"{{url: {_q(f'{public}/api/v1/pipelines')}, table: healing_guard.pipelines}}"
     witness = f"{{aws: aws-west, bucket: {WITNESS_BUCKET}, key: {WITNESS_KEY}}}"
     return f"""\
 # Written by `drctl lab up`; gone after `drctl lab down`.
@@ -62,6 +64,7 @@ metadata:
 world: lab
 protected: false
 objectives: {{rpo: 10s}}   # the lab compresses time; tighter than the runbook's own
+lease: {{store: s3, aws: aws-west, bucket: {LEASE_BUCKET}, key: {LEASE_KEY}}}
 resolvers: [{_q(_resolver(plan))}]
 connections:
 {_aws_connection("aws-east", EAST, plan, secrets)}
@@ -78,6 +81,7 @@ targets:
     client_write_urls: [{_q(f"http://{east.balancer_name}:{BALANCER_PORT}/api/v1/pipelines")}]
     sql: {_sql(east, secrets)}
     witness: {witness}
+    client_path: {clients}
   db.recovery:
     kind: aws.rds.instance
     aws: aws-west
@@ -86,6 +90,7 @@ targets:
     fence_security_group: {_q(west.fence_group)}
     sql: {_sql(west, secrets)}
     witness: {witness}
+    client_path: {clients}
   app.primary:
     kind: kubernetes.deployment
     cluster: cluster-east

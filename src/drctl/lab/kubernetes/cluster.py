@@ -9,6 +9,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from drctl.kernel.ledger import LEDGER
 from drctl.lab.kubernetes.deployments import Deployments
 from drctl.lab.kubernetes.errors import Object
 from drctl.lab.kubernetes.garbage import collect
@@ -17,7 +18,7 @@ from drctl.lab.kubernetes.kinds import NAMESPACE, NODE, POD
 from drctl.lab.kubernetes.kubelet import Kubelet, OnReadyPods
 from drctl.lab.kubernetes.objects import Objects
 from drctl.lab.kubernetes.replicasets import ReplicaSets
-from drctl.lab.kubernetes.routes import Routes
+from drctl.lab.kubernetes.routes import Ledger, Routes
 from drctl.lab.kubernetes.store import Store, timestamp
 from drctl.lab.kubernetes.tls import Certificate
 
@@ -89,6 +90,7 @@ class KubernetesCluster:
             address=f"{address}:{port}",
             token=token,
             log_of=self._kubelet.log_of,
+            ledger=Ledger(root / LEDGER, f"kubernetes {region}"),
         )
         # A watch whose client left must end at once; without cancellation it would linger.
         self._runner = web.AppRunner(

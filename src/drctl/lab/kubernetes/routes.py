@@ -3,6 +3,8 @@
 import hmac
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ from drctl.lab.kubernetes.paths import NoSuchPath, parse_path
 from drctl.lab.kubernetes.streams import stream_log, stream_watch, wants_table
 from drctl.lab.kubernetes.tables import table
 from drctl.lab.kubernetes.watch import Question, answer, page
+from drctl.lab.ledger import note
 
 _LARGEST_BODY = 3 * 1024 * 1024  # as etcd's limit makes it for a real API server
 _JSON = ("application/json",)
@@ -31,13 +34,28 @@ _PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
 _HEALTH = frozenset({"healthz", "livez", "readyz"})
 
 
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where a cluster notes what was changed through its API; controllers are no clients."""
+
+    file: Path
+    where: str
+
+
 class Routes:
     """Answers requests from one cluster's objects."""
 
     def __init__(
-        self, objects: Objects, *, address: str, token: str, log_of: Callable[[str, str], Path]
+        self,
+        objects: Objects,
+        *,
+        address: str,
+        token: str,
+        log_of: Callable[[str, str], Path],
+        ledger: Ledger,
     ) -> None:
         self._objects = objects
+        self._ledger = ledger
         self._address = address
         self._token = token
         self._log_of = log_of
@@ -127,7 +145,29 @@ class Routes:
             raise method_not_allowed()
         options = _options(request)
         body = await _body(request, _JSON)
-        return _reply(target, self._objects.create(target, body, options), options, 201)
+        made = self._noted(
+            target, "create", body, lambda: self._objects.create(target, body, options)
+        )
+        return _reply(target, made, options, 201)
+
+    def _noted(self, target: Target, verb: str, body: Any, change: Callable[[], Object]) -> Object:
+        """Makes a change, and notes it when there was one: a version that did not move is none."""
+        before = self._objects.store.version
+        obj = change()
+        after = self._objects.store.version
+        if after != before:
+            kind = target.kind.plural + (f"/{target.subresource}" if target.subresource else "")
+            name = target.name or obj["metadata"]["name"]
+            where = f"{target.namespace or ''}/{name}".lstrip("/")
+            note(
+                self._ledger.file,
+                self._ledger.where,
+                f"{verb} {kind}",
+                where,
+                body,
+                applied={"resourceVersion": str(after)},
+            )
+        return obj
 
     async def _write(self, request: web.Request, target: Target) -> web.StreamResponse:
         options = _options(request)
@@ -136,10 +176,18 @@ class Routes:
         if request.method == "PUT":
             _allow(target, "update")
             body = await _body(request, _JSON)
-            return _reply(target, self._objects.replace(target, body, options), options)
+            replaced = self._noted(
+                target, "update", body, lambda: self._objects.replace(target, body, options)
+            )
+            return _reply(target, replaced, options)
         _allow(target, "patch")
         patch = await _body(request, _PATCHES)
-        patched = self._objects.patch(target, request.content_type, patch, options)
+        patched = self._noted(
+            target,
+            "patch",
+            patch,
+            lambda: self._objects.patch(target, request.content_type, patch, options),
+        )
         return _reply(target, patched, options)
 
     async def _delete(self, request: web.Request, target: Target) -> web.StreamResponse:
@@ -148,7 +196,9 @@ class Routes:
         options = _options(request)
         options.dry_run = options.dry_run or asked.get("dryRun") == ["All"]
         if target.name:
-            gone = self._objects.delete(target, asked, options)
+            gone = self._noted(
+                target, "delete", asked, lambda: self._objects.delete(target, asked, options)
+            )
             return _reply(target, gone) if target.kind is POD else _deleted(target, gone)
         question = Question.ask(
             target.kind,
@@ -159,7 +209,7 @@ class Routes:
         for obj in answer(self._objects.store, question):
             metadata = obj["metadata"]
             one = Target(target.kind, metadata.get("namespace"), metadata["name"])
-            self._objects.delete(one, asked, options)
+            self._noted(one, "delete", asked, partial(self._objects.delete, one, asked, options))
         return web.json_response(
             {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         )

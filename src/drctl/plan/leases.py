@@ -1,0 +1,104 @@
+"""What a plan may change, by what it really is, and where the right to do so is kept. Pure."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from pydantic import ValidationError
+
+from drctl.actions.cell import Cell
+from drctl.actions.contract import Effect
+from drctl.actions.registry import Registry
+from drctl.actions.targets import Target
+from drctl.config.environment import Environment, LeaseChoice
+from drctl.kernel.canonical import as_json
+from drctl.kernel.errors import InvalidError, Problem
+from drctl.kernel.text import did_you_mean, sanitize
+from drctl.plan.model import PlannedLease, PlannedStep
+
+MOVES = frozenset({Effect.FENCE, Effect.PROMOTE, Effect.TRAFFIC})
+"""Effects that make a run a failover: what the cool-down is about."""
+
+
+def planned_lease(
+    registry: Registry,
+    environment: Environment,
+    steps: Sequence[PlannedStep],
+    targets: Mapping[str, Target],
+) -> PlannedLease:
+    """
+    The lease of a plan.
+
+    Raises:
+        InvalidError: The environment names a store that is not installed, or its settings wrongly.
+    """
+    changing = [step for step in steps if step.effect.changes_something]
+    moving = [step for step in changing if step.effect in MOVES]
+    choice = environment.lease
+    common = PlannedLease(
+        identities=identities_of(changing, targets, environment.name),
+        moves=identities_of(moving, targets, environment.name),
+        cool_down_s=environment.cool_down_s,
+    )
+    if choice is None:
+        return common
+    settings, cell = _opened(registry, choice)
+    left = {
+        place
+        for step in moving
+        if step.effect is Effect.FENCE and step.call and step.call.target
+        for place in targets[step.call.target].places
+    }
+    return common.model_copy(
+        update={
+            "store": choice.store,
+            "settings": settings,
+            "label": sanitize(cell.label),
+            "shares_fate_with": tuple(sorted(left.intersection(cell.places))),
+        }
+    )
+
+
+def cell_of(registry: Registry, lease: PlannedLease) -> Cell | None:
+    """
+    The cell that a plan names; ``None``: this machine's.
+
+    Raises:
+        InvalidError: Its store is not installed here.
+    """
+    if lease.store is None:
+        return None
+    choice = LeaseChoice(store=lease.store, settings=lease.settings, at=None)
+    return _opened(registry, choice)[1]
+
+
+def _opened(registry: Registry, choice: LeaseChoice) -> tuple[Mapping[str, object], Cell]:
+    store = registry.stores.get(choice.store)
+    if store is None:
+        near = did_you_mean(choice.store, sorted(registry.stores))
+        raise _wrong(choice, f'no store of leases is called "{choice.store}"{near}')
+    try:
+        settings = store.settings.model_validate(choice.settings)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in ("lease", *first["loc"]))
+        raise _wrong(choice, f"{place}: {first['msg']}") from error
+    return as_json(settings.model_dump(mode="json")), store.open(settings)
+
+
+def _wrong(choice: LeaseChoice, what: str) -> InvalidError:
+    return InvalidError((Problem(code="DR5002", what=sanitize(what), at=choice.at),))
+
+
+def identities_of(
+    steps: Iterable[PlannedStep], targets: Mapping[str, Target], environment: str
+) -> tuple[str, ...]:
+    """What these steps may change, each thing once."""
+    found: dict[str, None] = {}
+    for step in steps:
+        if step.call is None:
+            continue  # a person does it
+        for name in (step.call.target, step.undo.target if step.undo else None):
+            found |= dict.fromkeys(targets[name].identities if name else ())
+        if step.call.target is None or not targets[step.call.target].identities:
+            # What it changes has no name: then nobody else may change anything here meanwhile.
+            found[f"environment:{environment}"] = None
+    return tuple(found)

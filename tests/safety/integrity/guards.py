@@ -1,0 +1,126 @@
+"""Each guard of I15 to I21, and what stands in its place when it is off."""
+
+from guards import Guard
+
+HERE = "tests/safety/integrity"
+ATTACKS = f"{HERE}/test_approvals.py -k twelve_attacks"
+RECORD = f"{HERE}/test_record.py"
+STALE = f"{HERE}/test_stale.py"
+FILES = f"{HERE}/test_plan_file.py"
+TABLE = f"{HERE}/test_blast_radius.py"
+PLACE = f"{HERE}/test_right_place.py"
+
+
+def guard(name: str, promise: str, file: str, old: str, new: str, command: str) -> Guard:
+    return Guard(name=name, promise=promise, file=file, old=old, new=new, command=command)
+
+
+APPROVAL, STATEMENT, FOLD = "engine/approval.py", "engine/statement.py", "engine/fold.py"
+LOOKS, UPSERT, VALIDITY = "engine/looks.py", "adapters/aws/record.py", "app/validity.py"
+
+GUARDS = [
+    guard("approval is for this plan", "I17", APPROVAL,
+          '"plan": (said.digest, plan.digest),', '"plan": ("", ""),', f"{HERE} -k twelve_attacks"),
+    guard("approval is for this run", "I17", APPROVAL,
+          '"run": (said.run, run),', '"run": ("", ""),', ATTACKS),
+    guard("approval is for this gate", "I17", APPROVAL,
+          '"gate": (said.gate, step.id),', '"gate": ("", ""),',
+          f"{HERE}/test_approvals.py -k gate_alone"),
+    guard("approval is for this environment", "I17", APPROVAL,
+          '"environment": (said.environment, plan.environment),', '"environment": ("", ""),',
+          ATTACKS),
+    guard("approval expires", "I17", APPROVAL,
+          "if said.expires_at <= latest:", "if False:", ATTACKS),
+    guard("a clock set back revives nothing", "I17", APPROVAL,
+          "return now.wall if state.latest_wall is None else max(now.wall, state.latest_wall)",
+          "return now.wall", ATTACKS),
+    guard("approval counts once", "I17", APPROVAL,
+          "if said.nonce in state.nonces:", "if False:",
+          f"{HERE}/test_approvals.py -k on_record"),
+    guard("people count, not answers", "I17", FOLD,
+          "people = tuple(dict.fromkeys((*gate.approved_by, event.person or event.by)))",
+          "people = (*gate.approved_by, event.person or event.by)", ATTACKS),
+    guard("no is final", "I17", FOLD,
+          "state = replace(state, denied=True)", "pass", f"{FILES} -k not_resumed"),
+    guard("who asks does not answer", "I17", APPROVAL,
+          "if said.person in asked_by or not asked_by:", "if False:", ATTACKS),
+    guard("a key is one person's", "I17", APPROVAL,
+          "return key if len(owners) == 1 else None", "return key", ATTACKS),
+    guard("an environment enrols a key once", "I17", "config/people.py",
+          "if key in keys:", "if False:", f"{HERE}/test_approvals.py -k count_one_as_two"),
+    guard("the signature is checked", "I17", STATEMENT,
+          "return is_signed(public, _text(self.statement), self.signature)", "return True",
+          f"{HERE}/test_statement.py"),
+    guard("one line for one statement", "I17", STATEMENT,
+          "if _as_line(data) != text:", "if False:",
+          f"{HERE}/test_statement.py -k no_other_way_of_writing"),
+    guard("keys of small order are none", "I17", "kernel/signature.py",
+          "if y in _SMALL_ORDER:", "if False:", f"{HERE}/test_approvals.py -k count_one_as_two"),
+    guard("a plain yes does not count", "I17", APPROVAL,
+          "if not plan.people:", "if not answer.statement:",
+          f"{HERE}/test_approvals.py -k plain_yes"),
+    guard("the fold asks for a person", "I17", FOLD,
+          "if (plan.people and event.person not in plan.people) or state.denied:",
+          "if state.denied:", f"{HERE}/test_approvals.py -k without_a_person"),
+    guard("roles are looked at", "I17", "plan/model.py",
+          "return not gate.approvers or not {name, *self.roles}.isdisjoint(gate.approvers)",
+          "return True", f"{HERE}/test_approvals.py -k who_the_gate_asks"),
+    guard("a signer saw what is asked", "I17", APPROVAL,
+          "if said.seen != seen_of(plan, state, step.id):", "if False:",
+          f"{HERE}/test_approvals.py -k what_else"),
+    guard("a flood is not written down", "I17", APPROVAL,
+          "if state.refused_answers >= MOST_REFUSED:", "if False:",
+          f"{HERE}/test_approvals.py -k flood"),
+    guard("break-glass is loud", "I18", "cli/execute.py",
+          'if isinstance(e, GateAnswered) and e.via == "offline"]', "if False]",
+          f"{HERE}/test_break_glass.py"),
+    guard("a saved plan is whole", "I15", "app/planning.py",
+          "if not plan.is_whole or plan.as_saved() != data:", "if False:",
+          f"{FILES} -k every_byte"),
+    guard("the loss bound is under a digest too", "I15", "plan/model.py",
+          "return (self.digest, self.loss_digest) == (self.computed_digest(), _loss_digest("
+          "self.loss))", "return self.digest == self.computed_digest()", f"{FILES} -k every_byte"),
+    guard("a plan's sources are its own", "I15", VALIDITY,
+          "if not changed and not code:", "if True:", f"{FILES} -k sources_changed"),
+    guard("a plan gets old", "I16", VALIDITY,
+          "if age > timedelta(seconds=plan.expires_after_s):", "if False:",
+          f"{FILES} -k gets_old"),
+    guard("an old clock makes no plan young", "I16", VALIDITY,
+          "if datetime.fromisoformat(plan.created_at) - now > _AHEAD:", "if False:",
+          f"{FILES} -k set_back"),
+    guard("no way back on an old view", "I16", LOOKS,
+          "if effect.is_irreversible:\n            return await self._compare(step)",
+          "if effect.is_irreversible:\n            return None", f"{STALE} -k thirty_facts"),
+    guard("no fence without a candidate", "I16", LOOKS,
+          "if effect is not Effect.FENCE:", "if True:", f"{STALE} -k candidate_that_changed"),
+    guard("0 and false are two facts", "I16", "plan/drift.py",
+          "if canonical(before.get(name)) != canonical(now.get(name)):",
+          "if before.get(name) != now.get(name):", f"{STALE} -k thirty_facts"),
+    guard("an older plan does not overwrite", "I16", UPSERT,
+          "    _require_as_seen(ctx, target, params, found)\n", "",
+          f"{RECORD} -k two_hundred"),
+    guard("a record is compared and set", "I16", UPSERT,
+          '[{"Action": "DELETE", "ResourceRecordSet": record} for record in found]', "[]",
+          RECORD),
+    guard("what a change acts on is named", "I19", "engine/effects.py",
+          "refused = refusal(action, target, params)", "refused = None",
+          f"{TABLE} -k nothing_is_sent"),
+    guard("a target is of the action's kind", "I19", "actions/selection.py",
+          "if action.targets and not isinstance(target, action.targets):", "if False:",
+          f"{TABLE} -k nothing_is_sent"),
+    guard("one run changes so many things", "I19", "app/people.py",
+          "if len(changed) <= plan.max_targets:", "if True:", f"{TABLE} -k cap"),
+    guard("never the last pod", "I19", "adapters/kubernetes/deployment.py",
+          "replicas: int = Field(ge=1, le=1000)", "replicas: int = Field(le=1000)",
+          f"{TABLE} -k floor"),
+    guard("a look has no permit", "I20", "actions/contract.py",
+          "permit: Callable[[], None] = field(default=_refuse)",
+          "permit: Callable[[], None] = field(default=lambda: None)", f"{PLACE} -k tries"),
+    guard("AWS: no settings of the machine", "I21", "adapters/aws/client.py",
+          "    session = IsolatedSession()\n    session.register_component("
+          '"config_store", ConfigValueStore(mapping=defaults))\n',
+          "    session = Session()\n", f"{PLACE} -k before"),
+    guard("the operator is who the kernel says", "I21", "app/compose.py",
+          "return pwd.getpwuid(uid).pw_name", 'return os.environ["LOGNAME"]',
+          f"{PLACE} -k operator"),
+]  # fmt: skip
