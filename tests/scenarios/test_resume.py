@@ -136,7 +136,7 @@ def test_the_shipped_failover_killed_anywhere_is_undone_or_goes_only_forward(has
     undos = {s.id: s.undo.uses for s in FIRST.plan.steps if s.undo}
     by_step = {
         r.event.step: (r.event.action, r.event.key)
-        for r in FIRST.records
+        for r in reversed(FIRST.records)  # a step's own intent comes before those of its checks
         if isinstance(r.event, EffectIntended)
     }
     for count in range(2, len(FIRST.records)):
