@@ -137,7 +137,7 @@ def check_end(plan, ran):
     if code == 5:
         assert not ran.end.changed
     left = state.running - state.gates.keys()
-    assert not left or ran.end.result == "interrupted", "only an interrupt leaves work under way"
+    assert not left or ran.end.signal, "only an interrupt leaves work under way"
     assert all(name in ran.end.why for name in left) or code == 10, "and says so"
     data, head = b"", GENESIS
     for record in ran.records:
