@@ -168,7 +168,7 @@ async def run_plan(
     """
     Runs a plan that has passed `preflight`.
 
-    SIGINT and SIGTERM end it gracefully: nothing new starts, what runs finishes.
+    SIGINT and SIGTERM end it gracefully: nothing new starts, what runs gets a few seconds.
 
     Raises:
         RefusedError: The plan is too old, or there is no place for the record; nothing was sent.

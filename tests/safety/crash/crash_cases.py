@@ -435,4 +435,4 @@ def spread(cases: Sequence[Case], share: int, seed: int = 7) -> list[Case]:
     """Some of the cases, the same ones each time."""
     if len(cases) <= share:
         return list(cases)
-    return random.Random(seed).sample(list(cases), share)
+    return random.Random(seed).sample(list(cases), share)  # noqa: S311 (a draw that can be repeated)

@@ -470,7 +470,7 @@ CASES = [
         lab="postgres",
         ops=(
             CONNECT,
-            sql("is_open", skip=NO_ECHO),
+            *(sql(name, skip=NO_ECHO) for name in ("is_open", "recovery", "block", "insert")),
             *(
                 Op(name=f"sql:{name}", via="new", skip=NO_ECHO)
                 for name in ("connect", "state", "has", "following")

@@ -93,6 +93,7 @@ FAILOVER = plan_of(
     back("warm", needs=("measure",)),
     step("fence", effect=FENCE, undo=PlannedCall(uses="unfence"), needs=("warm",)),
     step("promote", effect=PROMOTE, needs=("fence",)),
+    step("proof", effect=CHANGE, needs=("promote",), proves_one_primary=True),
     back("move", needs=("promote",)),
     step("end", effect=CHANGE, needs=("move",)),
     step("proof", effect=CHANGE, needs=("end",), proves_one_primary=True),
