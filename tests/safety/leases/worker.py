@@ -82,13 +82,14 @@ def _keys(ledger):
     return [json.loads(line)["key"] for line in text.splitlines()]
 
 
-def plan(identities=IDENTITIES):
+def plan(identities=IDENTITIES, now=None):
+    made = (now or SystemClock().now()).wall.isoformat()
     steps, before = [], ()
     for name in STEPS:
         steps.append(step(name, effect=Effect.TRAFFIC, needs=before, target="room"))
         before = (name,)
     lease = PlannedLease(identities=identities, moves=identities, cool_down_s=3600.0)
-    return plan_of(*steps, ends=("f",), lease=lease, targets={"room": ROOM})
+    return plan_of(*steps, ends=("f",), lease=lease, targets={"room": ROOM}, created_at=made)
 
 
 def parts_of(folder, book, ledger, lease_s, clock=None):
@@ -133,7 +134,9 @@ def main(what, folder, book, ledger, lease_s, host, deed="", point="", nth="0", 
     said = {}
     try:
         if what == "run":
-            end, _folder = asyncio.run(running.run_plan(parts, plan(), running.Consent(), []))
+            end, _folder = asyncio.run(
+                running.run_plan(parts, plan(now=clock.now()), running.Consent(), [])
+            )
         else:
             [found] = all_folders(parts.runs)
             end = asyncio.run(resuming.resume_run(parts, found, []))
