@@ -585,7 +585,14 @@ def merge(rows: Sequence[Mapping[str, Any]], part: str) -> list[dict[str, Any]]:
     # Every cell is timed, and every cell says whether something was repeated or claimed blindly.
     for promise in ("I8", "I11"):
         ill = sum(promise in row["violations"] or row["broken"] for row in found)
-        keep("faults", promise, cases=len(found), violations=ill, note="action x fault x how often")
+        keep(
+            "faults",
+            promise,
+            cases=len(found),
+            violations=ill,
+            note="action x fault x how often",
+            part="matrix",
+        )
     (BUILD / "faults-table.txt").write_text(table(found))
     return found
 
