@@ -1,4 +1,4 @@
-"""drctl killed with SIGKILL in a real failover, right before or right after a request, and resumed."""
+"""drctl killed with SIGKILL at a request of a real failover, and resumed."""
 
 import json
 import os
