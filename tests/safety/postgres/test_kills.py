@@ -32,7 +32,7 @@ def cases():
 
 
 async def _one(template, number: int) -> list[str]:
-    draw = random.Random(SEED + number)  # noqa: S311 (a case that can be repeated)
+    draw = random.Random(SEED + number)
     way = WAYS[number % len(WAYS)]
     wait_s = draw.uniform(0.0, 0.8)
     async with World.of(template) as world, Writers(world.pair) as writers:

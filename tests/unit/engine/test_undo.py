@@ -96,7 +96,6 @@ FAILOVER = plan_of(
     step("proof", effect=CHANGE, needs=("promote",), proves_one_primary=True),
     back("move", needs=("promote",)),
     step("end", effect=CHANGE, needs=("move",)),
-    step("proof", effect=CHANGE, needs=("end",), proves_one_primary=True),
 )
 MEASURE = Fake("measure", READ, gives={"bound": 1.0, "source": "x"}, loss=True)  # keeps no state
 
