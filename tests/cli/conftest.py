@@ -24,7 +24,6 @@ from drctl.actions.errors import Conflict
 class SetParams(Params):
     file: str
     to: str
-    takes: float = 0.0
 
 
 class SetOutputs(Outputs):
@@ -39,8 +38,9 @@ class Set(Action):
         return Change(before="?", after="?")
 
     async def perform(self, ctx, target, params):
-        await asyncio.sleep(params.takes)
         file = Path(params.file)
+        while file.with_suffix(".hold").exists():
+            await asyncio.sleep(0.05)
         if file.with_suffix(".stuck").exists():
             raise Conflict("the switch is stuck")
         before = file.read_text()
@@ -71,7 +71,7 @@ steps:
 SWITCH = """\
   - id: {name}
     uses: file.switch.set
-    with: {{file: {file}, to: "on", takes: {takes}}}
+    with: {{file: {file}, to: "on"}}
     estimate: 1s
     timeout: 30s
     undo: {{uses: file.switch.set, with: {{file: {file}, to: "${{{{ outputs.before }}}}"}}}}
@@ -104,12 +104,15 @@ class Estate:
     def values(self, *names: str) -> list[str]:
         return [self.switch(name).read_text() for name in names]
 
-    def runbook(self, *, takes: float = 0.0, gate: bool = False) -> Path:
+    def hold(self, name: str) -> Path:
+        """Keeps a switch from being set until the file is gone."""
+        return self.switch(name).with_suffix(".hold")
+
+    def runbook(self, *, held: bool = False, gate: bool = False) -> Path:
         steps = ""
         for name in ("first", "second"):
             self.switch(name).write_text("off")
-            steps += SWITCH.format(name=name, file=self.switch(name), takes=takes)
-            takes = 0.0
+            steps += SWITCH.format(name=name, file=self.switch(name))
             if gate and name == "first":
                 steps += "  - {id: go, gate: go}\n"
         text = RUNBOOK.format(steps=steps)
@@ -119,6 +122,8 @@ class Estate:
                 "gates: {go: {title: Go, approvers: [boss], expires_after: 1m}}\nsteps:\n",
                 1,
             )
+        if held:
+            self.hold("first").touch()
         path = self.folder / "switches.yaml"
         path.write_text(text)
         return path

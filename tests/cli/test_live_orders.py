@@ -12,9 +12,10 @@ def ends(child, code):
 
 
 def test_a_live_run_is_paused_looked_at_and_let_go_on(estate):
-    child = estate.start(estate.runbook(takes=6.0))
+    child = estate.start(estate.runbook(held=True))
     estate.wait_for("step_started")
     assert "pause taken by run" in estate.drctl("pause", "latest", "--reason", "wait for the boss")
+    estate.hold("first").unlink()
     estate.wait_for('"step":"first","type":"step_finished"')
     shown = estate.drctl("status")
     assert "PAUSED by" in shown
@@ -33,10 +34,11 @@ def test_a_live_run_is_paused_looked_at_and_let_go_on(estate):
 
 
 def test_a_live_run_is_cancelled_and_then_undone(estate):
-    child = estate.start(estate.runbook(takes=6.0))
+    child = estate.start(estate.runbook(held=True))
     estate.wait_for("effect_intended")
     taken = json.loads(estate.drctl("cancel", "latest", "--reason", "false alarm", "-o", "json"))
     assert ("cancel", True) == (taken["order"], taken["taken"])
+    estate.hold("first").unlink()
     said = ends(child, 6)
     assert "cancelled by" in said
     assert "drctl undo" in said
@@ -104,10 +106,11 @@ def test_an_undo_that_fails_shows_both_errors_and_goes_on_when_it_is_typed_again
 
 def test_a_killed_run_is_taken_up_from_a_copy_of_its_folder(estate, tmp_path):
     """Another state home, another lock: all that is needed is in the folder."""
-    child = estate.start(estate.runbook(takes=6.0))
+    child = estate.start(estate.runbook(held=True))
     estate.wait_for("effect_intended")
     child.send_signal(signal.SIGKILL)
     child.communicate()
+    estate.hold("first").unlink()
     with estate.journal.open("ab") as file:
         file.write(b'{"torn')
     elsewhere = tmp_path / "other" / "drctl" / "runs"

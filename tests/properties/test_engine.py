@@ -7,7 +7,7 @@ sent twice after an unknown outcome, the run ends, and its record folds to what 
 
 from typing import Any
 
-from engine_model import Fake, approve, drive, plan_of, step
+from engine_model import RESUMED, Fake, approve, drive, order, plan_of, step, undo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +15,7 @@ from drctl.actions import errors as words
 from drctl.actions.contract import CannotTell, Done, Effect, NoOutputs, NotDone
 from drctl.cli.execute import exit_code
 from drctl.engine import events as e
+from drctl.engine.orders import refusal
 from drctl.journal.chain import GENESIS, decode, encode
 from drctl.kernel.errors import JournalError
 from drctl.plan.model import PlannedGate
@@ -136,7 +137,7 @@ def check_end(plan, ran):
     if code == 5:
         assert not ran.end.changed
     left = state.running - state.gates.keys()
-    assert not left or ran.end.result == "interrupted", "only an interrupt leaves work under way"
+    assert not left or ran.end.signal, "only an interrupt leaves work under way"
     assert all(name in ran.end.why for name in left) or code == 10, "and says so"
     data, head = b"", GENESIS
     for record in ran.records:
@@ -166,3 +167,96 @@ def test_a_record_that_is_damaged_anywhere_is_found(made, data):
         assert number == whole[:place].count(b"\n") + 1
     else:
         raise AssertionError(place)
+
+
+ORDERS = ["pause", "continue", "continue", "cancel", "retry", "skip", "note", "force"]
+DONE = {"succeeded", "skipped"}
+
+
+@st.composite
+def ordered_runs(draw):
+    """A run that promotes behind a fence, beside random work, with people who give orders."""
+    plan, fakes, says, interrupt = draw(runs())
+    fence_fault = draw(st.sampled_from(FAULTS))
+    more = [
+        step("measure", measures_loss=True),
+        step("gate", gate="go", needs=("measure",)),
+        step("fence", effect=Effect.FENCE, needs=("gate",), timeout_s=5.0),
+        step("promote", effect=Effect.PROMOTE, needs=("fence",), timeout_s=5.0),
+    ]
+    fakes = [
+        *fakes,
+        Fake("measure", Effect.READ, loss=True, gives={"bound": 1.0, "source": "x"}),
+        Fake("fence", Effect.FENCE, settled=draw(st.sampled_from(SETTLED)), **fence_fault),
+        Fake("promote", Effect.PROMOTE, settled=draw(st.sampled_from(SETTLED))),
+    ]
+    plan = plan_of(*plan.steps, *more, gates=dict(plan.gates))
+    names = [one.id for one in plan.steps]
+    given_orders = st.tuples(
+        st.floats(0, 120), st.sampled_from(ORDERS), st.sampled_from(["", *names]),
+        st.sampled_from(["because", "because", ""]),
+    )  # fmt: skip
+    says += [
+        (at_s, order(word, name, reason))
+        for at_s, word, name, reason in draw(st.lists(given_orders, max_size=8))
+    ]
+    says.append(approve(draw(st.floats(1, 30)), "gate"))
+    # Somebody comes back in the end: a held run would rightly wait for ever.
+    return plan, fakes, [*says, *((at_s, order("continue")) for at_s in (400, 800))], interrupt
+
+
+def check_orders(plan, ran):
+    """What holds for every record, whatever people wanted."""
+    sent: set[tuple[str, int, bool]] = set()
+    for before, record in zip(ran.before, ran.records, strict=True):
+        match record.event:
+            case e.EffectIntended(step=name, attempt=attempt, undoes=undoes):
+                assert (name, attempt, undoes) not in sent or plan.by_id[name].verify
+                sent.add((name, attempt, undoes))
+            case e.StepStarted(step="promote"):
+                fence = before.steps["fence"]
+                forced = [said for said in before.forced if said.reason.strip()]
+                assert fence.status == "succeeded" or forced, "no fence, and nobody forced it"
+                assert before.steps["gate"].status == "succeeded"
+            case e.StepStarted(step=name) | e.GateOpened(step=name):
+                assert before.held is None, "held means held"
+                assert before.undo is None, "turned round means back"
+                assert before.cancelled is None or plan.by_id[name].is_final
+                needs = {n: before.steps[n] for n in plan.by_id[name].needs}
+                assert all(
+                    (need.is_settled and counts_as_done(plan, n, need.status))
+                    or (before.forced_for(n) is not None and need.is_settled)
+                    for n, need in needs.items()
+                ), (name, needs)  # fmt: skip
+            case e.OrderGiven() as given_order:
+                word, name, reason = given_order.order, given_order.step, given_order.reason
+                assert refusal(plan, before, order(word, name, reason)) is None
+    settled = [s for s in ran.state.steps.values() if s.is_settled]
+    left = ran.state.open_work + ran.state.open_messages + ran.state.open_final
+    assert len(settled) + left == len(plan.steps), "each step is counted once"
+
+
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(ordered_runs(), st.data())
+def test_whatever_people_order_a_run_keeps_its_promises(made, data):
+    plan, fakes, says, interrupt = made
+    ran = drive(plan, *fakes, says=says, interrupt_at_s=interrupt)
+    assert ran.error is None
+    assert ran.end is not None, "it ends"
+    check_orders(plan, ran)
+    for _again in range(data.draw(st.integers(0, 3))):
+        word = data.draw(st.sampled_from(["retry", "skip", "force", "cancel", "resume", "undo"]))
+        name = data.draw(st.sampled_from(["", *(one.id for one in plan.steps)]))
+        says = [approve(1, "gate"), *((at_s, order("continue")) for at_s in (400, 800))]
+        if word == "undo":
+            ran = drive(plan, *fakes, after=ran, first=undo())
+        elif ran.state.is_turned_round:
+            break
+        elif word == "resume":
+            ran = drive(plan, *fakes, after=ran, first=RESUMED, says=says)
+        elif refusal(plan, ran.state, order(word, name)) is None:
+            given_order = [order(word, name)]
+            ran = drive(plan, *fakes, after=ran, first=RESUMED, ordered=given_order, says=says)
+        assert ran.error is None
+        assert ran.end is not None, "it ends"
+        check_orders(plan, ran)

@@ -7,7 +7,13 @@ from harness import _Inbox as Inbox
 from drctl.actions.registry import installed
 from drctl.config.secrets import LocalSecrets
 from drctl.engine.driver import Driver
-from drctl.engine.events import EffectIntended, RunResumed, StepFinished
+from drctl.engine.events import (
+    EffectIntended,
+    RunResumed,
+    StepFinished,
+    UndoFinished,
+    UndoRequested,
+)
 from drctl.engine.fold import fold
 from drctl.engine.state import initial
 from drctl.simulated.clock import VirtualClock, run_virtual
@@ -24,7 +30,7 @@ ONCE = {"aws.rds.promote_replica", "aws.rds.fence"}
 """What must not be sent a second time; the others are idempotent or carry a key."""
 
 
-async def _take_up(records, applied, world=WORLD):
+async def _take_up(records, applied, world=WORLD, first=None):
     """Continues after *records* in a world in which *applied* has happened."""
     clock, ledger = VirtualClock(), Ledger()
     ledger.applied = list(applied)
@@ -42,7 +48,7 @@ async def _take_up(records, applied, world=WORLD):
         secrets=LocalSecrets(),
         inbox=Inbox(People(WORLD.says), clock),
     )
-    end = await driver.run(RunResumed(operator="bob", host="other", version="0"))
+    end = await driver.run(first or RunResumed(operator="bob", host="other", version="0"))
     return end, ledger, log.records
 
 
@@ -119,3 +125,36 @@ def test_an_unknown_outcome_is_looked_at_once_more_on_resume():
     end, ledger, _after = run_virtual(_take_up(first.records, first.ledger.applied))
     assert end.result == "succeeded"
     assert [name for name, _ in ledger.applied].count("aws.rds.promote_replica") == 1
+
+
+BACK = UndoRequested(by="bob", host="other", version="0", reason="false alarm")
+
+
+@pytest.mark.parametrize("has_happened", [True, False], ids=["after_effect", "before_effect"])
+def test_the_shipped_failover_killed_anywhere_is_undone_or_goes_only_forward(has_happened):
+    """Before the promotion all that has an undo is taken back; after it nothing is."""
+    undos = {s.id: s.undo.uses for s in FIRST.plan.steps if s.undo}
+    by_step = {
+        r.event.step: (r.event.action, r.event.key)
+        for r in reversed(FIRST.records)  # a step's own intent comes before those of its checks
+        if isinstance(r.event, EffectIntended)
+    }
+    for count in range(2, len(FIRST.records)):
+        records = FIRST.records[:count]
+        applied = _intents(records)
+        if not has_happened:
+            left = _unfinished(records)
+            applied = [one for one in applied if one not in left]
+        there = [name for name in undos if by_step[name] in applied]
+        end, ledger, after = run_virtual(_take_up(records, applied, first=BACK))
+        sent = ledger.applied[len(applied) :]
+        told = [r.event.step for r in after if isinstance(r.event, UndoFinished)]
+        if by_step["promote"] in applied:
+            assert end.result == "failed"
+            assert "only forward" in end.why
+            assert sent == [] == told, (count, sent)
+            continue
+        assert end.result == "undone", (count, end.why)
+        assert sorted(told) == sorted(there), count
+        assert [action for action, _key in sent] == [undos[name] for name in told]
+        assert not {key for _action, key in sent} & {key for _action, key in applied}

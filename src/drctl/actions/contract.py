@@ -191,6 +191,9 @@ class Action(ABC, Generic[T, P, O]):
     asks_person: ClassVar[bool] = False
     """True when a person does it: the engine asks as at a gate, shows the params, and never calls
     `perform` itself."""
+    may_be_empty: ClassVar[frozenset[str]] = frozenset()
+    """Params that may be an empty list, and then nothing is sent: what is undone had changed
+    nothing. All others select something, and empty selects nothing."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
     proves_one_primary: ClassVar[bool] = False

@@ -81,7 +81,12 @@ def refusal(action: Action[Any, Any, Any], target: Target, params: Mapping[str, 
         return f"{action.name} acts on {kinds}, and this is {target.kind}"
     for path, why in target_refusals(target) if action.targets else ():
         return f"target: {path} {why}"
-    for path, why in param_refusals(params):
+    selecting = {
+        name: value
+        for name, value in params.items()
+        if not (name in action.may_be_empty and isinstance(value, list | tuple) and not value)
+    }
+    for path, why in param_refusals(selecting):
         return f"with: {path} {why}"
     return None
 

@@ -168,16 +168,16 @@ async def run_plan(
     """
     Runs a plan that has passed `preflight`.
 
-    SIGINT and SIGTERM end it gracefully: nothing new starts, what runs finishes.
+    SIGINT and SIGTERM end it gracefully: nothing new starts, what runs gets a few seconds.
 
     Raises:
         RefusedError: The plan is too old, or there is no place for the record; nothing was sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
-    require_current(parts, plan)
     asked_by = requesters(plan, consent.claimed)
     now = parts.clock.now()
     try:
+        require_current(parts, plan)
         journal = Journal.create(parts.runs, new_run_id(now.wall), plan, parts.clock)
     except JournalError as error:
         raise RefusedError(error.problems) from error

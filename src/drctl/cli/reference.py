@@ -121,12 +121,19 @@ def show_environment(
         env = load_environment(find_environment(name))
         if output is not Format.TEXT:
             targets = {name: target.model_dump(mode="json") for name, target in env.targets.items()}
-            print_json({"version": 1, "name": env.name, "world": env.world, "targets": targets})
+            people = {who: person.model_dump(mode="json") for who, person in env.people.items()}
+            shown = {"version": 1, "name": env.name, "world": env.world, "targets": targets}
+            print_json({**shown, "people": people})
             return
         guard = "protected" if env.protected else "not protected"
         typer.echo(f"{env.name}: {env.title} ({env.world}, {guard}) {env.file}")
         for alias, target in env.targets.items():
             typer.echo(f"  {alias:<20} {target.kind:<28} {target.label}")
+        from drctl.kernel.signature import fingerprint
+
+        for who, person in env.people.items():
+            keys = ", ".join(fingerprint(key) for key in person.keys) or "no key: answers nothing"
+            typer.echo(f"  {who:<20} {', '.join(person.roles) or 'no role':<28} {keys}")
 
 
 def explain(

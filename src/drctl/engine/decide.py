@@ -153,8 +153,8 @@ def _danger(plan: Plan, step: PlannedStep, state: State) -> str | None:
     """Why this promotion would be unsafe."""
     if step.effect is not Effect.PROMOTE:
         return None
-    forced = state.start.forced_reason if state.start else None
-    if forced is not None and not forced.strip():
+    wished = state.start.forced_reason if state.start else None
+    if wished is not None and not wished.strip():
         return "a promotion is not forced without a reason"
     fences = [one.id for one in plan.before(step.id) if one.effect is Effect.FENCE]
     unfenced = [

@@ -206,7 +206,8 @@ class Driver:
         )
 
     def _open_gate(self, step: str) -> None:
-        self._hear()  # what was said before people were asked is no answer
+        if self._hear():  # what was said before people were asked is no answer
+            return  # but may be an order, after which nobody might be asked: decide again
         planned = self._plan.by_id[step]
         gate = self._plan.gates[planned.gate or ""]
         text = " ".join(planned.show)

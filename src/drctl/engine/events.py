@@ -265,7 +265,7 @@ class GateExpired:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterruptRequested:
-    """Nothing new starts; what runs finishes."""
+    """Somebody wants this process to end: nothing new starts, what runs gets a few seconds."""
 
     type: ClassVar[str] = "interrupt_requested"
     signal: str

@@ -133,8 +133,15 @@ def forced_in_words(plan: Plan, state: State) -> str:
 
 
 def what_forcing_risks(plan: Plan, state: State) -> str:
-    """What nobody has proven."""
+    """What nobody has proven, as far as it matters now."""
     fences = [step.id for step in plan.steps if step.effect is Effect.FENCE]
+    promotes = [step.id for step in plan.steps if step.effect is Effect.PROMOTE]
+    if not promotes:
+        return "nothing here is promoted; what is graceful is not waited for"
     if fences and all(state.steps[name].status == "succeeded" for name in fences):
         return "the old primary is fenced"
-    return "the old primary may still take writes: both sides may accept data that cannot be merged"
+    risk = "the old primary may still take writes"
+    is_over = state.cancelled is not None or state.stop is not None
+    if is_over and not any(state.steps[name].may_have_happened for name in promotes):
+        return f"{risk}; nothing was promoted"
+    return f"{risk}: both sides may accept data that cannot be merged"

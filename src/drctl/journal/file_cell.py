@@ -113,6 +113,7 @@ class FileCell(Cell):
             return False
 
     def _open(self) -> int:
+        failpoints.hit("lease.open")
         with suppress(FileExistsError):
             self._folder.mkdir(mode=0o700, parents=True)
         handle = os.open(self._folder, _FOLDER)
@@ -133,6 +134,7 @@ class FileCell(Cell):
                 return Reading(data=_read(handle, str(number)), version=version)
 
     def _tidy(self, handle: int, number: int) -> None:
+        failpoints.hit("lease.tidy")
         for old in _numbers(handle):
             if old <= number - KEPT:
                 with suppress(OSError):
@@ -173,6 +175,7 @@ def _read(folder: int, name: str) -> bytes:
 
 
 def _write_new(folder: int, name: str, data: bytes) -> None:
+    failpoints.hit("lease.new")
     handle = os.open(name, _NEW, 0o600, dir_fd=folder)
     try:
         view = memoryview(data)

@@ -61,7 +61,7 @@ def make(path: Path, plan: bytes, steps: int) -> Held:
         try:
             lock, file = _fill(path, held, plan, steps)
             # A rename would take an empty folder's place.
-            if path.name in os.listdir(place):  # noqa: PTH208 (an open folder has no path)
+            if path.name in os.listdir(place):
                 message = f"{path} is there already"
                 raise FileExistsError(message)  # noqa: TRY301 (cleaned up below)
             files.rename(place, half, path.name)

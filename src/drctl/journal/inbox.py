@@ -47,7 +47,7 @@ def _take_all(path: Path) -> list[bytes]:
     taken = []
     # Whatever cannot be opened, read or removed must not end a recovery: nobody answered.
     with suppress(OSError), files.opened(path, ours=_OURS) as box:
-        names = os.listdir(box)  # noqa: PTH208 (an open folder has no path)
+        names = os.listdir(box)
         for name in sorted(entry for entry in names if _is_whole(entry)):
             data = _read(box, name)
             with suppress(OSError):
@@ -96,6 +96,6 @@ def drop(path: Path, said: Said) -> None:
 def _drop(path: Path, data: bytes) -> None:
     with files.opened(path, ours=_OURS) as box:
         failpoints.hit("inbox.drop")
-        number = len(os.listdir(box))  # noqa: PTH208 (an open folder has no path)
+        number = len(os.listdir(box))
         name = f"{number:06d}-{secrets.token_hex(4)}"
         files.put(box, f".{name}", f"{name}.json", data)

@@ -251,6 +251,7 @@ class RunLease(Lease):
                 taken = self._may_take(mine, watch)
                 if taken is None:
                     self._say(f"waiting to see that the process on {mine.host} is dead")
+                    failpoints.hit("lease.wait")
                     await clock.sleep(WATCH_EVERY_S)
                     deadline = Deadline.after(clock, TAKE)
                     continue
@@ -275,6 +276,7 @@ class RunLease(Lease):
                 (refusals.unreachable(self._access.cell.label, str(error)),)
             ) from error
         is_race = isinstance(error, Conflict)
+        failpoints.hit("lease.wait")
         await clock.sleep(secrets.randbelow(50) / 1000 if is_race else 0.3)
 
     def _refuse_ended(self, book: Book) -> None:
@@ -307,7 +309,12 @@ class RunLease(Lease):
         if self._claim.again_reason is not None:
             return
         now, within_s = self._access.clock.now(), self._claim.cool_down_s
-        cooling = book.cooling(self._claim.moves, within_s, now)
+        # A run does not wait for itself: whoever undoes it has given a reason.
+        cooling = [
+            one
+            for one in book.cooling(self._claim.moves, within_s, now)
+            if one.run != self._claim.run
+        ]
         if cooling:
             raise RefusedError(tuple(refusals.cooling(one, book, within_s, now) for one in cooling))
 
@@ -359,6 +366,7 @@ class RunLease(Lease):
         """Renews until it is lost for good or the task is cancelled; *wake* is told of changes."""
         every_s = self._lease_s / RENEWALS
         while self._gone is None:
+            failpoints.hit("lease.wait")
             await self._access.clock.sleep(every_s)
             await self.renew()
             if self.refusal() is not None or self._told != "held":
@@ -448,6 +456,7 @@ class RunLease(Lease):
             except ActionError:
                 if deadline.has_passed(self._access.clock):
                     return False
+                failpoints.hit("lease.wait")
                 await self._access.clock.sleep(0.2)
             except RefusedError:
                 return False

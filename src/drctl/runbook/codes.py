@@ -28,8 +28,9 @@ CODES: Mapping[str, str] = MappingProxyType(
         "DR1025": "A step names a target that is not under targets.",
         "DR1030": "A value that looks like a secret. A runbook holds none: it names targets, and"
         " the environment holds references such as env:NAME.",
-        "DR1031": "A change would act on something that is empty, blank, a wildcard or an expression"
-        " that is none. Empty selects nothing; a change names what it acts on, one by one.",
+        "DR1031": "A change would act on something that is empty, blank, a wildcard or an"
+        " expression that is none. Empty selects nothing; a change names what it acts on, one by"
+        " one.",
         "DR1040": "An expression that does not compile.",
         "DR1041": "An expression refers to something that is not there.",
         "DR1042": "An expression refers to a step that is not known to be over at this place. Only"

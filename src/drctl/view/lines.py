@@ -123,7 +123,7 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
         case e.AnswerRefused():
             return f"gate {event.step}: answer of {event.by} ({event.via}) REFUSED: {event.why}"
         case e.OrderGiven() | e.OrderRefused():
-            return _ordered(event)
+            return _ordered(event, run)
         case e.UndoRequested():
             torn = _torn(event.torn_bytes)
             down = f" down to {event.to}" if event.to else ""
@@ -139,7 +139,7 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
         case e.LeaseLost():
             return f"LEASE LOST: {event.why}; nothing further is sent"
         case e.InterruptRequested():
-            return f"{event.signal}: nothing new starts, what runs finishes; again to stop waiting"
+            return f"{event.signal}: nothing new starts, what runs gets a few seconds; then resume"
         case e.ServiceRestored():
             doubt = " (not certain: the machine was rebooted or changed in between)"
             sure = "" if event.is_certain else doubt
@@ -153,13 +153,14 @@ def _torn(count: int) -> str:
     return f"; a torn last line of {count} bytes was dropped" if count else ""
 
 
-def _ordered(event: e.OrderGiven | e.OrderRefused) -> str:
+def _ordered(event: e.OrderGiven | e.OrderRefused, run: str) -> str:
     about = f" {event.step}" if event.step else ""
     if isinstance(event, e.OrderRefused):
         return f"{event.order}{about} by {event.by} ({event.via}) REFUSED: {event.why}"
     reason = f": {event.reason}" if event.reason else ""
     word = {"pause": "PAUSED", "cancel": "CANCELLED", "force": "FORCED"}.get(event.order)
-    return f"{word or event.order}{about} by {event.by} ({event.via}){reason}"
+    on = f"\n  drctl resume {run}   lets it go on" if event.order == "pause" else ""
+    return f"{word or event.order}{about} by {event.by} ({event.via}){reason}{on}"
 
 
 def _finished(event: e.StepFinished) -> str:

@@ -78,6 +78,8 @@ class LiveView:
         )
         if is_trouble or isinstance(event, kept):
             text = describe(event, self._run)
+            if self._live is None:
+                self._console.print()  # below the prompt at which somebody may be typing
             self._console.print(text, markup=False, highlight=False, style="bold")
         if self._asks and isinstance(event, e.GateOpened):
             self.closed()  # the prompt needs the terminal for itself

@@ -138,6 +138,8 @@ class _Modelled(Action[Target, Params, Outputs]):
         for name in ("name", "summary", "effect", "repeat", "targets", "params", "outputs"):
             setattr(self, name, getattr(real, name))
         self.asks_person, self.measures_loss = real.asks_person, real.measures_loss
+        self.may_be_empty = real.may_be_empty
+        self.proves_one_primary = real.proves_one_primary
         behaviour = world.actions.get(real.name)
         self._takes_s = parse_duration(behaviour.takes if behaviour else "1s").total_seconds()
         self._gives = behaviour.outputs if behaviour else {}
@@ -185,7 +187,7 @@ def faults_of(seed: int, plan: Any, real: Registry) -> dict[str, str]:
     """One bad first call for some actions, none of which may change how a run ends; 0: none."""
     if seed == 0:
         return {}
-    draw, found = random.Random(seed), {}
+    draw, found = random.Random(seed), {}  # noqa: S311 (a draw that can be repeated)
     for step in plan.steps:
         if step.call is None or draw.random() < 0.4:
             continue

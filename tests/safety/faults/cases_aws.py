@@ -443,7 +443,11 @@ async def _lag(lab, scripts):
 
         async def holds(_key, outputs):
             bound_s = outputs.get("bound")
-            return outputs["source"].startswith("unknown") if bound_s is None else bound_s < 60
+            return (
+                (outputs.get("source") or "").startswith("unknown")
+                if bound_s is None
+                else bound_s < 60
+            )
 
         yield Site(
             target=_instance(lab, "dr-steady", WEST, port, await sql.start(HOST), witness=witness),

@@ -386,7 +386,11 @@ async def _lag(lab, scripts):
         async def holds(_key, outputs):
             # Nothing is written but the clock: a bound is right when it is there, or says why not.
             bound_s = outputs.get("bound")
-            return outputs["source"].startswith("unknown") if bound_s is None else bound_s < 30
+            return (
+                (outputs.get("source") or "").startswith("unknown")
+                if bound_s is None
+                else bound_s < 30
+            )
 
         yield Site(
             target=target,
@@ -470,7 +474,7 @@ CASES = [
         lab="postgres",
         ops=(
             CONNECT,
-            sql("is_open", skip=NO_ECHO),
+            *(sql(name, skip=NO_ECHO) for name in ("is_open", "recovery", "block", "insert")),
             *(
                 Op(name=f"sql:{name}", via="new", skip=NO_ECHO)
                 for name in ("connect", "state", "has", "following")

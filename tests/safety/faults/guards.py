@@ -17,7 +17,7 @@ GUARDS = [
         promise="I8",
         file="engine/effects.py",
         old="        return await self._settle(asked, word, why, deadline, late_s=late_s)\n",
-        new="        return _failed(word, why)\n",
+        new="        return failed(word, why)\n",
         command=cell("slack.message.post-slack.chat.postMessage-reset_after-first"),
     ),
     Guard(

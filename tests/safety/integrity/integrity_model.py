@@ -12,8 +12,9 @@ from drctl.config.secrets import LocalSecrets
 from drctl.engine import events as e
 from drctl.engine.approval import seen_of
 from drctl.engine.driver import Driver
+from drctl.engine.fold import fold
 from drctl.engine.ports import Answer
-from drctl.engine.state import State, initial
+from drctl.engine.state import Record, State, initial
 from drctl.engine.statement import Statement, as_time, write_answer
 from drctl.kernel.clock import Instant
 from drctl.kernel.signature import KeyPair, new_key
@@ -48,7 +49,7 @@ KEYS = [new_key() for _ in range(12)]
 
 def draws(seed: Any) -> random.Random:
     """One seed, one run."""
-    return random.Random(seed)  # noqa: S311 (cases of a test)
+    return random.Random(seed)
 
 
 def some_people(draw: random.Random, *, at_least: int = 3) -> People:
@@ -102,6 +103,18 @@ def signed(
     word = more.get("answer", "approve")
     line = write_answer(said, people.keys[person][key].private)
     return answer(line, more.get("gate", "go"), word)
+
+
+def open_now(plan: Plan) -> State:
+    """The state of a run of the plan that waits at its first gate."""
+    state = initial(plan)
+    now = Instant(wall=EPOCH, boot_s=0.0, boot_id="b")
+    opened = e.GateOpened(
+        step="go", gate="go", title="Go", show=("x",), approvers=(), quorum=1, expires_s=9.0
+    )
+    for seq, event in enumerate((started(plan, requesters=("zoe",)), opened), start=1):
+        state = fold(plan, state, Record(seq=seq, at=now, event=event))
+    return state
 
 
 class SteppingClock(VirtualClock):

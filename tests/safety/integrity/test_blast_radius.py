@@ -260,7 +260,6 @@ def _labelled(name: str) -> Target:
         ("kubernetes.deployment.scale", {"replicas": -1}),
         ("aws.route53.record.upsert", {"ttl": 60, "values": []}),
         ("aws.route53.record.upsert", {"ttl": 60}),
-        ("aws.rds.unfence", {"security_groups": []}),
     ],
 )
 def test_nothing_goes_below_the_floor(name, params):

@@ -8,14 +8,12 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from integrity_model import EPOCH, KEYS, draws, gated, some_people, started, statement
+from integrity_model import EPOCH, KEYS, draws, gated, open_now, some_people, statement
 from results import is_full
 
 from drctl.engine import events as e
 from drctl.engine.approval import heard
-from drctl.engine.fold import fold
 from drctl.engine.ports import Answer
-from drctl.engine.state import Record, State, initial
 from drctl.engine.statement import (
     LONGEST,
     Statement,
@@ -38,17 +36,7 @@ PEOPLE = some_people(draws(0))
 PLAN = gated(PEOPLE)
 
 
-def open_state() -> State:
-    state = initial(PLAN)
-    opened = e.GateOpened(
-        step="go", gate="go", title="Go", show=("x",), approvers=(), quorum=1, expires_s=9.0
-    )
-    for seq, event in enumerate((started(PLAN, requesters=("zoe",)), opened), start=1):
-        state = fold(PLAN, state, Record(seq=seq, at=NOW, event=event))
-    return state
-
-
-STATE = open_state()
+STATE = open_now(PLAN)
 WHO = min(PEOPLE.keys)
 STATEMENT = statement(PLAN, STATE, WHO)
 LINE = write_answer(STATEMENT, PEOPLE.keys[WHO][0].private)

@@ -115,6 +115,19 @@ def test_the_same_run_goes_on_within_its_own_cool_down():
     assert over == "its process on laptop had ended (paused)"
 
 
+def test_an_undo_does_not_wait_for_the_run_that_it_takes_back():
+    async def main():
+        clock, memory = VirtualClock(), Memory()
+        cell = MemoryCell(memory, clock)
+        first = lease(cell, claim("first", cool_down_s=HOUR, **A_TO_B), clock)
+        await first.take()
+        await first.leave("succeeded", moved=("postgres:7001",), stays=False)
+        undo = claim("first", cool_down_s=HOUR, is_undo=True, **A_TO_B)
+        return await outcome(lease(cell, undo, clock))
+
+    assert run_virtual(main()) == "won"
+
+
 def test_a_lease_that_is_renewed_is_not_broken():
     async def main():
         clock, memory = VirtualClock(), Memory()

@@ -67,7 +67,7 @@ async def _scramble(seed):
 
     def start(number):
         weather = Weather(
-            dice, slowest_s=dice.choice([0.02, 0.5]), lost=0.2, late=0.3,
+            dice, slowest_s=dice.choice([0.02, 1.8]), lost=0.2, late=0.3,
             is_cut_off=lambda: cut_off[number],
         )  # fmt: skip
         made = RunLease(

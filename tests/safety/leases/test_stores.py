@@ -64,9 +64,8 @@ async def test_of_writes_at_the_same_moment_one_gets_in(store):
             version = won[0]
 
 
+@pytest.mark.parametrize("store", ["s3", "kubernetes", "postgres"], indirect=True)
 async def test_a_place_that_is_not_there_is_an_error_and_no_empty_cell(store):
-    if store.name == "file":
-        pytest.skip("a folder is made")
     if store.name == "s3":
         from drctl.adapters.aws.s3_cell import S3Settings, S3Store
 
@@ -114,13 +113,6 @@ async def test_runs_on_different_things_all_have_their_lease(store):
     assert len((await book_of(store.cell(place))).holders) == 6
 
 
-@pytest.fixture(scope="module")
-def s3(tmp_path_factory):
-    made = KINDS["s3"](tmp_path_factory.mktemp("s3"))
-    yield made
-    made.stop()
-
-
 def _codes(client, **asked):
     try:
         client.put_object(Bucket=BUCKET, **asked)
@@ -129,8 +121,9 @@ def _codes(client, **asked):
     return 200, ""
 
 
-def test_the_lab_answers_conditional_writes_as_s3_does(s3):
-    client = s3.client
+@pytest.mark.parametrize("store", ["s3"], indirect=True)
+def test_the_lab_answers_conditional_writes_as_s3_does(store):
+    client = store.client
     key = next(_places)
     assert _codes(client, Key=key, Body=b"1", IfMatch='"abc"') == (404, "NoSuchKey")
     assert _codes(client, Key=key, Body=b"1", IfNoneMatch="*") == (200, "")

@@ -126,6 +126,7 @@ def _meddle(deed, point, nth):
 
 def main(what, folder, book, ledger, lease_s, host, deed="", point="", nth="0", skew_s="0"):
     elsewhere(host)
+    began_s = SystemClock().now().boot_s
     clock = Skewed(SystemClock(), timedelta(seconds=float(skew_s)))
     parts = parts_of(folder, book, ledger, float(lease_s), clock)
     hits = _meddle(deed, point, nth) if deed else []
@@ -140,7 +141,7 @@ def main(what, folder, book, ledger, lease_s, host, deed="", point="", nth="0", 
     except DrctlError as error:
         problem = error.problems[0]
         said = {"result": problem.code, "what": problem.what, "why": problem.why, "do": problem.do}
-    print(json.dumps({**said, "hits": hits}), flush=True)
+    print(json.dumps({**said, "hits": hits, "began_s": began_s}), flush=True)
 
 
 if __name__ == "__main__":

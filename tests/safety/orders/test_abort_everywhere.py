@@ -78,7 +78,7 @@ def test_cancelled_anywhere_and_undone_the_estate_is_as_before():
             assert order_of == sorted(order_of, reverse=True), "newest first"
         else:
             assert () == undoing(plan, ran.state, "").steps
-    record(SUITE, "I12", cases=len(CANCELS), violations=violations, note="cancel, then undo")
+    record(f"{SUITE}-cancel", "I12", cases=len(CANCELS), violations=violations)
 
 
 def test_killed_at_any_event_and_undone_the_estate_is_as_before():
@@ -99,7 +99,7 @@ def test_killed_at_any_event_and_undone_the_estate_is_as_before():
             cases += 1
             ran = drive(plan, *estate.fakes(plan), after=records, first=undo())
             check_taken_back(plan, ran, estate, estate.sent)
-    record(SUITE, "I12 kill", cases=cases, violations=0, note="killed, then undone")
+    record(f"{SUITE}-kill", "I12", cases=cases, violations=0)
 
 
 @pytest.mark.parametrize("name", PLANS)
@@ -129,7 +129,7 @@ def test_each_undo_that_fails_is_told_beside_the_first_error(name):
         assert "the first error" == ran.state.steps[stops].why
         assert broken in estate.marks
         cases += 1
-    record(SUITE, f"I12 both errors {name}", cases=cases, violations=0)
+    record(f"{SUITE}-both-errors-{name}", "I12", cases=cases, violations=0)
 
 
 UNFORESEEN = [

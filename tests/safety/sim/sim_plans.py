@@ -88,11 +88,12 @@ def shipped() -> Stage:
 
     plan = run_virtual(planned())
     scale = {"facet": "kubernetes.deployment.replicas", "value_from": ("replicas",)}
-    fence = {"facet": "aws.rds.fence", "after": "fenced"}
+    outputs = world.actions["aws.rds.fence"].outputs | {"previous_security_groups": ["sg-open"]}
+    fence = {"facet": "aws.rds.fence", "after": "fenced", "outputs": outputs}
     more = {
         "kubernetes.deployment.scale": scale,
         "aws.rds.fence": fence,
-        "aws.rds.unfence": {**fence, "after": "as it was"},
+        "aws.rds.unfence": {"facet": "aws.rds.fence", "after": "as it was"},
     }
     behaviours = dict(world.actions)
     for name, update in more.items():

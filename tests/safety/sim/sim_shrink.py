@@ -29,6 +29,8 @@ def _smaller(story: Story) -> Iterator[Story]:
             yield replace(story, **{name: items[:number] + items[number + 1 :]})
     if story.interrupt_s is not None:
         yield replace(story, interrupt_s=None)
+    if story.undone_after_s is not None:
+        yield replace(story, undone_after_s=None)
     if story.resumes:
         yield replace(story, resumes=story.resumes - 1)
     if story.accepted_s is not None:
@@ -42,6 +44,8 @@ def told(story: Story) -> str:
         lines += [f"  {name}: {item}" for item in getattr(story, name)]
     if story.interrupt_s is not None:
         lines.append(f"  interrupted after {story.interrupt_s}s")
+    if story.undone_after_s is not None:
+        lines.append(f"  taken back {story.undone_after_s}s later")
     if story.resumes:
         lines.append(f"  taken up {story.resumes} times when it had stopped")
     lines.append(f"  loss {story.lost.get('bound')}, accepted {story.accepted_s}")

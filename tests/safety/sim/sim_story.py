@@ -61,6 +61,8 @@ class Story:
     interrupt_s: float | None = None
     accepted_s: float | None = None
     lost: dict[str, Any] = field(default_factory=lambda: {"bound": 2.0, "source": "heartbeat"})
+    undone_after_s: float | None = None
+    """When somebody takes back what was done; ``None``: nobody does."""
     resumes: int = 0
     """How often somebody takes up a run that has stopped."""
 
@@ -71,7 +73,7 @@ class Story:
             len(part)
             for part in (self.faults, self.blind, self.cuts, self.chances, self.pins, self.deaths,
                          self.jumps, self.said)
-        ) + (self.interrupt_s is not None) + self.resumes  # fmt: skip
+        ) + (self.interrupt_s is not None) + (self.undone_after_s is not None) + self.resumes  # fmt: skip
 
 
 def draw(
@@ -105,13 +107,15 @@ def draw(
         bound = r.choice([0.0, 299.0, 300.0, 301.0, 3600.0, None, -1.0])
         more["lost"] = {"bound": bound, "source": "heartbeat"}
         more["accepted_s"] = r.choice([None, None, 600.0, 1e12])
+    if "undo" in kinds:
+        more["undone_after_s"] = r.choice([0.0, 60.0])
     more["said"] = _said(r, steps, gates, kinds)
     more["resumes"] = r.choice([0, 0, 1, 2])
     return Story(seed=seed, made=made, **more)
 
 
 KINDS = ["faults", "blind", "cuts", "chances", "pins", "deaths", "jumps", "interrupt", "loss",
-         "people", "orders"]  # fmt: skip
+         "people", "orders", "undo"]  # fmt: skip
 
 
 def _fault(r: random.Random) -> Fault:

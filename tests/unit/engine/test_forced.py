@@ -31,13 +31,8 @@ def failover(*, has_gate=True, more=()):
             with_={"lsn": "${{ steps.fence.outputs.lsn }}"},
         ),
         step("promote", effect=PROMOTE, needs=("drain",)),
-        step(
-            "mode",
-            effect=CHANGE,
-            needs=("promote",),
-            with_={"m": "${{ run.mode }}"},
-            proves_one_primary=True,
-        ),
+        step("mode", effect=CHANGE, needs=("promote",), with_={"m": "${{ run.mode }}"}),
+        step("proof", effect=CHANGE, needs=("mode",), proves_one_primary=True),
         *more,
         gates=GATE if has_gate else {},
         types={"steps.fence.outputs.lsn": "string", "run.mode": "string"},
@@ -170,7 +165,7 @@ def test_one_step_that_is_forced_leaves_the_others_as_they_are():
 
 def test_an_unknown_fence_that_was_passed_is_not_looked_at_again_on_resume():
     """It is counted: counting it twice would open what is behind it too early."""
-    plan = failover(more=(step("x", effect=CHANGE, needs=("mode",)),))
+    plan = failover(more=(step("x", effect=CHANGE, needs=("proof",)),))
     bad = Fake("fence", FENCE, **BAD_FENCES["unknown"])
     broken = Fake("x", raises={1: NO})
     ran = drive(plan, measures(), bad, broken, forced_reason="gone", says=[approve(3, "go")])

@@ -195,9 +195,9 @@ def test_an_unknown_step_is_looked_at_before_it_is_sent_again(settled, sent, res
 
 def test_a_retry_that_cannot_tell_is_refused_with_both_readings():
     """While the run is live, so that whoever gave the order hears it."""
-    plan = plan_of(step("a", effect=CHANGE), step("slow", effect=CHANGE))
+    plan = plan_of(step("a", effect=CHANGE), step("slow", effect=CHANGE, timeout_s=900))
     act = Fake("a", raises={1: LOST}, settled=CannotTell(why="still modifying"))
-    ran = drive(plan, act, Fake("slow", takes_s=50), says=[(40, order("retry", "a"))])
+    ran = drive(plan, act, Fake("slow", takes_s=500), says=[(100, order("retry", "a"))])
     [(word, why)] = refused(ran)
     assert "retry" == word
     assert "the process that asked" in why

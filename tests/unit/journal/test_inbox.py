@@ -7,7 +7,7 @@ from dataclasses import asdict
 
 import pytest
 
-from drctl.engine.ports import Answer
+from drctl.engine.ports import Answer, Order
 from drctl.journal.inbox import FolderInbox, drop
 
 YES = Answer(gate="go", answer="approve", by="alice", via="test")
@@ -41,6 +41,27 @@ GARBAGE = {
     "another key": json.dumps(asdict(YES) | {"quorum": 1}).encode(),
     "too long": json.dumps(asdict(YES) | {"reason": "x" * 70_000}).encode(),
 }
+
+
+STOP = Order(order="cancel", by="alice", via="test", reason="false alarm")
+GARBAGE |= {
+    "an order that there is not": json.dumps(asdict(STOP) | {"order": "explode"}).encode(),
+    "an order and an answer": json.dumps(asdict(STOP) | asdict(YES)).encode(),
+    "an order by a number": json.dumps(asdict(STOP) | {"by": 7}).encode(),
+    "an order by nobody": b'{"order": "cancel"}',
+    "a list of orders": json.dumps([asdict(STOP)]).encode(),
+    "not a number": b'{"order": NaN}',
+}
+
+
+def test_answers_and_orders_share_the_box(tmp_path):
+    assert not FolderInbox(tmp_path).has_any()
+    drop(tmp_path, STOP)
+    drop(tmp_path, YES)
+    assert FolderInbox(tmp_path).has_any()
+    assert [STOP, YES] == FolderInbox(tmp_path).take()
+    assert not FolderInbox(tmp_path).has_any()
+    assert not FolderInbox(tmp_path / "nowhere").has_any()
 
 
 @pytest.mark.parametrize("name", GARBAGE)

@@ -50,6 +50,7 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
     targets = (RdsInstance,)
     params = UnfenceParams
     outputs = Unfenced
+    may_be_empty: ClassVar[frozenset[str]] = frozenset({"security_groups"})
 
     def planes(self, target: RdsInstance) -> tuple[str, ...]:
         return (f"control-plane:{target.aws.region}",)

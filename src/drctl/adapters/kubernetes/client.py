@@ -151,7 +151,9 @@ class Cluster:
             answer: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             raise late(f"{what}: answered something that is not JSON") from error
-        if (other := _is_about_another(path, answer)) is not None:
+        # A collection answers about what was made in it.
+        name = f"/{_name(body['metadata']['name'])}" if method == "POST" and body else ""
+        if (other := _is_about_another(path + name, answer)) is not None:
             raise late(f"{what}: answered about another object, {other}")
         return answer
 

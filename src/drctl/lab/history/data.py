@@ -100,13 +100,18 @@ def _bound_holds(history: History) -> Iterator[Violation]:
 
 def measured(history: History, seq: int) -> tuple[float | None, Event | None]:
     """The bound on lost writes as known before *seq*, and where it comes from."""
-    for event in history.before(seq, "step_finished", "run_resumed"):
+    for event in history.before(seq, "step_finished", "run_resumed", "order_given"):
+        if event["type"] == "order_given":
+            # A person has changed what was decided upon: it is measured once more.
+            if _measures_again(history, event):
+                return None, None
+            continue
         if event["type"] == "run_resumed":
             # While nothing is fenced, what was measured before is old.
             if not any(
                 history.succeeded_at(name, event["seq"])
                 for name, step in history.steps.items()
-                if step.get("effect") == "fence"
+                if step.get("effect") in {"fence", "promote"}
             ):
                 return None, None
             continue
@@ -116,6 +121,21 @@ def measured(history: History, seq: int) -> tuple[float | None, Event | None]:
             is_number = isinstance(bound, int | float) and not isinstance(bound, bool)
             return (float(bound) if is_number and bound >= 0 else None), event
     return None, None
+
+
+def _measures_again(history: History, order: Event) -> bool:
+    measuring = {name for name, step in history.steps.items() if step.get("measures_loss")}
+    if order["order"] == "retry":
+        return order["step"] in measuring and history.succeeded_at(order["step"], order["seq"])
+    if order["order"] != "force":
+        return False
+    before = {
+        need
+        for name, step in history.steps.items()
+        if step.get("effect") == "promote"
+        for need in history.ancestors[name]
+    }
+    return any(history.succeeded_at(name, order["seq"]) for name in measuring & before)
 
 
 def right_candidate(history: History) -> Iterator[Violation]:
@@ -173,19 +193,22 @@ def one_primary(history: History) -> Iterator[Violation]:
 
 def outcome_of(history: History, name: str) -> str | None:
     """How a step stands at the end; ``None``: it never came to an end."""
-    for event in reversed(history.journal):
-        if event.get("step") != name:
-            continue
-        match event["type"]:
-            case "step_finished":
-                return str(event["outcome"])
-            case "gate_answered":
-                return "succeeded" if event["answer"] == "approve" else None
-            case "gate_expired" | "gate_opened":
-                return None
-            case "order_given" if event["order"] == "skip":
-                return "skipped"
-    return None
+    end = settled(history, name, len(history.journal) + 1)
+    if end is None:
+        return None
+    if end["type"] == "gate_answered":
+        return "succeeded"
+    # A person has ended the waiting for it: that is his decision, as a skip is.
+    return "skipped" if end.get("error") == "forced" else str(end["outcome"])
+
+
+def settled(history: History, name: str, seq: int) -> Event | None:
+    """The event before *seq* with which a step, or a gate, came to its end."""
+    ends = (one for one in history.before(seq, "step_finished") if one["step"] == name)
+    end = next(ends, None)
+    if end is None and history.steps.get(name, {}).get("gate"):
+        return history.approval(name, seq)
+    return end
 
 
 def _promotions(history: History) -> Iterator[Event]:

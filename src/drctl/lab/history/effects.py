@@ -7,6 +7,8 @@ from drctl.lab.history.record import Event, History, Violation, at, written
 
 ONCE = frozenset({"keyed", "check_then_act", "irreversible"})
 """What must take effect at most once for each key; the rest may be repeated."""
+LOOK_FIRST = ONCE - {"keyed"}
+"""What must not be sent again unseen: the other side does not know that it has had it."""
 
 
 def intended_first(history: History) -> Iterator[Violation]:
@@ -72,7 +74,7 @@ def _looked_first(history: History) -> Iterator[Violation]:
     died: dict[str, Event] = {}
     for event in history.journal:
         match event["type"]:
-            case "effect_intended" if history.repeats.get(event["action"], "keyed") in ONCE:
+            case "effect_intended" if history.repeats.get(event["action"]) in LOOK_FIRST:
                 key = event["key"]
                 if key in died and event["effect"] != "read":
                     what = f"{event['step']} was sent again, and nobody had looked for it"

@@ -1,5 +1,6 @@
 """I11 to I14, I17: when things start and stop, and who said so."""
 
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -68,6 +69,8 @@ def no_undo_behind(history: History) -> Iterator[Violation]:
                     passed, before = event, frozenset(done)
                 done.append(step)
                 undone.discard(step)
+            case "step_finished" if passed is not None and passed["step"] == step:
+                passed = None  # it was unknown, and a look has found that it did not happen
             case "undo_started":
                 if passed is not None and step in before | {passed["step"]}:
                     what = f"{step} was undone after the point of no return"
@@ -91,9 +94,15 @@ def _newest_first(
 def halts(history: History) -> Iterator[Violation]:
     """I13: after a failure or an unknown outcome nothing that changes anything begins."""
     halted: Event | None = None
+    failures: Counter[str] = Counter()
     for event in history.journal:
+        if event["type"] == "step_finished" and event["outcome"] == "failed":
+            # One that a look did not find counts as none.
+            failures[event["step"]] += event.get("error") != "interrupted"
+        if event["type"] == "order_given" and event["order"] == "retry":
+            failures[event["step"]] = 0
         match event["type"]:
-            case "step_finished" if _halts(history, event):
+            case "step_finished" if _halts(history, event, failures[event["step"]]):
                 halted = halted or event
             case "order_given" if event["order"] in _DECISIONS:
                 halted = None
@@ -107,17 +116,17 @@ def halts(history: History) -> Iterator[Violation]:
     yield from _needs_met(history)
 
 
-def _halts(history: History, event: Event) -> bool:
+def _halts(history: History, event: Event, failures: int) -> bool:
     step = history.steps.get(event["step"], {})
     if event["outcome"] not in {"failed", "unknown"} or step.get("effect") == "notify":
         return False
-    if step.get("on_failure") == "continue" or event.get("error") == "interrupted":
+    if step.get("on_failure") == "continue" or event.get("error") in {"interrupted", "forced"}:
         return False
     retry = step.get("retry") or {}
     is_tried_again = (
         event["outcome"] == "failed"
         and event.get("error") in retry.get("on_errors", ())
-        and event["attempt"] < retry.get("attempts", 1)
+        and failures < retry.get("attempts", 1)
     )
     return not is_tried_again
 
@@ -129,9 +138,8 @@ def _needs_met(history: History) -> Iterator[Violation]:
         step = event.get("step", "")
         match event["type"]:
             case "step_finished":
-                ends[step] = (event["outcome"], event)
-            case "order_given" if event["order"] == "skip":
-                ends[step] = ("skipped", event)
+                is_forced = event.get("error") == "forced"  # a person's decision, as a skip is
+                ends[step] = ("skipped" if is_forced else event["outcome"], event)
             case "effect_intended" if event["changes"] and not event.get("undoes"):
                 for name in sorted(history.ancestors.get(step, ())):
                     need = history.steps[name]
@@ -191,23 +199,8 @@ def approved(history: History) -> Iterator[Violation]:
 
 
 def _is_open(history: History, gate: str, seq: int) -> bool:
-    people: set[str] = set()
-    word = history.steps[gate]["gate"]
-    quorum = history.plan["gates"].get(word, {}).get("quorum", 1)
-    for event in history.before(seq):
-        if event.get("step") != gate:
-            continue
-        match event["type"]:
-            case "gate_answered" if event["answer"] == "deny":
-                return False
-            case "gate_answered":
-                people.add(event.get("person") or event["by"])
-            case "gate_expired":
-                return False
-            case "step_finished" if event["outcome"] == "skipped":
-                return True
-            case "order_given" if event["order"] == "skip":
-                return True
-            case "gate_opened":
-                return bool(len(people) >= event.get("quorum", quorum) >= quorum)
-    return False
+    skipped = any(
+        event["step"] == gate and event["outcome"] == "skipped"
+        for event in history.before(seq, "step_finished")
+    )
+    return skipped or history.approval(gate, seq) is not None

@@ -136,17 +136,37 @@ class History:
 
     def succeeded_at(self, step: str, seq: int) -> bool:
         """True when the step had succeeded before *seq*, and was not undone since."""
-        for event in self.before(seq, "step_finished", "undo_finished", "gate_answered"):
+        if self.steps.get(step, {}).get("gate"):
+            return self.approval(step, seq) is not None
+        for event in self.before(seq, "step_finished", "undo_finished"):
             if event.get("step") != step:
                 continue
-            if event["type"] == "gate_answered":
-                return bool(event["answer"] == "approve")
             if event["type"] == "undo_finished":
                 if event["outcome"] in {"succeeded", "unknown"}:
                     return False
                 continue
             return bool(event["outcome"] == "succeeded")
         return False
+
+    def approval(self, gate: str, seq: int) -> Event | None:
+        """The answer before *seq* with which enough different people had said go."""
+        people: set[str] = set()
+        quorum, found = 1, None
+        asked = self.plan["gates"].get(self.steps[gate]["gate"], {}).get("quorum", 1)
+        for event in self.journal:
+            if event["seq"] >= seq:
+                break
+            if event.get("step") != gate:
+                continue
+            match event["type"]:
+                case "gate_opened":
+                    people, quorum, found = set(), max(asked, event.get("quorum", 1)), None
+                case "gate_answered" if event["answer"] == "approve":
+                    people.add(event.get("person") or event["by"])
+                    found = found or (event if len(people) >= quorum else None)
+                case "gate_answered" | "gate_expired":
+                    people, found = set(), None
+        return found
 
 
 def at(event: Event) -> str:

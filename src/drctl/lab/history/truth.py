@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-from drctl.lab.history.data import measured, outcome_of
+from drctl.lab.history.data import measured, settled
 from drctl.lab.history.record import Event, History, Violation, at
 
 _EXACT_S = 1e-4
@@ -36,7 +36,8 @@ def _doubtful(history: History) -> Iterator[Violation]:
         if event.get("rta_s") is None:
             continue
         says = event.get("is_certain", event.get("rta_is_certain", True))
-        if says and not _restored(history, event["seq"])[1]:
+        said = next(history.before(event["seq"], "service_restored"), event)
+        if says and not _restored(history, said["seq"])[1]:
             what = "a length across two boots is given as certain"
             yield Violation(promise="I22", what=what, evidence=(at(event),))
 
@@ -44,7 +45,11 @@ def _doubtful(history: History) -> Iterator[Violation]:
 def numbers(history: History) -> Iterator[Violation]:
     """I23: what is reported is what the events say, and nothing is where they say nothing."""
     for event in history.of("service_restored", "run_finished"):
-        known_s, _is_certain = _restored(history, event["seq"])
+        said = next(history.before(event["seq"], "service_restored"), None)
+        if event["type"] == "run_finished" and said is not None:
+            known_s = said["rta_s"]  # once it is proven the clock stands
+        else:
+            known_s, _is_certain = _restored(history, event["seq"])
         if event["rta_s"] is None and event["type"] == "run_finished" and known_s is None:
             continue
         if event["rta_s"] is None or known_s is None or abs(event["rta_s"] - known_s) > _EXACT_S:
@@ -71,7 +76,7 @@ def _changed(history: History, seq: int) -> bool:
             return True
         effect = history.steps.get(event["step"], {}).get("effect", "read")
         if event["type"] == "gate_answered" and effect not in {"read", "notify"}:
-            return outcome_of(history, event["step"]) == "succeeded"
+            return history.approval(event["step"], seq) is not None
     return False
 
 
@@ -79,13 +84,12 @@ def _restored(history: History, seq: int) -> tuple[float | None, bool]:
     """When the last of the proving steps had succeeded, and whether one boot clock says so."""
     moments: list[tuple[float, bool]] = []
     for name in history.plan["objectives"]["stops_after"]:
-        ends = history.before(seq, "step_finished", "gate_answered", "order_given")
-        end = next((one for one in ends if one.get("step") == name), None)
+        end = settled(history, name, seq)
         if end is None:
             return None, True
-        if end.get("outcome") == "skipped" or end.get("order") == "skip":
+        if end.get("outcome") == "skipped":
             continue
-        if end.get("outcome") != "succeeded" and end.get("answer") != "approve":
+        if end["type"] != "gate_answered" and end["outcome"] != "succeeded":
             return None, True
         moments.append(_elapsed(history, end))
     if not moments:
