@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-SUITES := crash faults postgres-safety leases integrity sim
+SUITES := crash faults postgres-safety leases integrity sim clocks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean \
-	safety guard-kill safety-table crash faults postgres-safety leases integrity sim
+	safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
