@@ -77,7 +77,7 @@ GUARDS = [
     Guard(
         name="nobody asks for the proof",
         promise="I4",
-        file="engine/decide.py",
+        file="engine/outcome.py",
         old='        if not any(state.steps[name].status == "succeeded" for name in proofs):',
         new="        if False:",
         command=_DECIDE,

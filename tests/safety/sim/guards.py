@@ -36,7 +36,7 @@ GUARDS = [
         'if held == "mismatch":', "if False:",
     ),
     _guard(
-        "no success without proof", "I4", "engine/decide.py",
+        "no success without proof", "I4", "engine/outcome.py",
         "if state.restored_s is None and plan.objectives.stops_after:", "if False:",
     ),
     _guard(

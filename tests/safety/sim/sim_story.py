@@ -75,7 +75,7 @@ class Story:
         return sum(len(part) for part in parts) + sum(once) + self.resumes
 
 
-def draw(  # noqa: C901 (one line for each kind of trouble)
+def draw(
     seed: int, actions: list[str], steps: list[str], gates: list[str], made: int | None
 ) -> Story:
     """Makes the night of *seed* for a plan with these actions, steps and gates."""
