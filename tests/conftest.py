@@ -3,6 +3,8 @@
 import pytest
 
 OWN_NET = ("contract", "e2e")
+SAFETY_APART = {"faults", "leases", "postgres"}
+"""Suites that say themselves what may run beside what."""
 
 
 @pytest.hookimpl(wrapper=True)
@@ -19,6 +21,9 @@ def pytest_collection_modifyitems(items):
 def _group(item) -> str | None:
     """Tests of one group never run at the same time."""
     parts = item.path.parts
+    if "safety" in parts:
+        suite = parts[parts.index("safety") + 1]
+        return None if suite in SAFETY_APART else f"safety-{suite}-{item.path.stem}"
     kind = next((name for name in OWN_NET if name in parts), None)
     if kind is None:
         return None

@@ -5,6 +5,7 @@ A suite calls `record` once for each promise it tried; ``build/safety/<suite>.js
 largest run of it so far in this checkout (a slice never overwrites the whole).
 """
 
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -17,20 +18,29 @@ def is_full() -> bool:
     return os.environ.get("DRCTL_SAFETY") == "full"
 
 
-def record(suite: str, promise: str, *, cases: int, violations: int, note: str = "") -> None:
+def record(
+    suite: str, promise: str, *, cases: int, violations: int, note: str = "", part: str = ""
+) -> None:
     """
     Keeps how many cases of a promise were tried, and how many broke it.
 
     Args:
+        suite: Its folder, and after a hyphen whatever the suite likes.
         promise: ``I1`` to ``I38``.
+        part: What is counted; a second count of one part takes the first one's place, and those of
+            different parts are added. Default: the test that counts.
     """
+    test = os.environ.get("PYTEST_CURRENT_TEST", "main").split(" ")[0].split("[")[0]
+    key = f"{promise} {part or test.rpartition('::')[2]}"
     BUILD.mkdir(parents=True, exist_ok=True)
     path = BUILD / f"{suite}.json"
-    known = json.loads(path.read_text()) if path.exists() else {}
-    before = known.get(promise)
-    if before and before["cases"] > cases and not violations and not is_full():
-        return
-    known[promise] = {"cases": cases, "violations": violations, "full": is_full(), "note": note}
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
-    partial.replace(path)
+    with (BUILD / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two workers may count at once
+        known = json.loads(path.read_text()) if path.exists() else {}
+        before = known.get(key)
+        if before and before["full"] and not violations and not is_full():
+            return
+        known[key] = {"cases": cases, "violations": violations, "full": is_full(), "note": note}
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(known, indent=1, sort_keys=True) + "\n")
+        partial.replace(path)

@@ -44,20 +44,26 @@ PROMISES = {
 """I5 (point in time) has no row before an action restores anything."""
 
 
-def found() -> dict[str, dict[str, dict[str, object]]]:
-    """Suite to promise to what was found."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(BUILD.glob("*.json"))}
+def found() -> dict[tuple[str, str], tuple[int, int, bool]]:
+    """Promise and suite to cases, violations, and whether all of it was the whole."""
+    sums: dict[tuple[str, str], tuple[int, int, bool]] = {}
+    for path in sorted(BUILD.glob("*.json")):
+        suite = path.stem.split("-")[0]
+        for key, one in json.loads(path.read_text()).items():
+            place = (key.split(" ")[0], suite)
+            cases, ill, is_full = sums.get(place, (0, 0, True))
+            sums[place] = (cases + one["cases"], ill + one["violations"], is_full and one["full"])
+    return sums
 
 
-def table(suites: dict[str, dict[str, dict[str, object]]]) -> str:
+def table(sums: dict[tuple[str, str], tuple[int, int, bool]]) -> str:
     """The rows, by promise and suite."""
     lines = ["| promise | suite | cases | violations |", "|---|---|---:|---:|"]
     for promise, words in PROMISES.items():
-        for suite, results in suites.items():
-            if promise in results:
-                one = results[promise]
-                size = f"{one['cases']:,}" + ("" if one["full"] else " (slice)")
-                lines.append(f"| {promise}: {words} | {suite} | {size} | {one['violations']} |")
+        for (one, suite), (cases, ill, is_full) in sorted(sums.items()):
+            if one == promise:
+                size = f"{cases:,}" + ("" if is_full else " (slice)")
+                lines.append(f"| {promise}: {words} | {suite} | {size} | {ill} |")
     return "\n".join(lines) + "\n"
 
 

@@ -97,9 +97,21 @@ class RelayServer:
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
+        knock = asyncio.Event()
         with listener:
             while True:
-                client, _ = await loop.sock_accept(listener)
+                # Not sock_accept: a mode that changes between its accept and our turn would leave
+                # a connection that nobody holds.
+                loop.add_reader(listener, knock.set)
+                try:
+                    await knock.wait()
+                finally:
+                    loop.remove_reader(listener)
+                knock.clear()
+                try:
+                    client, _ = listener.accept()
+                except (BlockingIOError, ConnectionAbortedError):
+                    continue
                 client.setblocking(False)  # noqa: FBT003  the socket module's own signature
                 task = asyncio.create_task(self._serve(client))
                 self._tasks.add(task)

@@ -139,7 +139,7 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
         case e.LeaseLost():
             return f"LEASE LOST: {event.why}; nothing further is sent"
         case e.InterruptRequested():
-            return f"{event.signal}: nothing new starts, what runs gets a few seconds; drctl resume goes on"
+            return f"{event.signal}: nothing new starts, what runs gets a few seconds; then resume"
         case e.ServiceRestored():
             doubt = " (not certain: the machine was rebooted or changed in between)"
             sure = "" if event.is_certain else doubt

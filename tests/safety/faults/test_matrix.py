@@ -18,7 +18,7 @@ from results import is_full
 from drctl.actions.registry import installed
 
 SEED = int(os.environ.get("DRCTL_SEED", "0"))
-SLICE = 90
+SLICE = 80
 CASES = matrix.cases()
 WHOLE = matrix.cells(matrix.registry(), CASES)
 NAMED = {name for name in os.environ.get("DRCTL_CELLS", "").split() if name}

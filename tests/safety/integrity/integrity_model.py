@@ -49,7 +49,7 @@ KEYS = [new_key() for _ in range(12)]
 
 def draws(seed: Any) -> random.Random:
     """One seed, one run."""
-    return random.Random(seed)  # noqa: S311 (cases of a test)
+    return random.Random(seed)
 
 
 def some_people(draw: random.Random, *, at_least: int = 3) -> People:

@@ -84,7 +84,7 @@ def test_every_byte_of_a_saved_plan(made):
     data = path.read_bytes()
     assert saved == read_plan(path)
     assert len(data) > 20_000
-    draw, accepted = random.Random(15), []  # noqa: S311 (cases of a test)
+    draw, accepted = random.Random(15), []
     places = range(0, len(data), 1 if results.is_full() else 25)
     for at in places:
         flipped = bytearray(data)
@@ -229,6 +229,17 @@ def test_a_clock_that_is_set_back_makes_no_plan_young(made):
     _record(later, saved, "r1")
     with pytest.raises(RefusedError, match="DR3205"):
         require_current(parts, saved)
+    parts.clock.off = -timedelta(days=1)
+    with pytest.raises(RefusedError, match="DR3205"):
+        require_current(parts, saved)
+
+
+def test_a_plan_from_the_future_is_refused(made):
+    """Nothing else is on record: the plan itself says that the clock was later once."""
+    parts, folder = made
+    saved = plan(parts, folder)
+    parts.clock.off = -timedelta(seconds=50)
+    require_current(parts, saved)
     parts.clock.off = -timedelta(days=1)
     with pytest.raises(RefusedError, match="DR3205"):
         require_current(parts, saved)

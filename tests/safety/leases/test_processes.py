@@ -163,12 +163,13 @@ def test_replay_orchestrator_1296(machine, where):
     assert "aws:s3:b/k, dns:api.example.org" in refused["why"]
     assert not list(rival.root.iterdir()), "a run that was refused leaves no folder"
     other = one if where == "here" else one.copy_to("other")
-    began_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-    assert ended(other.start("resume", lease_s=8.0))["result"] == "succeeded"
+    end = ended(other.start("resume", lease_s=8.0))
+    assert end["result"] == "succeeded"
     held = [e for e in other.events() if e["type"] == "lease_held"][-1]
-    waited_s = held["at"]["boot_s"] - began_s
+    # From its first line on: how long an interpreter takes to start says nothing about leases.
+    waited_s = held["at"]["boot_s"] - end["began_s"]
     print(f"taken over {where} after {waited_s:.1f}s ({held['taken_over']})")
-    assert waited_s < (4.0 if where == "here" else 12.0 if os.environ.get("CI") else 10.0)
+    assert waited_s < (3.0 if where == "here" else 10.0)
     assert sorted(x["step"] for x in lines(one)) == list("abcdef")
     tally("I9", 1, 0)
 

@@ -82,13 +82,14 @@ def _keys(ledger):
     return [json.loads(line)["key"] for line in text.splitlines()]
 
 
-def plan(identities=IDENTITIES):
+def plan(identities=IDENTITIES, now=None):
+    made = (now or SystemClock().now()).wall.isoformat()
     steps, before = [], ()
     for name in STEPS:
         steps.append(step(name, effect=Effect.TRAFFIC, needs=before, target="room"))
         before = (name,)
     lease = PlannedLease(identities=identities, moves=identities, cool_down_s=3600.0)
-    return plan_of(*steps, ends=("f",), lease=lease, targets={"room": ROOM})
+    return plan_of(*steps, ends=("f",), lease=lease, targets={"room": ROOM}, created_at=made)
 
 
 def parts_of(folder, book, ledger, lease_s, clock=None):
@@ -126,13 +127,16 @@ def _meddle(deed, point, nth):
 
 def main(what, folder, book, ledger, lease_s, host, deed="", point="", nth="0", skew_s="0"):
     elsewhere(host)
+    began_s = SystemClock().now().boot_s
     clock = Skewed(SystemClock(), timedelta(seconds=float(skew_s)))
     parts = parts_of(folder, book, ledger, float(lease_s), clock)
     hits = _meddle(deed, point, nth) if deed else []
     said = {}
     try:
         if what == "run":
-            end, _folder = asyncio.run(running.run_plan(parts, plan(), running.Consent(), []))
+            end, _folder = asyncio.run(
+                running.run_plan(parts, plan(now=clock.now()), running.Consent(), [])
+            )
         else:
             [found] = all_folders(parts.runs)
             end = asyncio.run(resuming.resume_run(parts, found, []))
@@ -140,7 +144,7 @@ def main(what, folder, book, ledger, lease_s, host, deed="", point="", nth="0", 
     except DrctlError as error:
         problem = error.problems[0]
         said = {"result": problem.code, "what": problem.what, "why": problem.why, "do": problem.do}
-    print(json.dumps({**said, "hits": hits}), flush=True)
+    print(json.dumps({**said, "hits": hits, "began_s": began_s}), flush=True)
 
 
 if __name__ == "__main__":

@@ -52,8 +52,8 @@ GUARDS = [
         name="a cancelled run starts nothing",
         promise="I12",
         file="engine/state.py",
-        old="            or self.cancelled\n            or self.undo\n",
-        new="            or self.undo\n",
+        old="            or self.cancelled\n",
+        new="",
         command=ABORT,
     ),
     Guard(

@@ -53,6 +53,7 @@ class Relay(RelayServer):
 
     async def close(self) -> None:
         await self._stop_accepting()
+        await asyncio.sleep(0)  # a task that has not begun does not close its socket either
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -69,11 +69,10 @@ class Story:
     @property
     def size(self) -> int:
         """How many things go wrong in it."""
-        return sum(
-            len(part)
-            for part in (self.faults, self.blind, self.cuts, self.chances, self.pins, self.deaths,
-                         self.jumps, self.said)
-        ) + (self.interrupt_s is not None) + (self.undone_after_s is not None) + self.resumes  # fmt: skip
+        parts = (self.faults, self.blind, self.cuts, self.chances, self.pins, self.deaths,
+                 self.jumps, self.said)  # fmt: skip
+        once = (self.interrupt_s is not None, self.undone_after_s is not None)
+        return sum(len(part) for part in parts) + sum(once) + self.resumes
 
 
 def draw(

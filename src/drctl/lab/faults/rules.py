@@ -99,6 +99,8 @@ class Script:
     swap: tuple[tuple[bytes, bytes], ...] = ()
     """What `Deed.WRONG_OBJECT` replaces in an answer."""
     log: list[Entry] = field(default_factory=list)
+    is_armed: bool = True
+    """False: requests are logged and nothing befalls them."""
     swaps: int = 0
     """Answers in which something was replaced."""
     clock: Clock = field(default_factory=SystemClock)
@@ -108,7 +110,8 @@ class Script:
         """Logs a request, and says in its entry which deed is due."""
         deed = None
         for number, rule in enumerate(self.rules):
-            if rule.deed in LISTENER or not rule.is_about(operation, method, path, host):
+            is_about = self.is_armed and rule.is_about(operation, method, path, host)
+            if rule.deed in LISTENER or not is_about:
                 continue
             count = self._seen[number] = self._seen.get(number, 0) + 1
             if deed is None and rule.first <= count < rule.first + rule.times:
