@@ -5,11 +5,11 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-SUITES := crash faults postgres-safety leases integrity sim
+SUITES := crash faults postgres-safety leases integrity sim clocks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean \
-	safety guard-kill safety-table crash faults postgres-safety leases integrity sim
+	safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -59,7 +59,7 @@ faults: $(READY) ## Every operation of every action under every fault; ends with
 integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte, every race
 	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/integrity
 
-sim: $(READY) ## Simulated nights with drawn troubles: SEEDS=1000; one of them again: SEED=17
+sim: $(READY) ## Simulated nights with drawn troubles: SEEDS=1000, nightly 20000; one again: SEED=17
 	@DRCTL_SAFETY=full $(BIN)/python tests/safety/sim/sim_many.py --seeds $(or $(SEEDS),1000) $(if $(SEED),--seed $(SEED))
 
 leases: $(READY) ## Contenders, stopped and killed processes, clocks that are wrong: one right at a time
@@ -67,6 +67,9 @@ leases: $(READY) ## Contenders, stopped and killed processes, clocks that are wr
 
 crash: $(READY) ## Die at every place a run passes, resume, compare; failing system calls; hostile files
 	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/crash tests/safety/files
+
+clocks: $(READY) ## Wall clocks that jump, reboots, journals with known answers; the history checker itself
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/clock tests/safety/history
 
 check: $(READY) ## Format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .

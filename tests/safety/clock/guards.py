@@ -23,7 +23,8 @@ GUARDS = [
     ),
     Guard(
         name="across boots is not certain", promise="I22", file="kernel/clock.py",
-        old="seconds=max(0.0, wall_s), is_certain=False", new="seconds=max(0.0, wall_s), is_certain=True",
+        old="seconds=max(0.0, wall_s), is_certain=False",
+        new="seconds=max(0.0, wall_s), is_certain=True",
         command=_JUMPS,
     ),
     Guard(
@@ -34,7 +35,7 @@ GUARDS = [
     ),
     Guard(
         name="a time namespace is another boot", promise="I22", file="kernel/clock.py",
-        old="if any(word != \"0\" for word in offset) else name", new="if False else name",
+        old='if any(word != "0" for word in offset) else name', new="if False else name",
         command=_REAL,
     ),
     Guard(

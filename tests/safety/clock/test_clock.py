@@ -58,7 +58,7 @@ def test_the_same_boot_measures_exactly_after_a_death(name):
     came = run(killed(20, 100.0, "same"), JUMPS[name](60.0))
     seen = measured(came)
     assert seen.rta_s == pytest.approx(right.rta_s, abs=1e-6)
-    assert seen.is_certain and seen.says
+    assert (seen.is_certain, seen.says) == (True, True)
     assert not came.violations
 
 
@@ -73,12 +73,12 @@ def test_a_reboot_makes_a_length_uncertain_and_never_negative(name, at_event):
     for boot in {event["at"]["boot_id"] for event in events}:
         until = [
             e["at"]["boot_s"] for e in events
-            if e["at"]["boot_id"] == boot and e["type"] not in {"run_finished"}
+            if e["at"]["boot_id"] == boot and e["type"] != "run_finished"
             and e["seq"] <= next(x["seq"] for x in events if x["type"] == "service_restored")
         ]  # fmt: skip
         own_s += max(until) - min(until)
     assert seen.rta_s >= own_s + events[0]["elapsed_before_s"] - 1e-6
-    assert not seen.is_certain and not seen.says
+    assert (seen.is_certain, seen.says) == (False, False)
     assert not came.violations
     wall_gap_s = JUMPS[name](60.0)(1e6) - JUMPS[name](60.0)(0.0)
     if wall_gap_s == 0.0:

@@ -21,10 +21,10 @@ GUARDS = [
     Guard(
         name="a time-out counts as refused",
         promise="I1",
-        file="adapters/postgres/fence.py",
-        old="            if not _sql.is_nobody_there(error):\n                raise",
-        new="            if False:\n                raise",
-        command=f"{_CELLS} {_DECIDE}",
+        file="adapters/_sql.py",
+        old="    return isinstance(seen, ConnectionRefusedError)",
+        new="    return isinstance(seen, ConnectionRefusedError | TimeoutError)",
+        command=_CELLS,
     ),
     Guard(
         name="an unknown loss is accepted",

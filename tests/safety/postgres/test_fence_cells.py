@@ -109,9 +109,9 @@ TABLE = {
     ),
 }
 SLICE = {
-    ("up", "graceful"), ("unreachable from operator", "graceful"), ("frozen", "forced"),
+    ("up", "graceful"), ("unreachable from operator", "graceful"), ("frozen", "graceful"),
     ("two places disagree", "graceful"), ("unfenced 5 s later", "graceful"),
-    ("up", "forced without reason"),
+    ("up", "forced without reason"), ("stopped", "forced"),
 }  # fmt: skip
 CELLS = [(state, mode) for state in TABLE for mode in MODES]
 

@@ -56,14 +56,15 @@ async def _one(template, number: int) -> list[str]:
 async def _judge(world: World, writers: Writers, ran) -> list[str]:
     if ran.end.result != "succeeded":
         return [f"{ran.end.result}: {ran.end.why}\n{ran.story()}"]
+    acks = list(writers.acks)  # those that come while the rows are read may not be among them
     rows = await world.pair.standby.query_as_superuser("SELECT id FROM orders", database=DATABASE)
     kept = {row[0] for row in rows}
     ill = []
     fenced = ran.at("fence")
-    late = [a for a in writers.acks if a.node == "old" and a.at > fenced]
+    late = [a for a in acks if a.node == "old" and a.at > fenced]
     if late:
         ill.append(f"{len(late)} writes were acknowledged by the old primary after its fence")
-    lost = [a for a in writers.acks if a.row not in kept]
+    lost = [a for a in acks if a.row not in kept]
     if any(a.node == "new" for a in lost):
         ill.append("a write that the new primary acknowledged is missing")
     safe = datetime.fromisoformat(ran.end.safe_until) if ran.end.safe_until else None

@@ -12,12 +12,12 @@ def _guard(name: str, promise: str, file: str, old: str, new: str) -> Guard:
 GUARDS = [
     _guard(
         "look before going on after a death", "I7", "engine/driver.py",
-        "self._state.steps[step].attempt, looks_again=True)",
-        "self._state.steps[step].attempt)",
+        "look = Attempt.look if state.undo is not None else Attempt.look_again",
+        "look = Attempt.run",
     ),
     _guard(
         "no promotion without a fence", "I1", "engine/decide.py",
-        "if unfenced or not fences:", "if False:",
+        "if (unfenced or not fences) and state.forced_for(step.id) is None:", "if False:",
     ),
     _guard(
         "no promotion on too large a loss", "I2", "engine/fold.py",
@@ -29,11 +29,11 @@ GUARDS = [
     ),
     _guard(
         "measure anew after a resume", "I2", "engine/fold.py",
-        "    state = _measured_anew(plan, state)\n", "",
+        "    state = measured_anew(plan, state, stale)\n", "",
     ),
     _guard(
         "stop at another identity", "I3", "engine/effects.py",
-        'if verdict == "mismatch":', "if False:",
+        'if held == "mismatch":', "if False:",
     ),
     _guard(
         "no success without proof", "I4", "engine/decide.py",
@@ -41,7 +41,7 @@ GUARDS = [
     ),
     _guard(
         "intent before effect", "I6", "engine/effects.py",
-        "            self.record(self._intent(step, asked))", "            pass",
+        "            self.record(self._intent(step, call, asked))", "            pass",
     ),
     _guard(
         "never retry an unknown outcome", "I8", "engine/fold.py",
@@ -58,9 +58,9 @@ GUARDS = [
         "self.clock.sleep(10 * deadline.left_s(self.clock)))",
     ),
     _guard(
-        "halt on a failure", "I13", "engine/fold.py",
-        "return state if state.pause else replace(state, pause=Pause(kind=kind, why=why))",
-        "return state",
+        "halt on a failure", "I13", "engine/settling.py",
+        "state if state.pause else replace(state, pause=Pause(kind=kind, why=why, step=step))",
+        "state",
     ),
     _guard(
         "quorum", "I17", "engine/fold.py",
@@ -68,8 +68,16 @@ GUARDS = [
     ),
     _guard(
         "one person is one approval", "I17", "engine/fold.py",
-        "people = tuple(dict.fromkeys((*gate.approved_by, event.by)))",
-        "people = (*gate.approved_by, event.by)",
+        "people = tuple(dict.fromkeys((*gate.approved_by, event.person or event.by)))",
+        "people = (*gate.approved_by, event.person or event.by)",
+    ),
+    _guard(
+        "never undo a promotion's fence", "I12", "engine/undoing.py",
+        "if step.effect.is_irreversible and not _is_unclear(state.steps[step.id]):", "if False:",
+    ),
+    _guard(
+        "undo all of it", "I12", "engine/undoing.py",
+        "        steps=with_undo,", "        steps=with_undo[:-1],",
     ),
     _guard(
         "say that a length is not certain", "I22", "engine/decide.py",

@@ -17,11 +17,11 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 
-import results
-from sim_night import live, story_of
-from sim_shrink import shrink, told
+import results  # noqa: E402 (its folder is not on the path before)
+from sim_night import live, story_of  # noqa: E402 (its folder is not on the path before)
+from sim_shrink import shrink, told  # noqa: E402 (its folder is not on the path before)
 
-from drctl.lab.history import CHECKS
+from drctl.lab.history import CHECKS  # noqa: E402 (its folder is not on the path before)
 
 
 @dataclass(frozen=True)

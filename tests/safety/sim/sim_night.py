@@ -26,8 +26,8 @@ from drctl.engine.undoing import undoing
 from drctl.journal.chain import decode, encode
 from drctl.kernel.clock import Instant
 from drctl.lab.history import History, Violation, check
-from drctl.simulated.clock import VirtualClock, run_virtual
 from drctl.plan.model import Plan
+from drctl.simulated.clock import VirtualClock, run_virtual
 from drctl.simulated.models import Behaviour, World
 from drctl.simulated.world import Ledger, registry_of
 

@@ -196,9 +196,13 @@ def made_up(seed: int) -> Stage:
         sure = {"when": None, "on_failure": "pause"}
         behind = set(r.sample(names, k=min(len(names), 1)))
         add("measure", Effect.READ, set(), measures_loss=True, **sure)
-        steps.append(PlannedStep(id="decide", title="decide", call=None, gate="go",
-                                 needs=tuple(sorted({"measure"} | behind)), timeout_s=60.0))  # fmt: skip
-        # A fence that is skipped leaves the way to the promotion open, but for the core's own guard.
+        needs = tuple(sorted({"measure"} | behind))
+        steps.append(
+            PlannedStep(
+                id="decide", title="decide", call=None, gate="go", needs=needs, timeout_s=60.0
+            )
+        )
+        # One that is skipped leaves the way to the promotion open, but for the core's own guard.
         fence = {"timeout_s": 60.0, "when": r.choice([None, None, None, "false"])}
         add("fence", Effect.FENCE, {"decide"}, target="old", **(sure | fence))
         add("promote", Effect.PROMOTE, {"fence"}, target="new", **(sure | {"timeout_s": 60.0}))
