@@ -52,6 +52,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "statuspage.page": {"token": "env:T", "page_id": "p"},
 }  # fmt: skip
 PARAMS: dict[str, dict[str, Any]] = {
+    "aws.rds.assert_single_primary": {"new_primary": "db.recovery"},
+    "postgres.primary.assert_only": {"new_primary": "db.recovery"},
     "aws.rds.unfence": {"security_groups": ["sg-1"]},
     "aws.route53.record.upsert": {"type": "A", "ttl": 60, "values": ["10.0.0.1"]},
     "kubernetes.deployment.scale": {"replicas": 2},

@@ -98,8 +98,8 @@ def drill(folder, number):
 
 
 def test_ten_drills_with_everything_else_gone(tmp_path, capsys):
-    ill = []
-    for number in range(10):
+    ill, drills = [], 10 if results.is_full() else 3
+    for number in range(drills):
         (plan, end, run, elsewhere), key = drill(tmp_path / str(number), number)
         manner = execute.Manner(output=Format.TEXT, color=Color.NEVER, no_input=True)
         execute._tell(end, run, manner)
@@ -114,7 +114,7 @@ def test_ten_drills_with_everything_else_gone(tmp_path, capsys):
         assert elsewhere.shown["no_way_back"] == ["promote"]
         assert elsewhere.shown["things_changed"] == 4
         assert key.read_text().strip().split(":")[-1] not in (run.journal.read_text() + words)
-    results.record("integrity", "I18", cases=10, violations=len(ill))
+    results.record("integrity", "I18", cases=drills, violations=len(ill))
     assert ill == []
 
 

@@ -58,6 +58,9 @@ class Seen(Fake):
 SAW = Prediction(symbol="!", facts=FACTS)
 
 
+PROOF = step("proof", effect=Effect.CHANGE, needs=("promote",), proves_one_primary=True)
+
+
 def planned(**more: Any) -> Any:
     return plan_of(
         step("measure", effect=Effect.READ, measures_loss=True),
@@ -71,6 +74,7 @@ def planned(**more: Any) -> Any:
             prediction=SAW,
             **more,
         ),
+        PROOF,
     )
 
 
@@ -97,7 +101,7 @@ def test_the_same_world_is_acted_on():
     assert ran.events(e.FactsRead) == []
 
 
-def test_thirty_facts_changed_at_two_moments_are_sixty_stops():
+def test_thirty_facts_changed_at_two_moments_are_sixty_stops(tmp_path):
     ill = []
     for name, value in CHANGED:
         # Between the start of the run and the promotion: the step before it runs just then.
@@ -112,7 +116,7 @@ def test_thirty_facts_changed_at_two_moments_are_sixty_stops():
         promote.facts = {**FACTS, name: value}
         saved = planned()
         registry = registry_for(saved, fakes(promote), ())
-        parts = Parts(registry=registry, clock=SystemClock(), secrets=LocalSecrets(), runs=NOWHERE)
+        parts = Parts(registry=registry, clock=SystemClock(), secrets=LocalSecrets(), runs=tmp_path)
         try:
             asyncio.run(still_holds(parts, saved))
             ill.append(f"apply: {name}={value!r}")
@@ -121,14 +125,6 @@ def test_thirty_facts_changed_at_two_moments_are_sixty_stops():
                 ill.append(f"apply: {name}={value!r}: {error}")
     results.record("integrity", "I16", cases=2 * len(CHANGED), violations=len(ill))
     assert ill == []
-
-
-class _Nowhere:
-    def is_dir(self) -> bool:
-        return False
-
-
-NOWHERE: Any = _Nowhere()
 
 
 def test_nothing_is_fenced_for_a_candidate_that_changed_or_is_gone():
@@ -154,6 +150,7 @@ def test_what_the_run_itself_changed_is_no_drift():
         step("prepare", target="room", effect=Effect.CHANGE, needs=("fence",)),
         step("wait", effect=Effect.READ, needs=("prepare",)),
         step("promote", target="room", effect=Effect.PROMOTE, needs=("wait",), prediction=SAW),
+        PROOF,
     )
     ran = drive(plan, *fakes(promote, prepare=(Effect.CHANGE, own)))
     assert ran.end.result == "succeeded"
