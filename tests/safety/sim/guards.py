@@ -50,7 +50,7 @@ GUARDS = [
     _guard(
         "cannot tell is not: did not happen", "I7", "engine/effects.py",
         'return Ending(outcome="unknown", outputs={}, error=word, why=both)',
-        "return _failed(word, both)",
+        "return failed(word, both)",
     ),
     _guard(
         "deadlines", "I11", "engine/effects.py",

@@ -84,7 +84,7 @@ def _looked_first(history: History) -> Iterator[Violation]:
                 for known in (open_, died):
                     for key in [k for k, one in known.items() if one["step"] == event["step"]]:
                         del known[key]
-            case "run_resumed":
+            case "run_resumed" | "undo_requested":
                 died |= open_
 
 
