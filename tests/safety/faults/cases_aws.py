@@ -663,6 +663,8 @@ CASES = [
         open=_fence,
         timeout_s=8.0,
         may_be_partial=True,
+        # What proves it is a write, and whoever looks back may not write.
+        reads_back=False,
         slots=PRIMARIES,
     ),
     Case(
@@ -683,6 +685,8 @@ CASES = [
         open=_only,
         timeout_s=9.0,
         may_be_partial=True,
+        # What proves it is a write, and whoever looks back may not write.
+        reads_back=False,
         slots=PRIMARIES,
     ),
     Case(
