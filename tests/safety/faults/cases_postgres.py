@@ -492,6 +492,8 @@ CASES = [
         open=_only,
         timeout_s=7.0,
         may_be_partial=True,
+        # What proves it is a write, and whoever looks back may not write.
+        reads_back=False,
         slots=PRIMARIES,
     ),
     Case(
