@@ -57,7 +57,7 @@ faults: $(READY) ## Every operation of every action under every fault; ends with
 		code=$$?; cat build/safety/faults-table.txt; exit $$code
 
 integrity: $(READY) ## Approvals and plans, the whole: every attack, every byte, every race
-	@DRCTL_SAFETY=full $(BIN)/python -m pytest -n 2 tests/safety/integrity
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q -n 2 --timeout 900 tests/safety/integrity
 
 sim: $(READY) ## Simulated nights with drawn troubles: SEEDS=1000, nightly 20000; one again: SEED=17
 	@DRCTL_SAFETY=full $(BIN)/python tests/safety/sim/sim_many.py --seeds $(or $(SEEDS),1000) $(if $(SEED),--seed $(SEED))

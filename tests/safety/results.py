@@ -30,6 +30,8 @@ def record(
         part: What is counted; a second count of one part takes the first one's place, and those of
             different parts are added. Default: the test that counts.
     """
+    if os.environ.get("DRCTL_GUARD_OFF"):
+        return  # a known-bad build: that it breaks the promise is what it is for
     test = os.environ.get("PYTEST_CURRENT_TEST", "main").split(" ")[0].split("[")[0]
     key = f"{promise} {part or test.rpartition('::')[2]}"
     BUILD.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ from drctl.actions.contract import (
     NotPermittedError,
     Observation,
     Params,
+    Repeat,
 )
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.selection import refusal
@@ -45,7 +46,7 @@ from drctl.engine.settling import NEVER_HAPPENED, NOT_OURS
 from drctl.engine.state import Record, State
 from drctl.kernel import failpoints
 from drctl.kernel.canonical import as_json, digest
-from drctl.kernel.clock import Clock, Deadline
+from drctl.kernel.clock import Clock, Deadline, length_between
 from drctl.kernel.errors import DrctlError, JournalError
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
@@ -242,7 +243,18 @@ class Effects:
         why = "the process that asked for it died"
         # It may be under way still, and then takes as long as the step is given.
         patience = max(readback.RESUMED, timedelta(seconds=step.timeout_s))
-        return await self._settle(asked, NEVER_HAPPENED, why, Deadline.after(self.clock, patience))
+        deadline = Deadline.after(self.clock, patience)
+        late_s = self._may_arrive_s(step, asked.action)
+        return await self._settle(asked, NEVER_HAPPENED, why, deadline, late_s=late_s)
+
+    def _may_arrive_s(self, step: PlannedStep, action: AnyAction) -> float:
+        """How long a request of a dead process may still be on its way, and then do harm."""
+        intended = self.state().steps[step.id].intended
+        if intended is None or action.repeat in {Repeat.IDEMPOTENT, Repeat.KEYED}:
+            return 0.0
+        passed = length_between(intended, self.clock.now())
+        # On another machine nobody knows how long ago that was.
+        return max(0.0, readback.LATE_S - passed.seconds) if passed.is_certain else readback.LATE_S
 
     async def _settle(
         self, asked: _Asked, word: str, why: str, deadline: Deadline, *, late_s: float = 0.0

@@ -78,8 +78,8 @@ def _(event: e.StepStarted, _plan: Plan, state: State, record: Record) -> State:
 
 
 @_apply.register
-def _(event: e.EffectIntended, _plan: Plan, state: State, _record: Record) -> State:
-    step = state.steps[event.step]
+def _(event: e.EffectIntended, _plan: Plan, state: State, record: Record) -> State:
+    step = replace(state.steps[event.step], intended=record.at)
     if not event.undoes:
         step = replace(step, has_intent=True, was_intended=True)
     elif step.undo is not None:

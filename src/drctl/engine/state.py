@@ -54,6 +54,8 @@ class StepState:
     """How long after ``finished`` the next attempt may start; ``None``: there is none."""
     has_intent: bool = False
     """An effect of this attempt may have left."""
+    intended: Instant | None = None
+    """When the latest request may have left, of the step or of its undo."""
     was_intended: bool = False
     """An effect of this or an earlier attempt may have left."""
     facts: Mapping[str, JSON] | None = None

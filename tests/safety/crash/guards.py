@@ -109,4 +109,12 @@ GUARDS = [
         new="",
         command=_POINTS,
     ),
+    Guard(
+        name="what a dead process sent is waited for",
+        promise="I7",
+        file="engine/effects.py",
+        old="        if intended is None or action.repeat in {Repeat.IDEMPOTENT, Repeat.KEYED}:",
+        new="        if True:",
+        command="tests/unit/engine/test_choke_point.py -k dead_process_sent",
+    ),
 ]

@@ -442,7 +442,7 @@ CASES = [
         open=_fence,
         timeout_s=4.0,
         may_be_partial=True,
-        # What proves it is a write, and whoever looks back may not write.
+        # Only a write that is refused proves a fence, and whoever reads back may not write.
         reads_back=False,
         slots=PRIMARIES,
     ),

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from engine_model import (
+    RESUMED,
     AnyOutputs,
     BreakingLog,
     Fake,
@@ -15,7 +16,7 @@ from engine_model import (
 )
 
 from drctl.actions import errors as words
-from drctl.actions.contract import CannotTell, Done, Effect, NotDone
+from drctl.actions.contract import CannotTell, Done, Effect, NoOutputs, NotDone, Repeat
 from drctl.engine import events as e
 from drctl.kernel.errors import CredentialsError, JournalError, Problem
 from drctl.plan.model import PlannedCall, PlannedPin
@@ -332,3 +333,20 @@ def test_a_check_after_the_effect_goes_through_the_same_door():
         one(verify=(check,)), Fake("act", raises={1: words.Rejected("no")}), unused := Fake("look")
     ).end
     assert unused.calls == []
+
+
+@pytest.mark.parametrize("repeat", [Repeat.IRREVERSIBLE, Repeat.CHECK_THEN_ACT])
+def test_what_a_dead_process_sent_may_arrive_after_the_first_look_of_a_resume(repeat):
+    """It was on its way when the process died: "not done" was true, and it would be sent twice."""
+    first = drive(one(), Fake("act"))
+    cut = next(n for n, r in enumerate(first.records) if isinstance(r.event, e.EffectIntended)) + 1
+    act = Fake("act")
+    act.repeat = repeat
+
+    async def arrives_late(ctx, target, params):
+        is_there = ctx.clock.now().boot_s > first.records[cut - 1].at.boot_s + 12
+        return Done(outputs=NoOutputs()) if is_there else NotDone(why="still as it was")
+
+    act.settled = arrives_late
+    ran = drive(one(), act, after=first.records[:cut], first=RESUMED)
+    assert ("succeeded", []) == (ran.end.result, act.calls)

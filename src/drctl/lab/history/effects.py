@@ -22,6 +22,10 @@ def intended_first(history: History) -> Iterator[Violation]:
         own = [one for one in history.intents if one["seq"] <= arrived]
         if key:
             own = [one for one in own if one["key"] == key]
+        else:
+            # Without a key: something that works with that side must at least have begun.
+            side = entry["where"].partition(" ")[0]
+            own = [one for one in own if one["action"].partition(".")[0] == side]
         if history.is_complete:
             own = [one for one in own if one["target"] == entry["target"]]
         if not own:
