@@ -13,10 +13,11 @@ from drctl.engine.events import Event, RunStarted, UndoRequested
 from drctl.engine.ports import Lease, Unleased
 from drctl.engine.state import State
 from drctl.journal import refusals
+from drctl.journal.access import WATCH_EVERY_S, Access, Watch
 from drctl.journal.book import FINAL, Book, Holder, ended
 from drctl.journal.file_cell import FileCell
 from drctl.journal.folder import Journal
-from drctl.journal.lease import TAKE, WATCH_EVERY_S, Access, Claim, RunLease, Watch
+from drctl.journal.lease import TAKE, Claim, RunLease
 from drctl.journal.process import Process, is_gone
 from drctl.kernel.clock import Deadline
 from drctl.kernel.errors import RefusedError

@@ -9,7 +9,7 @@ from drctl.cli.output import Color, ColorOption, Format, OutputOption, console, 
 
 if TYPE_CHECKING:
     from drctl.app.compose import Parts
-    from drctl.journal.lease import Access
+    from drctl.journal.access import Access
 
 app = typer.Typer(help="Leases: who may change which targets.", no_args_is_help=True)
 EnvOption = Annotated[

@@ -21,9 +21,9 @@ from collections.abc import Iterator
 
 from drctl.actions.contract import Effect
 from drctl.engine import commands as c
-from drctl.engine.events import Result
 from drctl.engine.fold import loss_is_allowed, loss_refusal
 from drctl.engine.orders import forced_in_words
+from drctl.engine.outcome import at_work, result
 from drctl.engine.state import State, StepState
 from drctl.engine.undoing import undo_commands
 from drctl.engine.values import values
@@ -39,9 +39,6 @@ or Statuspage (about 0.5 s), short enough that nobody notices it when they hang.
 INTERRUPT_GRACE_S = 3.0
 """How long an interrupted run waits for what it has begun: a signal leaves a run that can be
 resumed within 5 s, and machines that shut down wait for 10 s before they kill."""
-
-
-TWO_PRIMARIES = "two primaries may take writes"
 
 
 def decide(plan: Plan, state: State, now: Instant) -> tuple[c.Command, ...]:
@@ -113,16 +110,11 @@ def _may_start(step: PlannedStep, state: State) -> bool:
     # After a stop too: people are owed the news. Not after a pause: the run is not over.
     is_given_up = state.stop is not None or state.cancelled is not None
     is_over = state.open_work + state.open_messages == 0
-    is_stopped = is_given_up and not _at_work(state)
+    is_stopped = is_given_up and not at_work(state)
     # What was cancelled is over, whatever it was paused for.
     is_paused = state.pause is not None and state.cancelled is None
     is_held_up = bool(is_paused or state.held or state.interrupted or state.lapsed)
     return (is_over or is_stopped) and not is_held_up
-
-
-def _at_work(state: State) -> frozenset[str]:
-    """What runs and is not a gate."""
-    return state.running - state.gates.keys()
 
 
 def _begin(plan: Plan, step: PlannedStep, state: State, now: Instant) -> c.Command:
@@ -231,105 +223,30 @@ def _holds_up(plan: Plan, message: str, state: State) -> bool:
 
 
 def _ending(plan: Plan, state: State, now: Instant) -> Iterator[c.Command]:
-    if _at_work(state):
+    if at_work(state):
         if state.interrupted_at is None:
             return
         left_s = _left_s(INTERRUPT_GRACE_S, state.interrupted_at, now)
         yield c.WakeAt(boot_s=now.boot_s + left_s) if left_s > 0 else _finish(plan, state)
-        return
-    if state.interrupted:
+    elif state.interrupted or not _waits(plan, state):
         yield _finish(plan, state)
-        return
+
+
+def _waits(plan: Plan, state: State) -> bool:
+    """True while this process has something to wait for, although nothing is at work."""
     if state.held is not None and state.open_work + state.open_messages + state.open_final > 0:
-        return  # the process stays, and listens for what comes next
+        return True  # for the person who holds it
     if state.pause is not None and state.cancelled is None:
-        yield _finish(plan, state)
-        return
+        return False
     if state.lapsed is not None:
-        return  # it is renewed, or it is lost
+        return True  # the lease is renewed, or it is lost
     if any(_may_start(plan.by_id[name], state) for name in state.ready):
-        return
+        return True
     is_given_up = state.stop is not None or state.cancelled is not None
-    if not is_given_up and state.open_work > 0 and state.running:
-        return  # an open gate
-    yield _finish(plan, state)
+    return not is_given_up and state.open_work > 0 and bool(state.running)  # an open gate
 
 
 def _finish(plan: Plan, state: State) -> c.Finish:
-    result, why = _result(plan, state)
+    word, why = result(plan, state)
     forced = f"; {forced_in_words(plan, state)}" if state.forced else ""
-    return c.Finish(result=result, why=f"{why}{forced}")
-
-
-def _result(plan: Plan, state: State) -> tuple[Result, str]:
-    """The worst that is true: unsafe, then by exit code: unknown, failed, paused."""
-    unsafe = _unsafe(plan, state)
-    if unsafe is not None:
-        return "unsafe", f"{TWO_PRIMARIES}: {unsafe}"
-    for name, step in state.steps.items():
-        # What was passed over was decided on by a person, and is in the last words.
-        if step.status == "unknown" and not step.is_settled:
-            return "unknown", f"step {name} has an unknown outcome"
-    left = ", ".join(sorted(_at_work(state)))
-    if left:
-        return "interrupted", f"interrupted; still under way, to be looked for by a resume: {left}"
-    ill: Result = "failed" if state.changed else "refused"
-    if state.cancelled is not None:
-        return "cancelled", f"cancelled by {state.cancelled.by}: {state.cancelled.reason}"
-    if state.pause is not None:
-        is_waiting = state.changed and state.pause.kind != "failed"
-        is_waiting = is_waiting or state.pause.kind == "lease"
-        return "paused" if is_waiting else ill, state.pause.why
-    if state.interrupted and state.stop is None and state.open_work > 0:
-        return "interrupted", "interrupted; what was running has finished"
-    why = state.stop or _unfinished(plan, state)
-    unproven = None if why else _unproven(plan, state)
-    if unproven is not None:
-        return "unsafe", f"{TWO_PRIMARIES}: {unproven}"
-    return (ill, why) if why else ("succeeded", "every step is settled")
-
-
-def _unsafe(plan: Plan, state: State) -> str | None:
-    """What speaks against there being one primary, whatever else became of the run."""
-    unproven = _unproven(plan, state)
-    if unproven is None:
-        return None
-    for step in plan.steps:
-        if step.proves_one_primary and state.steps[step.id].status in {"failed", "unknown"}:
-            return f"{step.id} did not prove that there is one ({state.steps[step.id].why})"
-    for step in _promoted(plan, state):
-        fences = [one.id for one in plan.before(step.id) if one.effect is Effect.FENCE]
-        open_ = [name for name in fences if state.steps[name].status != "succeeded"]
-        if open_ or not fences:
-            return f"{step.id} went on without a fence ({', '.join(open_) or 'there is none'})"
-    return None
-
-
-def _unproven(plan: Plan, state: State) -> str | None:
-    """Why nothing shows that one primary takes writes; ``None`` when nothing was promoted."""
-    for step in _promoted(plan, state):
-        proofs = [
-            one.id for one in plan.steps if one.proves_one_primary and step in plan.before(one.id)
-        ]
-        if not any(state.steps[name].status == "succeeded" for name in proofs):
-            return f"nothing after {step.id} has proven that there is one"
-    return None
-
-
-def _promoted(plan: Plan, state: State) -> list[PlannedStep]:
-    return [
-        step
-        for step in plan.steps
-        if step.effect is Effect.PROMOTE and state.steps[step.id].status in {"succeeded", "unknown"}
-    ]
-
-
-def _unfinished(plan: Plan, state: State) -> str | None:
-    """What a run lacks that ends without a stop: nothing may end well that was not proven."""
-    if state.open_work > 0:
-        waiting = [name for name, step in state.steps.items() if step.status == "waiting"]
-        return f"nothing can start: {', '.join(waiting)}"
-    if state.restored_s is None and plan.objectives.stops_after:
-        unproven = ", ".join(plan.objectives.stops_after)
-        return f"every step is settled, and service was not proven: {unproven}"
-    return None
+    return c.Finish(result=word, why=f"{why}{forced}")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone, Nothing
+from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone
 from drctl.actions.errors import (
     AuthRejected,
     Conflict,

@@ -50,7 +50,7 @@ def singles() -> list[Case]:
             wanted = [p for p in places if kind == KINDS[0] or not p.startswith("lease.")]
             found += [Case(runbook, kind, 0, (place,)) for place in wanted]
         for seed in SEEDS[1:]:
-            places = random.Random(seed).sample(hits(runbook, "at_once", seed), 60)  # noqa: S311 (a draw that can be repeated)
+            places = random.Random(seed).sample(hits(runbook, "at_once", seed), 60)
             found += [Case(runbook, "at_once", seed, (place,)) for place in places]
         # What differs with the power is what was written and not synced.
         lost = [
@@ -62,7 +62,7 @@ def singles() -> list[Case]:
 
 def several(deaths: int, count: int, seed: int) -> list[Case]:
     """Cases that die in a resume too. The further deaths are at the nth place of that process."""
-    draw, found = random.Random(seed), []  # noqa: S311 (a draw that can be repeated)
+    draw, found = random.Random(seed), []
     places = {(r, k): hits(r, k) for r in RUNBOOKS for k in KINDS}
     for _ in range(count):
         runbook, kind = draw.choice(RUNBOOKS), draw.choice(KINDS)
@@ -75,7 +75,7 @@ def several(deaths: int, count: int, seed: int) -> list[Case]:
 
 def signals(count: int, seed: int) -> list[Case]:
     """SIGINT and SIGTERM at instants all over a run."""
-    draw = random.Random(seed)  # noqa: S311 (a draw that can be repeated)
+    draw = random.Random(seed)
     return [
         Case(
             draw.choice(RUNBOOKS), draw.choice(KINDS), 0,

@@ -251,7 +251,7 @@ def tell(case: Case) -> Told:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def _tell(case: Case, place: Path) -> Told:  # noqa: C901, PLR0912 (a life in its order)
+def _tell(case: Case, place: Path) -> Told:  # noqa: PLR0912 (a life in its order)
     told = Told(end={}, state={})
     deaths = list(case.deaths)
     while True:
@@ -378,7 +378,7 @@ def uninterrupted(runbook: str, estate: str, seed: int) -> Told:
     return told
 
 
-def _judge(case: Case, place: Path, told: Told) -> None:  # noqa: C901 (a list of complaints)
+def _judge(case: Case, place: Path, told: Told) -> None:
     real = installed()
     told.state = final(place / "ledger", real)
     told.ill += faults_in(place / "ledger", real)
@@ -435,4 +435,4 @@ def spread(cases: Sequence[Case], share: int, seed: int = 7) -> list[Case]:
     """Some of the cases, the same ones each time."""
     if len(cases) <= share:
         return list(cases)
-    return random.Random(seed).sample(list(cases), share)  # noqa: S311 (a draw that can be repeated)
+    return random.Random(seed).sample(list(cases), share)

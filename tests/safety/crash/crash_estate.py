@@ -187,7 +187,7 @@ def faults_of(seed: int, plan: Any, real: Registry) -> dict[str, str]:
     """One bad first call for some actions, none of which may change how a run ends; 0: none."""
     if seed == 0:
         return {}
-    draw, found = random.Random(seed), {}  # noqa: S311 (a draw that can be repeated)
+    draw, found = random.Random(seed), {}
     for step in plan.steps:
         if step.call is None or draw.random() < 0.4:
             continue

@@ -25,7 +25,7 @@ GUARDS = [
         name="the intent comes before the effect",
         promise="I6",
         file="engine/effects.py",
-        old="            self.record(self._intent(step, asked))\n",
+        old="            self.record(self._intent(step, call, asked))\n",
         new="            self.clock.now()\n",
         command=_ONE,
     ),

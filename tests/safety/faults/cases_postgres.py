@@ -442,6 +442,8 @@ CASES = [
         open=_fence,
         timeout_s=4.0,
         may_be_partial=True,
+        # Only a write that is refused proves a fence, and whoever reads back may not write.
+        reads_back=False,
         slots=PRIMARIES,
     ),
     Case(

@@ -116,7 +116,7 @@ def test_a_last_line_of_which_any_part_never_reached_the_disk_is_torn():
     """Its sectors were written in any order when the power went: some are there, some are zeros."""
     data = lines()
     last = data.rstrip(b"\n").rfind(b"\n") + 1
-    draw = random.Random(28)  # noqa: S311 (a draw that can be repeated)
+    draw = random.Random(28)
     rounds = 2_000 if results.is_full() else 300
     for number in range(rounds):
         sector = draw.choice((8, 64, 512))
@@ -136,7 +136,7 @@ def test_a_last_line_of_which_any_part_never_reached_the_disk_is_torn():
 def test_any_other_byte_that_is_wrong_stops():
     data = lines()
     last = data.rstrip(b"\n").rfind(b"\n") + 1
-    draw = random.Random(29)  # noqa: S311 (a draw that can be repeated)
+    draw = random.Random(29)
     for _ in range(300):
         at = draw.randrange(last)
         bad = bytearray(data)

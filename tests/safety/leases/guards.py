@@ -8,7 +8,7 @@ GUARDS = [
     Guard(
         name="counter watch",
         promise="I9",
-        file="journal/lease.py",
+        file="journal/access.py",
         old="        return now_s - self._since_s >= holder.lease_s",
         new="        return now_s - self._since_s >= holder.lease_s / 4",
         command=f"{HERE}/test_rights.py -k at_most_one_process",

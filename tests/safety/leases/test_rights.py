@@ -6,7 +6,8 @@ import pytest
 from arena import Memory, MemoryCell, Weather, book_of, claim, lease, outcome, seeded, tally
 from results import is_full
 
-from drctl.journal.lease import Access, RunLease
+from drctl.journal.access import Access
+from drctl.journal.lease import RunLease
 from drctl.kernel.errors import RefusedError
 from drctl.simulated.clock import VirtualClock, run_virtual
 

@@ -52,8 +52,8 @@ GUARDS = [
         name="a cancelled run starts nothing",
         promise="I12",
         file="engine/state.py",
-        old=" or self.held or self.cancelled or self.undo",
-        new=" or self.held or self.undo",
+        old="            or self.cancelled\n",
+        new="",
         command=ABORT,
     ),
     Guard(

@@ -59,6 +59,14 @@ GUARDS = [
         command=_CANDIDATES,
     ),
     Guard(
+        name="the system identifier is not looked at",
+        promise="I3",
+        file="adapters/_candidate.py",
+        old="    for wanted in sorted(known - {seen.system_identifier}):",
+        new="    for wanted in ():",
+        command=_CANDIDATES,
+    ),
+    Guard(
         name="the timeline is not looked at",
         promise="I3",
         file="adapters/_candidate.py",
@@ -77,7 +85,7 @@ GUARDS = [
     Guard(
         name="nobody asks for the proof",
         promise="I4",
-        file="engine/decide.py",
+        file="engine/outcome.py",
         old='        if not any(state.steps[name].status == "succeeded" for name in proofs):',
         new="        if False:",
         command=_DECIDE,

@@ -35,7 +35,7 @@ targets: {old_db: db.old, new_db: db.new}
 steps:
   - {id: measure, uses: postgres.measure_lag, target: new_db, needs: [], timeout: 9s,
      with: {sightings_url: "${{ inputs.sightings }}"}}
-  - {id: fence, uses: postgres.fence, target: old_db, estimate: 3s, timeout: 9s}
+  - {id: fence, uses: postgres.fence, target: old_db, estimate: 3s, timeout: 20s}
   - id: drain
     uses: postgres.replication.wait
     target: new_db

@@ -144,7 +144,7 @@ class Timed:
         pass
 
 
-async def _bring_about(state: str, world: World, held: list) -> tuple[dict, list]:  # noqa: C901, PLR0912 (a table)
+async def _bring_about(state: str, world: World, held: list) -> tuple[dict, list]:  # noqa: PLR0912 (a table)
     """Makes the state; returns what is different in the environment, and who acts later."""
     pair = world.pair
     match state:
@@ -232,7 +232,7 @@ def _came(ran: Ran) -> str:
     return {"succeeded": "accept", "unsafe": "unsafe"}.get(ran.end.result, ran.end.result)
 
 
-async def _one(template, state: str, mode: str) -> list[str]:  # noqa: C901 (what is judged, in order)
+async def _one(template, state: str, mode: str) -> list[str]:
     held: list = []
     async with World.of(template) as world:
         more, later = await _bring_about(state, world, held)

@@ -65,7 +65,7 @@ async def _standby_of_the_new_one(world: World):
     return await world.pair.another_standby(60, world.pair.standby.address)
 
 
-async def _one(template, way: str) -> list[str]:  # noqa: C901 (a table)
+async def _one(template, way: str) -> list[str]:
     async with World.of(template) as world:
         pair = world.pair
         plan = await world.plan()

@@ -36,7 +36,7 @@ GUARDS = [
         'if held == "mismatch":', "if False:",
     ),
     _guard(
-        "no success without proof", "I4", "engine/decide.py",
+        "no success without proof", "I4", "engine/outcome.py",
         "if state.restored_s is None and plan.objectives.stops_after:", "if False:",
     ),
     _guard(
@@ -50,7 +50,7 @@ GUARDS = [
     _guard(
         "cannot tell is not: did not happen", "I7", "engine/effects.py",
         'return Ending(outcome="unknown", outputs={}, error=word, why=both)',
-        "return _failed(word, both)",
+        "return failed(word, both)",
     ),
     _guard(
         "deadlines", "I11", "engine/effects.py",

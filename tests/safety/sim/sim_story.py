@@ -75,7 +75,7 @@ class Story:
         return sum(len(part) for part in parts) + sum(once) + self.resumes
 
 
-def draw(  # noqa: C901 (one line for each kind of trouble)
+def draw(
     seed: int, actions: list[str], steps: list[str], gates: list[str], made: int | None
 ) -> Story:
     """Makes the night of *seed* for a plan with these actions, steps and gates."""
@@ -87,6 +87,9 @@ def draw(  # noqa: C901 (one line for each kind of trouble)
         more["faults"] = tuple((r.choice(actions), _fault(r)) for _ in range(r.randint(1, 4)))
     if "blind" in kinds:
         more["blind"] = tuple(r.sample(actions, k=min(len(actions), r.randint(1, 2))))
+        # That nobody can look matters when there is something to look for.
+        lost = [(name, _lost(r)) for name in more["blind"] if r.random() < 0.7]
+        more["faults"] = (*more.get("faults", ()), *lost)
     if "cuts" in kinds:
         more["cuts"] = tuple(_cut(r) for _ in range(r.randint(1, 2)))
     if "chances" in kinds:
@@ -127,6 +130,10 @@ def _fault(r: random.Random) -> Fault:
         applied=applied,
         late_s=r.choice([0.0, 0.0, 1.0, 20.0, 28.0, 100.0]) if applied else 0.0,
     )
+
+
+def _lost(r: random.Random) -> Fault:
+    return Fault(error=r.choice(["outcome_unknown", "hang"]), applied=True)
 
 
 def _cut(r: random.Random) -> Cut:

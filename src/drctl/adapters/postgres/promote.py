@@ -140,7 +140,6 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
         admin = params.admin_database
         async with _sql.connect(target.sql, ctx, mutates=True, database=admin) as connection:
             before = await look(connection)
-            require_identity(target, before)
             chosen = await _fit(ctx, connection, target, params)
             if not before.is_in_recovery:
                 await _open(connection, target, before)

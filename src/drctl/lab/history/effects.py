@@ -22,6 +22,10 @@ def intended_first(history: History) -> Iterator[Violation]:
         own = [one for one in history.intents if one["seq"] <= arrived]
         if key:
             own = [one for one in own if one["key"] == key]
+        else:
+            # Without a key: something that works with that side must at least have begun.
+            side = entry["where"].partition(" ")[0]
+            own = [one for one in own if one["action"].partition(".")[0] == side]
         if history.is_complete:
             own = [one for one in own if one["target"] == entry["target"]]
         if not own:
@@ -84,7 +88,7 @@ def _looked_first(history: History) -> Iterator[Violation]:
                 for known in (open_, died):
                     for key in [k for k, one in known.items() if one["step"] == event["step"]]:
                         del known[key]
-            case "run_resumed":
+            case "run_resumed" | "undo_requested":
                 died |= open_
 
 

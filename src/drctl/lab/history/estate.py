@@ -5,11 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from drctl.lab.estate.environment import LEASE_BUCKET, WITNESS_BUCKET
 from drctl.lab.history import CHECKS, History, check
 from drctl.lab.verdict import Record
 
-_NOT_OURS = ("s3.PUT",)
-"""The witness writes its sightings all the time."""
+_NOT_EFFECTS = (f"/{WITNESS_BUCKET}/", f"/{LEASE_BUCKET}/")
+"""The witness writes its sightings all the time, and a lease is what permission is made of."""
 
 
 def promises(
@@ -57,7 +58,7 @@ def _during(
         for entry in ledger
         if entry["boot_id"] in {first["boot_id"], last["boot_id"]}
         and first["boot_s"] <= entry["boot_s"] <= last["boot_s"]
-        and not (entry["operation"] in _NOT_OURS and "witness" in entry["target"])
+        and not entry["target"].startswith(_NOT_EFFECTS)
     ]
 
 

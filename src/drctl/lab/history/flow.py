@@ -22,7 +22,7 @@ def bounded(history: History) -> Iterator[Violation]:
         match event["type"]:
             case "step_started":
                 begun[step] = event
-            case "run_resumed":
+            case "run_resumed" | "undo_requested":
                 # What was under way is looked for, what had no intent is started over.
                 begun = dict.fromkeys(begun.keys() | unknown, event)
             case "step_finished":
@@ -69,8 +69,10 @@ def no_undo_behind(history: History) -> Iterator[Violation]:
                     passed, before = event, frozenset(done)
                 done.append(step)
                 undone.discard(step)
-            case "step_finished" if passed is not None and passed["step"] == step:
-                passed = None  # it was unknown, and a look has found that it did not happen
+            case "step_finished":
+                # It was unknown, and a look has found that it did not happen.
+                passed = None if passed is not None and passed["step"] == step else passed
+                done = [name for name in done if name != step]
             case "undo_started":
                 if passed is not None and step in before | {passed["step"]}:
                     what = f"{step} was undone after the point of no return"

@@ -82,6 +82,8 @@ def _changed(history: History, seq: int) -> bool:
 
 def _restored(history: History, seq: int) -> tuple[float | None, bool]:
     """When the last of the proving steps had succeeded, and whether one boot clock says so."""
+    # What is taken back restores nothing, whatever is found out about it then.
+    seq = min([seq, *(one["seq"] for one in history.of("undo_requested"))])
     moments: list[tuple[float, bool]] = []
     for name in history.plan["objectives"]["stops_after"]:
         end = settled(history, name, seq)
