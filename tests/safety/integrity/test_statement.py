@@ -27,7 +27,7 @@ from drctl.kernel.clock import Instant
 from drctl.kernel.signature import check_public, fingerprint, is_signed, public_of, sign
 
 MANY = settings(
-    max_examples=20_000 if is_full() else 1_000,
+    max_examples=5_000 if is_full() else 500,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
