@@ -1,6 +1,8 @@
 """Finds the adapters that are installed. Importing them imports no vendor SDK."""
 
+import asyncio
 import hashlib
+import importlib
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.metadata import entry_points
@@ -46,6 +48,15 @@ class Registry:
     def get(self, name: str) -> AnyAction | None:
         """The action of that name, if it is installed."""
         return self._actions.get(name)
+
+    async def ready(self, names: Iterable[str]) -> None:
+        """
+        Imports the heavy libraries of these actions, one after the other. Before any deadline runs:
+        an import takes a second on a busy machine; and some break when threads race for them.
+        """
+        wanted = {module for name in names for module in self.libraries.get(name, ())}
+        for module in sorted(wanted):
+            await asyncio.to_thread(importlib.import_module, module)
 
     def code(self, name: str) -> str:
         """

@@ -31,6 +31,7 @@ from drctl.kernel.errors import (
     RefusedError,
 )
 from drctl.kernel.ids import new_run_id
+from drctl.plan.draft import calls
 from drctl.plan.model import Plan
 
 TICK_S = 0.5
@@ -222,6 +223,8 @@ async def carry_on(
             been sent.
         BrokenOffError: The record could not be written on; nothing was sent after that.
     """
+    # A resumed run has not looked at anything yet, which would have imported them.
+    await parts.registry.ready({call.uses for step in plan.steps for call in calls(step)})
     lease = lease_of(parts, plan, journal.folder.run_id, first, state)
     inbox = FolderInbox(journal.folder.inbox)
     driver = Driver(

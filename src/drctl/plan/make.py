@@ -1,7 +1,6 @@
 """Makes a plan: resolves names, looks at the world without touching it, and prices the whole."""
 
 import asyncio
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -85,7 +84,7 @@ class Planner:
         What does not answer is ``?``, never an error: a plan must be possible while a region is
         dead.
         """
-        await self._import_libraries(plan)
+        await self.registry.ready({call.uses for step in plan.steps for call in calls(step)})
         known = {f"inputs.{name}": value for name, value in plan.inputs.items()}
         known |= {"env.name": plan.environment}
         looks = asyncio.gather(*(self._predict(plan, step, known) for step in plan.steps))
@@ -99,15 +98,6 @@ class Planner:
         return plan.model_copy(
             update={"steps": steps, "pins": tuple(found), "loss": measured, "is_offline": False}
         ).sealed()
-
-    async def _import_libraries(self, plan: Plan) -> None:
-        """
-        Before any deadline runs: an import takes a second on a busy machine, and holds up the loop.
-        """
-        used = {call.uses for step in plan.steps for call in calls(step)}
-        wanted = {module for name in used for module in self.registry.libraries.get(name, ())}
-        for module in sorted(wanted):
-            await asyncio.to_thread(importlib.import_module, module)
 
     async def _predict(
         self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
