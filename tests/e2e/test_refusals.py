@@ -76,8 +76,16 @@ def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_re
 
     # The region is partitioned: alive, and nobody reaches it.
     assert lab.drctl("lab", "break", "region", "us-east-1", "--how", "partition").returncode == 0
-    run = lab.start("failover", "region", "-e", "lab", "--confirm", "us-west-2", "--no-input",
-                    "--accept-data-loss", "unknown", "--reason", "test")  # fmt: skip
+    # The killed run still has the targets; whoever goes on without it says so.
+    words = ("failover", "region", "-e", "lab", "--confirm", "us-west-2", "--no-input",
+             "--accept-data-loss", "unknown", "--again", "--reason", "test")  # fmt: skip
+    held = lab.drctl(*words)
+    assert held.returncode == 5
+    assert "DR3501" in held.stderr
+    broken = lab.drctl("lease", "break", "--run", listed["runs"][0]["run_id"], "-e", "lab",
+                       "--reason", "killed")  # fmt: skip
+    assert broken.returncode == 0, broken.stderr
+    run = lab.start(*words)
     _approve(lab, run)
     shown, _ = run.communicate(timeout=120)
     assert run.returncode == 6, shown
@@ -109,6 +117,10 @@ def test_ctrl_c_lets_what_runs_finish_and_a_resume_carries_on(lab):
     """
     run = lab.start("failover", "region", "-e", "lab", "--confirm", "us-west-2", "--no-input")
     _until(lambda: "GATE go" in (run.stdout.readline() or ""), 60)
+    _until(
+        lambda: "prewarm_app" in {e["step"] for e in lab.events() if e["type"] == "step_finished"},
+        60,
+    )
     run.send_signal(signal.SIGHUP)  # the terminal goes away: the recovery does not
     finished = [e for e in _until(lab.events, 10) if e["type"] == "run_finished"]
     assert finished == []

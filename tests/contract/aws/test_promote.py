@@ -41,6 +41,7 @@ class Rds:
         replica = f"<{tag}>{source}</{tag}>"
         body = (
             "<DescribeDBInstancesResponse><DescribeDBInstancesResult><DBInstances><DBInstance>"
+            f"<DBInstanceIdentifier>{STANDBY}</DBInstanceIdentifier>"
             f"<DBInstanceStatus>{status}</DBInstanceStatus>{replica if source else ''}"
             "<Endpoint><Address>dr.example.com</Address><Port>5432</Port></Endpoint>"
             "</DBInstance></DBInstances></DescribeDBInstancesResult></DescribeDBInstancesResponse>"

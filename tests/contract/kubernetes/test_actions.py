@@ -140,8 +140,10 @@ async def test_a_secret_changes_only_where_asked_and_is_read_back(cluster, targe
 
 async def test_a_secret_that_somebody_else_changed_is_a_conflict(faulty, target_at, context):
     """Between our look and our write: the server compares versions, we do not win by being late."""
-    secret = b'{"metadata": {"resourceVersion": "7"}, "data": {}}'
-    answers = iter([(200, {}, secret), (409, {}, b'{"message": "modified"}')])
+    names = b'"name": "healing-guard-db", "namespace": "healing-guard"'
+    secret = b'{"metadata": {' + names + b', "resourceVersion": "7"}, "data": {}}'
+    refused = (409, {}, b'{"message": "modified"}')
+    answers = iter([(200, {}, secret), refused, (200, {}, secret)])
     port, requests = await faulty(lambda _method, _path: next(answers))
     params = PatchParams(name="healing-guard-db", data={"host": "west.example.com"})
     with pytest.raises(Conflict):
