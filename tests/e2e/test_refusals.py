@@ -82,7 +82,7 @@ def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_re
     held = lab.drctl(*words)
     assert held.returncode == 5
     assert "DR3501" in held.stderr
-    broken = lab.drctl("lease", "break", "--run", listed["runs"][0]["run_id"], "-e", "lab",
+    broken = lab.drctl("lease", "break", "--run", listed["runs"][0]["run"], "-e", "lab",
                        "--reason", "killed")  # fmt: skip
     assert broken.returncode == 0, broken.stderr
     run = lab.start(*words)
