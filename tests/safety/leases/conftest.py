@@ -15,3 +15,15 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.xdist_group("safety-leases"))
+
+
+@pytest.fixture(autouse=True)
+def restored(monkeypatch):
+    """What a worker changes in its own process is put back where a test plays the worker."""
+    from drctl.app import compose, leasing, resuming, running
+    from drctl.journal import process
+
+    monkeypatch.setattr(leasing, "FileCell", leasing.FileCell)
+    monkeypatch.setattr(process, "machine", process.machine)
+    for module in (compose, leasing, running, resuming):
+        monkeypatch.setattr(module, "host", module.host)
