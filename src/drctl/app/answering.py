@@ -77,6 +77,12 @@ def answer_gate(
     return folder
 
 
+def _asked_now(state: State) -> frozenset[str]:
+    """Gates at which a process asks: one that has ended asks nobody, until another has begun."""
+    asked = state.gates.keys() & state.running
+    return frozenset() if state.finished is not None else frozenset(asked)
+
+
 def open_gate(parts: Parts, run: str, gate: str) -> tuple[Folder, State]:
     """
     Finds a live run that asks at that gate.
@@ -93,8 +99,8 @@ def open_gate(parts: Parts, run: str, gate: str) -> tuple[Folder, State]:
             what=f"run {folder.run_id} is not live: nobody would hear the answer",
             do=f"drctl runs show {folder.run_id}",
         )
-    elif gate not in state.gates.keys() & state.running:
-        open_now = sorted(state.gates.keys() & state.running)
+    elif gate not in (asked := _asked_now(state)):
+        open_now = sorted(asked)
         near = did_you_mean(gate, open_now)
         problem = Problem(
             code="DR3004",
