@@ -252,6 +252,8 @@ class Effects:
         intended = self.state().steps[step.id].intended
         if intended is None or action.repeat in {Repeat.IDEMPOTENT, Repeat.KEYED}:
             return 0.0
+        if not action.effect.changes_something:
+            return 0.0  # nobody waits that long for a message: it is better told twice than never
         passed = length_between(intended, self.clock.now())
         # On another machine nobody knows how long ago that was.
         return max(0.0, readback.LATE_S - passed.seconds) if passed.is_certain else readback.LATE_S
