@@ -171,8 +171,7 @@ class Estate:
     def delete(self, region: str, identifier: str) -> None:
         until(lambda: self.bridge.instances[identifier].described.status != "modifying")
         rds = self.client("rds", region)
-        with contextlib.suppress(rds.exceptions.DBInstanceNotFoundFault):  # a test has done it
-            rds.delete_db_instance(DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
+        rds.delete_db_instance(DBInstanceIdentifier=identifier, SkipFinalSnapshot=True)
         until(lambda: identifier not in self.bridge.instances)
 
     async def connect(self, identifier: str, *, timeout_s: float = 5) -> asyncpg.Connection:
