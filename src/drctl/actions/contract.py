@@ -170,6 +170,29 @@ class NotDone:
     why: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Debt:
+    """
+    What a success leaves behind for people to put right: a fence, a missing standby, an emergency
+    load balancer, a paused reconciler.
+    """
+
+    key: str
+    """What is owed and for what, as ``standby:postgres:7301…``: made of an identity of the target,
+    so that another run finds it. A second debt of the same key replaces the first."""
+    what: str
+    """One line for the person who finds it a week later."""
+    remedy: str
+    """What clears it, as an imperative: a runbook, a step, or a person's work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleared:
+    """A debt that a success pays, whichever run made it; none of that key is no error."""
+
+    key: str
+
+
 class Action(ABC, Generic[T, P, O]):
     """
     One kind of step. Subclass it, set the class variables, give it to the adapter's `Adapter`.
@@ -224,6 +247,13 @@ class Action(ABC, Generic[T, P, O]):
         if self.effect is Effect.READ:
             return Nothing(why="reads only")
         return CannotTell(why="this action does not preview")
+
+    def debts(self, target: T, params: P, outputs: O) -> tuple[Debt | Cleared, ...]:
+        """
+        What a success with these outputs leaves behind or clears. Pure. An undo of the step clears
+        what the step left, without saying so.
+        """
+        return ()
 
     @abstractmethod
     async def perform(self, ctx: Context, target: T, params: P) -> O:

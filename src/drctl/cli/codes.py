@@ -109,6 +109,7 @@ CODES: dict[str, str] = {
     "DR5306": "A verdict needs a client's record: start one with drctl lab traffic.",
     "DR5307": "The lab's supervisor refused or failed; its words are quoted.",
     "DR5308": "The lab's client did not start; its last words are quoted.",
+    "DR5309": "drctl lab up --shape takes one of the names listed.",
     "DR9001": "A bug in drctl. DRCTL_DEBUG=1 shows where.",
     "DR9404": "No error has that code.",
 }

@@ -13,12 +13,10 @@ app = typer.Typer(
     help="A two-region estate on this machine: real PostgreSQL, real processes, emulated clouds.",
     no_args_is_help=True,
 )
-breaking = typer.Typer(help="Take something away.", no_args_is_help=True)
-app.add_typer(breaking, name="break")
 
 
 class How(StrEnum):
-    """Ways to lose a region."""
+    """Ways to lose something."""
 
     KILL = "kill"
     PARTITION = "partition"
@@ -33,7 +31,11 @@ def _say(line: str) -> None:
 
 
 @app.command()
-def up() -> None:
+def up(
+    shape: Annotated[
+        str, typer.Option("--shape", help="What it is made of; `region` unless said.")
+    ] = "region",
+) -> None:
     """
     Starts the estate: a few seconds, no root, no Docker, nothing outside loopback.
 
@@ -42,7 +44,7 @@ def up() -> None:
     with errors_shown():
         from drctl.lab import control
 
-        report = control.up(_net(), say=_say)
+        report = control.up(_net(), say=_say, shape=shape)
         typer.echo(f"lab is up in {report.took_s:.1f}s at {report.root}")
         typer.echo(f"  service     {report.url} (only nameserver {report.resolver} knows it)")
         typer.echo(f"  environment {report.environment} (drctl … -e lab)")
@@ -90,28 +92,28 @@ def traffic(
             typer.echo(f"traffic runs, pid {control.start_traffic(_net())}")
 
 
-@breaking.command("region")
-def break_region(
-    name: Annotated[str, typer.Argument(help="us-east-1 or us-west-2.")],
+@app.command("break")
+def break_(
+    what: Annotated[
+        str,
+        typer.Argument(help="region, replication, or what a part of this lab's shape offers."),
+    ],
+    name: Annotated[
+        str, typer.Argument(help="Which one: us-east-1 or us-west-2 for a region.")
+    ] = "",
     how: Annotated[
         How, typer.Option("--how", help="kill: SIGKILL; partition: alive, and nobody reaches it.")
     ] = How.KILL,
 ) -> None:
-    """Takes a region away: its processes, and its AWS and Kubernetes endpoints."""
+    """
+    Takes something away: its processes, its endpoints, its link.
+
+    Example: drctl lab break region us-east-1 --how partition
+    """
     with errors_shown():
         from drctl.lab import control
 
-        struck = control.break_region(name, how.value, _net())
-        typer.echo(f"{struck.what} {struck.how} at {struck.began.wall.isoformat()}")
-
-
-@breaking.command("replication")
-def break_replication() -> None:
-    """Blackholes the link through which the standby receives WAL; nobody is told."""
-    with errors_shown():
-        from drctl.lab import control
-
-        struck = control.break_replication(_net())
+        struck = control.strike(what, _net(), name=name, how=how.value)
         typer.echo(f"{struck.what} {struck.how} at {struck.began.wall.isoformat()}")
 
 

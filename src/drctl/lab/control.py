@@ -13,6 +13,7 @@ from drctl.kernel.clock import Instant, SystemClock, length_between
 from drctl.kernel.errors import Problem, RefusedError
 from drctl.kernel.ledger import read as read_ledger
 from drctl.lab import root as processes
+from drctl.lab import shapes
 from drctl.lab import verdict as judgement
 from drctl.lab.access import Secrets
 from drctl.lab.blocking import run_apart
@@ -72,7 +73,12 @@ class Break:
     """Just after the last one."""
 
 
-def up(net: int = DEFAULT_NET, *, say: Callable[[str], None] = lambda _line: None) -> Report:
+def up(
+    net: int = DEFAULT_NET,
+    *,
+    say: Callable[[str], None] = lambda _line: None,
+    shape: str = shapes.DEFAULT,
+) -> Report:
     """
     Starts a lab and builds the estate in it; returns when a customer could use the service.
 
@@ -81,15 +87,21 @@ def up(net: int = DEFAULT_NET, *, say: Callable[[str], None] = lambda _line: Non
     Args:
         net: Which loopback networks: 127.net to 127.(net + 2).
         say: Told one line for each part that is there.
+        shape: What it is made of (`drctl.lab.shapes`).
 
     Raises:
         RefusedError: A lab is up already, or this one did not come up; then nothing is left of it.
+            Or nothing has that shape.
 
     Changes:
         Processes, loopback ports and a folder of this machine.
     """
     from drctl.lab.launch import launch
 
+    try:
+        chosen = shapes.shape(shape)
+    except ValueError as error:
+        raise _refused("DR5309", str(error)) from error
     began = SystemClock().now()
     root, plan = LabRoot.of(net), AddressPlan(net)
     # One that does not answer may be on its way up: only a dead one is cleaned away.
@@ -99,7 +111,7 @@ def up(net: int = DEFAULT_NET, *, say: Callable[[str], None] = lambda _line: Non
         say("removing what an earlier lab left behind")
         down(net)
     try:
-        launch(plan, root, say)
+        launch(plan, root, say, chosen)
     except FileExistsError as error:
         raise _refused("DR5301", "a lab is being brought up", why=str(error)) from error
     except BaseException as error:
@@ -189,40 +201,29 @@ def stop_traffic(net: int = DEFAULT_NET) -> None:
     (root.pids / f"{_TRAFFIC}.pid").unlink(missing_ok=True)
 
 
-def break_region(region: str, how: How = "kill", net: int = DEFAULT_NET) -> Break:
+def strike(what: str, net: int = DEFAULT_NET, *, name: str = "", how: How = "kill") -> Break:
     """
-    Takes a region away.
+    Takes something away.
 
     Args:
-        region: Which.
-        how: ``kill``: its processes get SIGKILL; ``partition``: they live, and nobody reaches them.
-            Either way its AWS and Kubernetes endpoints accept connections and never answer.
+        what: ``region``, ``replication``, or what a part of this lab's shape offers.
         net: Which lab.
+        name: Which one, where there are several: a region.
+        how: ``kill``: its processes get SIGKILL; ``partition``: they live, and nobody reaches them.
+            A lost region's AWS and Kubernetes endpoints accept connections and never answer.
 
     Raises:
-        RefusedError: No lab is up, or it has no such region.
+        RefusedError: No lab is up, or it has no such thing.
 
     Changes:
-        The region's processes and endpoints.
+        Processes and endpoints.
     """
-    if region not in REGIONS:
+    if what == "region" and name not in REGIONS:
         known = ", ".join(REGIONS)
-        raise _refused("DR5305", f'the lab has no region "{region}"', why=f"it has {known}")
-    told = _asked(net, {"do": "break_region", "region": region, "how": how})
-    return _break(told, what=region, how=how)
-
-
-def break_replication(net: int = DEFAULT_NET) -> Break:
-    """
-    Takes the link away through which the standby receives WAL; nobody is told.
-
-    Raises:
-        RefusedError: No lab is up.
-
-    Changes:
-        The replication link.
-    """
-    return _break(_asked(net, {"do": "break_replication"}), what="replication", how="blackhole")
+        raise _refused("DR5305", f'the lab has no region "{name}"', why=f"it has {known}")
+    words = {"name": name, "how": how}
+    told = _asked(net, {"do": "break", "what": what, "words": words})
+    return _break(told, what=name or what, how="blackhole" if what == "replication" else how)
 
 
 def heal(net: int = DEFAULT_NET) -> list[str]:

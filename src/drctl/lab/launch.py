@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,16 @@ from drctl.lab.estate.environment import (
 )
 from drctl.lab.plan import BALANCER_PORT, POSTGRES_PORT, PUBLIC_NAME, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
+from drctl.lab.shapes import Shape, load
 from drctl.lab.traffic import Names, Settings, attempt
 
 _START_S = 30.0
 _ANSWER_S = 10.0
 
 
-def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None:
+def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None], chosen: Shape) -> None:
     """
-    Brings a lab up from nothing.
+    Brings a lab of a shape up from nothing.
 
     Raises:
         FileExistsError: Its folder is there.
@@ -49,9 +51,9 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None
     secrets.write("aws_access_key_id", ACCESS_KEY_ID)
     secrets.write("aws_secret_access_key", SECRET_ACCESS_KEY)
     secrets.write("slack_webhook", f"{plan.recorder_url}/services/{SLACK_WEBHOOK}")
-    supervisor = processes.spawn(
-        root, SUPERVISOR, [sys.executable, "-m", "drctl.lab.supervisor", "--net", str(plan.net)]
-    )
+    command = [sys.executable, "-m", "drctl.lab.supervisor"]
+    command += ["--net", str(plan.net), "--shape", chosen.name]
+    supervisor = processes.spawn(root, SUPERVISOR, command)
     # The client libraries take a second or two to load: meanwhile the supervisor starts.
     from drctl.lab.estate.build import Doors, build
 
@@ -63,8 +65,11 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None]) -> None
         request = {"do": "start_witness", "environment": _witness(plan, secrets, primary)}
         ask(root.control, request, timeout_s=_ANSWER_S)
 
-    built = build(doors, told["authorities"], observe=observe, say=say)
-    _write(root, plan, secrets, built)
+    databases = load(chosen.database)()
+    facts = ask(root.control, {"do": "facts"}, timeout_s=_ANSWER_S)
+    built = build(doors, told["authorities"], databases, facts, observe=observe, say=say)
+    added = ask(root.control, {"do": "environment"}, timeout_s=_ANSWER_S)["parts"]
+    _write(root, plan, secrets, replace(built, entries=(*built.entries, *added)))
     run_apart(_wait_for_service(plan))
     say("service")
 

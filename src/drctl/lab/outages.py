@@ -5,7 +5,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from drctl.kernel.clock import SystemClock
@@ -20,6 +20,7 @@ from drctl.lab.plan import as_region
 from drctl.lab.relay import Mode
 from drctl.lab.relay_handle import RelayGoneError
 from drctl.lab.root import LabRoot, python_path
+from drctl.lab.shapes import Part, Stroke
 
 WITNESS = "witness"
 _CLOCK = SystemClock()
@@ -35,12 +36,15 @@ class Outages:
         rds: RdsBridge,
         balancers: BalancerBridge,
         clusters: Mapping[str, KubernetesCluster],
+        *,
+        parts: Sequence[Part] = (),
     ) -> None:
         self._root = root
         self._plane = plane
         self._rds = rds
         self._balancers = balancers
         self._clusters = clusters
+        self._parts = parts
         self._states = dict.fromkeys(clusters, "up")
         self._is_replication_broken = False
         self._witness_environment: dict[str, str] | None = None
@@ -59,28 +63,41 @@ class Outages:
             await self._run_witness()
         return {}
 
-    async def break_region(self, region: str, how: str) -> dict[str, Any]:
-        """Takes a region away; a second time is harmless."""
-        strike = {"kill": self._kill, "partition": self._partition}[how]
-        state = {"kill": "killed", "partition": "partitioned"}[how]
+    async def strike(self, what: str, words: Mapping[str, str]) -> dict[str, Any]:
+        """
+        Takes something away; a second time is harmless.
+
+        Raises:
+            ValueError: This lab has no such thing, or it is in another state than that.
+        """
+        strokes: dict[str, Stroke] = {
+            "region": self._break_region,
+            "replication": self._break_replication,
+        }
+        for part in self._parts:
+            strokes |= part.strokes()
+        if what not in strokes:
+            raise ValueError(f"this lab has no {what!r} to break, only {', '.join(strokes)}")
         async with self._turn:
-            if self._states[region] not in {"up", state}:
-                raise ValueError(f"{region} is {self._states[region]} already; heal it first")
             began = _now()
-            # Both gates before anything else: nobody may watch the region die.
-            self._plane.set_reachable(region, reachable=False)
-            await self._clusters[region].set_reachable(reachable=False)
-            await strike(region)
-            self._states[region] = state
+            await strokes[what](words)
             return {"began": began, "ended": _now()}
 
-    async def break_replication(self) -> dict[str, Any]:
-        """Makes every replication link a black hole."""
-        async with self._turn:
-            began = _now()
-            await self._set_links("blackhole", self._rds.instances.values())
-            self._is_replication_broken = True
-            return {"began": began, "ended": _now()}
+    async def _break_region(self, words: Mapping[str, str]) -> None:
+        region, how = as_region(words["name"]), words["how"]
+        strike = {"kill": self._kill, "partition": self._partition}[how]
+        state = {"kill": "killed", "partition": "partitioned"}[how]
+        if self._states[region] not in {"up", state}:
+            raise ValueError(f"{region} is {self._states[region]} already; heal it first")
+        # Both gates before anything else: nobody may watch the region die.
+        self._plane.set_reachable(region, reachable=False)
+        await self._clusters[region].set_reachable(reachable=False)
+        await strike(region)
+        self._states[region] = state
+
+    async def _break_replication(self, words: Mapping[str, str]) -> None:
+        await self._set_links("blackhole", self._rds.instances.values())
+        self._is_replication_broken = True
 
     async def heal(self) -> dict[str, Any]:
         """Undoes every outage as far as it can; tells what is left."""
@@ -99,6 +116,11 @@ class Outages:
             with contextlib.suppress(RelayGoneError):
                 await self._set_links("open", self._rds.instances.values())
             self._is_replication_broken = False
+            for part in self._parts:
+                try:
+                    await part.heal()
+                except (OSError, RuntimeError, TimeoutError, RelayGoneError) as error:
+                    left.append(f"{type(part).__name__}: {type(error).__name__}: {error}")
         return {"left": left}
 
     async def _kill(self, region: str) -> None:

@@ -34,6 +34,7 @@ from drctl.lab.plan import REGIONS, AddressPlan
 from drctl.lab.recorder import Recorder
 from drctl.lab.registrar import Registrar
 from drctl.lab.root import LabRoot
+from drctl.lab.shapes import Shape, Site, parts, shape
 from drctl.lab.zones import Resolution
 
 
@@ -46,7 +47,7 @@ class _Part(Protocol):
 class Supervisor:
     """Starts the parts in the order in which they need each other, stops them in reverse."""
 
-    def __init__(self, net: int) -> None:
+    def __init__(self, net: int, chosen: Shape) -> None:
         plan, root, delays = AddressPlan(net), LabRoot.of(net), VendorDelays()
         self._plan = plan
         self._root = root
@@ -84,7 +85,15 @@ class Supervisor:
         self._registrar = Registrar()
         self._authorities: dict[str, str] = {}
         self._clusters = {str(region): self._cluster(region) for region in REGIONS}
-        self._outages = Outages(root, self._plane, self._rds, self._balancers, self._clusters)
+        self._parts = parts(chosen, Site(plan=plan, root=root, secrets=secrets))
+        self._outages = Outages(
+            root,
+            self._plane,
+            self._rds,
+            self._balancers,
+            self._clusters,
+            parts=tuple(self._parts.values()),
+        )
         self._stops: list[Callable[[], Awaitable[None]]] = []
 
     async def start(self) -> None:
@@ -105,8 +114,8 @@ class Supervisor:
         await self._names.start(*self._plan.dns)
         self._stops.append(self._recorder.stop)
         await self._recorder.start(*self._plan.recorder)
-        parts: tuple[_Part, ...] = (self._balancers, self._checkers, self._registrar)
-        for part in (*parts, *self._clusters.values()):
+        core: tuple[_Part, ...] = (self._balancers, self._checkers, self._registrar)
+        for part in (*core, *self._clusters.values(), *self._parts.values()):
             self._stops.append(part.stop)
             await part.start()
 
@@ -118,10 +127,12 @@ class Supervisor:
                 return outages.status() | {"authorities": self._authorities}
             case "start_witness":
                 return await outages.start_witness(request["environment"])
-            case "break_region":
-                return await outages.break_region(request["region"], request["how"])
-            case "break_replication":
-                return await outages.break_replication()
+            case "facts":
+                return {name: dict(part.facts()) for name, part in self._parts.items()}
+            case "environment":
+                return {"parts": [part.environment() for part in self._parts.values()]}
+            case "break":
+                return await outages.strike(request["what"], request["words"])
             case "heal":
                 return await outages.heal()
             case other:
@@ -161,9 +172,9 @@ class Supervisor:
         )
 
 
-async def run(net: int) -> None:
+async def run(net: int, chosen: Shape) -> None:
     """Holds the lab until SIGTERM."""
-    supervisor = Supervisor(net)
+    supervisor = Supervisor(net, chosen)
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     try:
@@ -176,14 +187,15 @@ async def run(net: int) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the supervisor of the net that the command line names."""
+    """Runs the supervisor of the net and shape that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m drctl.lab.supervisor")
     parser.add_argument("--net", type=int, required=True)
-    net = parser.parse_args(arguments).net
+    parser.add_argument("--shape", type=shape, required=True)
+    told = parser.parse_args(arguments)
     os.umask(0o077)
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s: %(message)s")
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    asyncio.run(run(net))
+    asyncio.run(run(told.net, told.shape))
 
 
 if __name__ == "__main__":

@@ -141,9 +141,9 @@ def test_a_killed_region_takes_no_more_writes_and_its_endpoints_answer_nobody(la
     assert before["client"]["lost_acknowledged"] == 0
     assert before["client"]["outage_s"] < 2
 
-    control.break_replication(NET)
+    control.strike("replication", NET)
     eventually(acknowledged_since(len(acknowledged()) + 20))
-    struck = control.break_region("us-east-1", net=NET)
+    struck = control.strike("region", NET, name="us-east-1")
 
     assert {"relay-healing-guard-prod", "postgres-healing-guard-prod"}.isdisjoint(alive())
     assert sum(name.startswith("pod-") for name in alive()) == 1
@@ -171,7 +171,7 @@ def test_a_partitioned_region_is_silent_yet_alive_and_comes_back(lab):
     eventually(acknowledged_since(20))
     before = alive()
 
-    struck = control.break_region("us-east-1", "partition", NET)
+    struck = control.strike("region", NET, name="us-east-1", how="partition")
     eventually(lambda: witness()["last_error"] == "timeout")
 
     assert witness()["refused_since"] is None

@@ -112,7 +112,7 @@ GUARDS = [
     Guard(
         name="a database is its system identifier",
         promise="I9",
-        file="actions/targets.py",
+        file="actions/targets/databases.py",
         old='    return (f"postgres:{identifier}",) if identifier else ()',
         new="    return ()",
         command=f"{HERE}/test_matrix.py",

@@ -1,13 +1,14 @@
 """The whole estate, with independent parts built at the same time."""
 
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 from drctl.lab.access import Secrets
 from drctl.lab.estate import aws as parts
 from drctl.lab.estate.aws import Aws
 from drctl.lab.estate.cluster import Clusters
-from drctl.lab.estate.database import schema
+from drctl.lab.estate.databases import Databases, Ground
 from drctl.lab.estate.environment import EAST, WEST, Cluster, Estate, Side
 from drctl.lab.plan import AddressPlan
 
@@ -33,6 +34,8 @@ class Doors:
 def build(
     doors: Doors,
     authorities: dict[str, str],
+    databases: Databases,
+    facts: Mapping[str, Mapping[str, Any]],
     *,
     observe: Callable[[str], None],
     say: Callable[[str], None],
@@ -43,6 +46,8 @@ def build(
     Args:
         doors: How the APIs are reached.
         authorities: Region to the file of its cluster's certificate authority.
+        databases: Who builds the database.
+        facts: What the shape's parts told of themselves, by class name.
         observe: Given the primary's name once it has its schema; starts the witness.
         say: Told each part when it is there.
 
@@ -56,52 +61,61 @@ def build(
     plan, secrets, aws = doors.plan, doors.secrets, doors.aws
     clusters = Clusters(plan, secrets, authorities)
 
-    def databases() -> tuple[str, str, str, str, str]:
-        open_east, fence_east = parts.security_groups(aws, EAST)
-        primary = parts.primary(aws, open_east, secrets.read("database_master"))
-        say(f"primary {primary}")
-        identifier = schema(primary, plan.dns, secrets)
-        # The pods need the primary's name and its roles, and start while the replica is copied.
-        pods = [
-            pool.submit(clusters.deploy, EAST, replicas=EAST_REPLICAS, database_host=primary),
-            pool.submit(clusters.deploy, WEST, replicas=WEST_REPLICAS, database_host=primary),
-        ]
-        observe(primary)
-        open_west, fence_west = parts.security_groups(aws, WEST)
-        replica = parts.replica(aws, open_west)
-        say(f"replica {replica}")
-        for deployed in pods:
-            deployed.result()
-        return primary, replica, identifier, fence_east, fence_west
-
-    def traffic() -> tuple[str, str]:
+    def traffic() -> dict[str, str]:
         parts.buckets(aws)
         west = parts.balancer(aws, WEST, "healing-guard-dr-lb")
         east = parts.balancer(aws, EAST, "healing-guard-lb")
         say("load balancers")
         parts.public_name(aws, plan, east, west)
         say("public name")
-        return east.dns_name, west.dns_name
+        return {EAST: east.dns_name, WEST: west.dns_name}
 
     with ThreadPoolExecutor(max_workers=6) as pool:
-        data, names = pool.submit(databases), pool.submit(traffic)
+        names = pool.submit(traffic)
+        pods: list[Future[None]] = []
+
+        def start_pods(host: str) -> None:
+            for region, count in ((EAST, EAST_REPLICAS), (WEST, WEST_REPLICAS)):
+                pods.append(
+                    pool.submit(clusters.deploy, region, replicas=count, database_host=host)
+                )
+
+        ground = Ground(
+            plan=plan,
+            secrets=secrets,
+            aws=aws,
+            facts=facts,
+            cluster=clusters.api,
+            start_pods=start_pods,
+            observe=observe,
+            balancer=lambda region: names.result()[region],
+            say=say,
+        )
+        data = pool.submit(databases.build, ground)
         uids = {region: clusters.uid(region) for region in (EAST, WEST)}
-        primary, replica, identifier, fence_east, fence_west = data.result()
-        east_name, west_name = names.result()
+        built, balancers = data.result(), names.result()
+        for deployed in pods:
+            deployed.result()
         for ready in [pool.submit(clusters.wait_ready, region) for region in (EAST, WEST)]:
             ready.result()
         say("pods")
     parts.wait_until(lambda: parts.is_witnessed(aws), "the witness has seen the primary")
     say("witness")
 
-    def side(region: str, host: str, name: str, fence: str) -> Side:
+    def side(region: str) -> Side:
         cluster = Cluster(
             server=plan.kubernetes_url(region), ca_file=authorities[region], uid=uids[region]
         )
-        return Side(database_host=host, balancer_name=name, fence_group=fence, cluster=cluster)
+        return Side(balancer_name=balancers[region], cluster=cluster)
 
     return Estate(
-        east=side(EAST, primary, east_name, fence_east),
-        west=side(WEST, replica, west_name, fence_west),
-        system_identifier=identifier,
+        east=side(EAST),
+        west=side(WEST),
+        entries=(
+            {
+                "connections": built.connections,
+                "targets": built.targets,
+                "runbooks": built.runbooks,
+            },
+        ),
     )

@@ -32,7 +32,7 @@ class Clusters:
         """Makes the namespace, the database secret and the Deployment; does not wait."""
         from kubernetes import client
 
-        with self._api(region) as api:
+        with self.api(region) as api:
             # Any: the client turns plain documents into its own models.
             core: Any = client.CoreV1Api(api)
             apps: Any = client.AppsV1Api(api)
@@ -52,7 +52,7 @@ class Clusters:
         """
         from kubernetes import client
 
-        with self._api(region) as api:
+        with self.api(region) as api:
             apps: Any = client.AppsV1Api(api)
 
             def is_available() -> bool:
@@ -67,11 +67,12 @@ class Clusters:
         """The UID of the namespace kube-system, which names the cluster."""
         from kubernetes import client
 
-        with self._api(region) as api:
+        with self.api(region) as api:
             core: Any = client.CoreV1Api(api)
             return str(core.read_namespace("kube-system", _request_timeout=_TIMEOUT_S).metadata.uid)
 
-    def _api(self, region: str) -> Any:
+    def api(self, region: str) -> Any:
+        """An API client of a region's cluster; use it as a context."""
         from kubernetes import client
 
         configuration = client.Configuration()

@@ -1,7 +1,9 @@
 """The files that lead to a running lab: the environment file, a kubeconfig for each cluster."""
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from drctl.lab.access import Secrets
 from drctl.lab.plan import ACCOUNT_ID, BALANCER_PORT, PUBLIC_NAME, AddressPlan
@@ -16,6 +18,7 @@ LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
 _AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "sts")
+Entries: TypeAlias = Mapping[str, Mapping[str, Any]]
 _GLOBAL_SERVICES = {"iam", "route53"}
 
 
@@ -33,9 +36,7 @@ class Cluster:
 class Side:
     """What one region of the estate has."""
 
-    database_host: str
     balancer_name: str
-    fence_group: str
     cluster: Cluster
 
 
@@ -45,15 +46,21 @@ class Estate:
 
     east: Side
     west: Side
-    system_identifier: str
+    entries: Sequence[Entries]
+    """What the database and the parts add to the environment file: ``connections``, ``targets`` and
+    ``runbooks``, each name to entry."""
 
 
 def environment_file(estate: Estate, plan: AddressPlan, secrets: Secrets) -> str:
     """Writes the environment ``lab``; every value is JSON, which YAML reads the same."""
-    east, west = estate.east, estate.west
-    public = f"http://{PUBLIC_NAME}:{BALANCER_PORT}"
-    clients = f"{{url: {_q(f'{public}/api/v1/pipelines')}, table: healing_guard.pipelines}}"
-    witness = f"{{aws: aws-west, bucket: {WITNESS_BUCKET}, key: {WITNESS_KEY}}}"
+    sections: dict[str, dict[str, Any]] = {
+        "connections": _connections(estate, plan, secrets),
+        "targets": _targets(estate, plan, secrets),
+        "runbooks": {},
+    }
+    for entries in estate.entries:
+        for section, named in entries.items():
+            sections[section] |= named
     return f"""\
 # Written by `drctl lab up`; gone after `drctl lab down`.
 apiVersion: drctl/v1
@@ -67,63 +74,107 @@ objectives: {{rpo: 10s}}   # the lab compresses time; tighter than the runbook's
 lease: {{store: s3, aws: aws-west, bucket: {LEASE_BUCKET}, key: {LEASE_KEY}}}
 resolvers: [{_q(_resolver(plan))}]
 connections:
-{_aws_connection("aws-east", EAST, plan, secrets)}
-{_aws_connection("aws-west", WEST, plan, secrets)}
-{_cluster_connection("cluster-east", EAST, east.cluster, secrets)}
-{_cluster_connection("cluster-west", WEST, west.cluster, secrets)}
+{_section(sections["connections"])}
 targets:
-  db.primary:
-    kind: aws.rds.instance
-    aws: aws-east
-    instance: {PRIMARY}
-    system_identifier: {_q(estate.system_identifier)}
-    fence_security_group: {_q(east.fence_group)}
-    client_write_urls: [{_q(f"http://{east.balancer_name}:{BALANCER_PORT}/api/v1/pipelines")}]
-    sql: {_sql(east, secrets)}
-    witness: {witness}
-    client_path: {clients}
-  db.recovery:
-    kind: aws.rds.instance
-    aws: aws-west
-    instance: {REPLICA}
-    system_identifier: {_q(estate.system_identifier)}
-    fence_security_group: {_q(west.fence_group)}
-    sql: {_sql(west, secrets)}
-    witness: {witness}
-    client_path: {clients}
-  app.primary:
-    kind: kubernetes.deployment
-    cluster: cluster-east
-    namespace: {APPLICATION}
-    name: {APPLICATION}
-    url: {_q(f"http://{east.balancer_name}:{BALANCER_PORT}")}
-  app.recovery:
-    kind: kubernetes.deployment
-    cluster: cluster-west
-    namespace: {APPLICATION}
-    name: {APPLICATION}
-    url: {_q(f"http://{west.balancer_name}:{BALANCER_PORT}")}
-  traffic.api:
-    kind: aws.route53.failover_switch
-    aws: aws-west
-    bucket: {SWITCH_BUCKET}
-    key: {SWITCH_KEY}
-    record_name: {PUBLIC_NAME}
-    recovery_name: {_q(west.balancer_name)}
-    url: {_q(public)}
-  comms.incident_room:
-    kind: slack.channel
-    webhook: {_q(secrets.reference("slack_webhook"))}
-    channel: "#{INCIDENT_CHANNEL}"
-  comms.statuspage:
-    kind: statuspage.page
-    api_url: {_q(f"{plan.recorder_url}/v1")}
-    token: {_q(secrets.reference("statuspage_token"))}
-    page_id: {STATUS_PAGE}
-    component_ids: [{", ".join(COMPONENTS)}]
+{_section(sections["targets"])}
 runbooks:
-  region-outage: region-failover
+{_lines(sections["runbooks"], indent=2)}
 """
+
+
+def sql(host: str, secrets: Secrets) -> dict[str, Any]:
+    """The operator's access to the application's database on a host."""
+    return {
+        "host": host,
+        "database": DATABASE,
+        "user": "drctl",
+        "password": secrets.reference("database_drctl"),
+        "tls": "off",
+    }
+
+
+def witness() -> dict[str, Any]:
+    """Where the observer of the primary keeps what it saw."""
+    return {"aws": "aws-west", "bucket": WITNESS_BUCKET, "key": WITNESS_KEY}
+
+
+def client_path() -> dict[str, Any]:
+    """How customers write."""
+    return {"url": writes(PUBLIC_NAME), "table": "healing_guard.pipelines"}
+
+
+def writes(host: str) -> str:
+    """Where rows are written through the application that a host leads to."""
+    return f"http://{host}:{BALANCER_PORT}/api/v1/pipelines"
+
+
+def _targets(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, Any]:
+    def app(cluster: str, side: Side) -> dict[str, Any]:
+        return {
+            "kind": "kubernetes.deployment",
+            "cluster": cluster,
+            "namespace": APPLICATION,
+            "name": APPLICATION,
+            "url": f"http://{side.balancer_name}:{BALANCER_PORT}",
+        }
+
+    return {
+        "app.primary": app("cluster-east", estate.east),
+        "app.recovery": app("cluster-west", estate.west),
+        "traffic.api": {
+            "kind": "aws.route53.failover_switch",
+            "aws": "aws-west",
+            "bucket": SWITCH_BUCKET,
+            "key": SWITCH_KEY,
+            "record_name": PUBLIC_NAME,
+            "recovery_name": estate.west.balancer_name,
+            "url": f"http://{PUBLIC_NAME}:{BALANCER_PORT}",
+        },
+        "comms.incident_room": {
+            "kind": "slack.channel",
+            "webhook": secrets.reference("slack_webhook"),
+            "channel": f"#{INCIDENT_CHANNEL}",
+        },
+        "comms.statuspage": {
+            "kind": "statuspage.page",
+            "api_url": f"{plan.recorder_url}/v1",
+            "token": secrets.reference("statuspage_token"),
+            "page_id": STATUS_PAGE,
+            "component_ids": COMPONENTS,
+        },
+    }
+
+
+def _connections(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, Any]:
+    def aws(region: str) -> dict[str, Any]:
+        return {
+            "type": "aws",
+            "region": region,
+            "account": ACCOUNT_ID,
+            "access_key_id": secrets.reference("aws_access_key_id"),
+            "secret_access_key": secrets.reference("aws_secret_access_key"),
+            "endpoints": {
+                service: plan.aws_url(EAST if service in _GLOBAL_SERVICES else region)
+                for service in _AWS_SERVICES
+            },
+        }
+
+    def kubernetes(region: str, cluster: Cluster) -> dict[str, Any]:
+        return {
+            "type": "kubernetes",
+            "server": cluster.server,
+            "ca_file": cluster.ca_file,
+            "token": secrets.reference(cluster_token(region)),
+            "cluster_uid": cluster.uid,
+            "region": region,
+        }
+
+    return {
+        "aws-east": aws(EAST),
+        "aws-west": aws(WEST),
+        "cluster-east": kubernetes(EAST, estate.east.cluster),
+        "cluster-west": kubernetes(WEST, estate.west.cluster),
+    }
 
 
 def kubeconfig(region: str, cluster: Cluster, secrets: Secrets) -> str:
@@ -150,43 +201,18 @@ def cluster_token(region: str) -> str:
     return f"kubernetes_token_{region}"
 
 
-def _aws_connection(name: str, region: str, plan: AddressPlan, secrets: Secrets) -> str:
-    endpoints = "\n".join(
-        f"      {service}: {_q(plan.aws_url(EAST if service in _GLOBAL_SERVICES else region))}"
-        for service in _AWS_SERVICES
-    )
-    return f"""\
-  {name}:
-    type: aws
-    region: {region}
-    account: {_q(ACCOUNT_ID)}
-    access_key_id: {_q(secrets.reference("aws_access_key_id"))}
-    secret_access_key: {_q(secrets.reference("aws_secret_access_key"))}
-    endpoints:
-{endpoints}"""
-
-
-def _cluster_connection(name: str, region: str, cluster: Cluster, secrets: Secrets) -> str:
-    return f"""\
-  {name}:
-    type: kubernetes
-    server: {_q(cluster.server)}
-    ca_file: {_q(cluster.ca_file)}
-    token: {_q(secrets.reference(cluster_token(region)))}
-    cluster_uid: {_q(cluster.uid)}
-    region: {region}"""
-
-
-def _sql(side: Side, secrets: Secrets) -> str:
-    password = _q(secrets.reference("database_drctl"))
-    host = _q(side.database_host)
-    return f'{{host: {host}, database: {DATABASE}, user: drctl, password: {password}, tls: "off"}}'
-
-
 def _resolver(plan: AddressPlan) -> str:
     host, port = plan.dns
     return f"{host}:{port}"
 
 
-def _q(text: str) -> str:
-    return json.dumps(text)
+def _section(named: Mapping[str, Mapping[str, Any]]) -> str:
+    return "\n".join(f"  {name}:\n{_lines(entry, indent=4)}" for name, entry in named.items())
+
+
+def _lines(entry: Mapping[str, Any], *, indent: int) -> str:
+    return "\n".join(f"{' ' * indent}{name}: {_q(value)}" for name, value in entry.items())
+
+
+def _q(value: Any) -> str:
+    return json.dumps(value)

@@ -1,0 +1,29 @@
+"""Applications: the family ``app``."""
+
+from typing import ClassVar, Literal
+
+from drctl.actions.targets.parts import KubernetesConnection, Target, Text, Url
+
+
+class Deployment(Target):
+    """A Kubernetes Deployment, and the address at which it is asked privately."""
+
+    family: ClassVar[str] = "app"
+    kind: Literal["kubernetes.deployment"] = "kubernetes.deployment"
+    cluster: KubernetesConnection
+    namespace: Text
+    name: Text
+    url: Url | None = None
+    """Base URL inside the region, for probes before traffic moves."""
+
+    @property
+    def label(self) -> str:
+        return f"deployment/{self.name} in {self.namespace} ({self.cluster.region})"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"kubernetes:{self.cluster.cluster_uid}:{self.namespace}/{self.name}",)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.cluster.region,)

@@ -1,0 +1,120 @@
+"""The pieces that targets are made of: words, connections, and what a target is at all."""
+
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from drctl.kernel.secret import SecretRef
+
+Text: TypeAlias = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
+"""Never empty: empty selects nothing."""
+Url: TypeAlias = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/@]+(/[^\s]*)?$")]
+"""No user information: credentials are references."""
+AccountId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
+
+
+class Part(BaseModel):
+    """A piece of an environment file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AwsConnection(Part):
+    """One account in one region, through explicit credentials."""
+
+    region: Text
+    account: AccountId
+    """Pin: STS must answer with this account."""
+    access_key_id: SecretRef
+    secret_access_key: SecretRef
+    session_token: SecretRef | None = None
+    endpoints: dict[str, Url] = Field(default_factory=dict)
+    """
+    Service id (``rds``, ``s3``, ``sts``, ``ec2``, ``route53``) to URL; absent: the vendor's own.
+    """
+
+
+class KubernetesConnection(Part):
+    """One cluster through an explicit server and token; no kubeconfig, no current context."""
+
+    server: Url
+    ca_file: Text
+    token: SecretRef
+    cluster_uid: Text
+    """Pin: UID of the namespace kube-system."""
+    region: Text
+
+
+class SqlAccess(Part):
+    """How a PostgreSQL database is reached by SQL."""
+
+    host: Text
+    """A name, resolved through the environment's own resolvers, or an address."""
+    port: int = Field(default=5432, ge=1, le=65535)
+    database: Text
+    user: Text
+    password: SecretRef
+    tls: Literal["verify-full", "require", "off"] = "verify-full"
+    ca_file: Text | None = None
+
+
+class Witness(Part):
+    """
+    Where an independent observer keeps its last sighting of the primary: a JSON object in S3.
+
+    The observer runs outside the primary's region. Once a second it writes a row of its own clock
+    into the primary's heartbeat table, and then this object, so that what the standby has can be
+    compared with what somebody else saw. Format: see `drctl.adapters._witness`.
+    """
+
+    aws: AwsConnection
+    bucket: Text
+    key: Text
+
+
+class Sibling(Part):
+    """
+    Another standby of the same primary, by its address: it shares the roles and the database, as
+    every physical copy does.
+    """
+
+    host: Text
+    port: int = Field(default=5432, ge=1, le=65535)
+
+
+class ClientPath(Part):
+    """How clients write, to wherever that leads just now; a failover is proven through it."""
+
+    url: Url
+    """Takes ``POST {"id": "TEXT"}`` and answers 2xx once the row is committed."""
+    table: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*([.][a-z_][a-z0-9_]*)?$")]
+    """Where the row is found by SQL, with its schema: ``shop.orders``."""
+    column: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_]*$")] = "id"
+    """The column that holds the id."""
+
+
+class Target(BaseModel):
+    """A named thing to act on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    family: ClassVar[str] = "none"
+    kind: str = "none"
+
+    @property
+    def label(self) -> str:
+        """What a person would call it, with its place: ``healing-guard-dr (us-west-2)``."""
+        return "nothing"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """
+        What it really is, for leases: made of ids and pins, never of names that an environment
+        chose. Two targets that share one are the same thing, or move together.
+        """
+        return ()
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Regions and ``host:port`` that it stands or falls with, as far as that can be told."""
+        return ()
