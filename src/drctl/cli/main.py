@@ -7,6 +7,7 @@ import typer
 
 from drctl.cli import (
     approval,
+    debt,
     failover,
     gates,
     key,
@@ -71,6 +72,7 @@ app.command("force-ungraceful")(orders.force_ungraceful)
 app.command("undo")(undo.undo)
 app.add_typer(runs.app, name="runs")
 app.add_typer(lease.app, name="lease")
+app.add_typer(debt.app, name="debt")
 app.add_typer(lab.app, name="lab")
 app.add_typer(reference.runbook_app, name="runbook")
 app.add_typer(reference.action_app, name="action")
