@@ -8,7 +8,6 @@ import typer
 from drctl.cli import (
     approval,
     debt,
-    failover,
     gates,
     key,
     lab,
@@ -22,6 +21,7 @@ from drctl.cli import (
     status,
     undo,
     validate,
+    verbs,
 )
 
 app = typer.Typer(
@@ -53,7 +53,8 @@ def _root(
         _arm(armed)
 
 
-app.add_typer(failover.app, name="failover")
+for _verb, _group in verbs.groups().items():
+    app.add_typer(_group, name=_verb)
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
