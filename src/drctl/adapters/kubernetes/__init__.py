@@ -7,6 +7,7 @@ from drctl.adapters.kubernetes.deployment import (
     ScaleDeployment,
     WaitForDeployment,
 )
+from drctl.adapters.kubernetes.image import CheckImage
 from drctl.adapters.kubernetes.known_good import CheckRevision, MarkGood
 from drctl.adapters.kubernetes.lease_cell import LeaseStore
 from drctl.adapters.kubernetes.rollback import RollBackDeployment
@@ -23,6 +24,7 @@ ADAPTER = Adapter(
         WaitForDeployment(),
         PatchSecret(),
         CheckRevision(),
+        CheckImage(),
         MarkGood(),
         RollBackDeployment(),
     ),
