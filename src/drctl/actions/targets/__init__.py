@@ -14,6 +14,12 @@ from pydantic import Field
 from drctl.actions.targets.apps import Deployment
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.kubernetes import (
+    ArgoApplication,
+    FluxHelmRelease,
+    FluxKustomization,
+    KubernetesObject,
+)
 from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
@@ -32,12 +38,16 @@ from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
 __all__ = [
     "AccountId",
     "AnyTarget",
+    "ArgoApplication",
     "AwsConnection",
     "ClientPath",
     "Deployment",
     "DnsRecord",
     "FailoverSwitch",
+    "FluxHelmRelease",
+    "FluxKustomization",
     "KubernetesConnection",
+    "KubernetesObject",
     "Part",
     "PostgresServer",
     "RdsInstance",
@@ -55,6 +65,9 @@ AnyTarget: TypeAlias = Annotated[
     RdsInstance
     | PostgresServer
     | Deployment
+    | ArgoApplication
+    | FluxKustomization
+    | FluxHelmRelease
     | FailoverSwitch
     | DnsRecord
     | SlackChannel
