@@ -40,6 +40,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
             summary="RDS in two regions, a warm application in the second",
             parts=("drctl.lab.releases:Releases",),
         ),
+        Shape(
+            name="operator",
+            summary="PostgreSQL by an operator of Kubernetes: a cluster and a standby cluster",
+            database="drctl.lab.estate.databases_operator:OperatorDatabases",
+            parts=("drctl.lab.operator.part:PostgresOperator", "drctl.lab.releases:Releases"),
+        ),
     )
 }
 DEFAULT: Final = "region"

@@ -19,6 +19,7 @@ from drctl.actions.targets.kubernetes import (
     FluxHelmRelease,
     FluxKustomization,
     KubernetesObject,
+    PostgresCluster,
 )
 from drctl.actions.targets.parts import (
     AccountId,
@@ -49,6 +50,7 @@ __all__ = [
     "KubernetesConnection",
     "KubernetesObject",
     "Part",
+    "PostgresCluster",
     "PostgresServer",
     "RdsInstance",
     "Sibling",
@@ -68,6 +70,7 @@ AnyTarget: TypeAlias = Annotated[
     | ArgoApplication
     | FluxKustomization
     | FluxHelmRelease
+    | PostgresCluster
     | FailoverSwitch
     | DnsRecord
     | SlackChannel

@@ -1,8 +1,17 @@
-"""Objects of a Kubernetes cluster that are acted on by themselves: the family ``gitops``."""
+"""Objects of a Kubernetes cluster: the family ``gitops``, and ``db`` for what an operator runs."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
-from drctl.actions.targets.parts import KubernetesConnection, Target, Text
+from pydantic import StringConstraints
+
+from drctl.actions.targets.parts import (
+    KubernetesConnection,
+    Sibling,
+    SqlAccess,
+    Target,
+    Text,
+    Url,
+)
 
 
 class KubernetesObject(Target):
@@ -46,3 +55,33 @@ class FluxHelmRelease(KubernetesObject):
 
     family: ClassVar[str] = "gitops"
     kind: Literal["flux.helmrelease"] = "flux.helmrelease"
+
+
+class PostgresCluster(KubernetesObject):
+    """
+    A PostgreSQL that an operator runs: a ``postgresql`` of Zalando's or a ``Cluster`` of
+    CloudNativePG's. It is reached by SQL through its own service, which leads to its leader.
+    """
+
+    family: ClassVar[str] = "db"
+    kind: Literal["kubernetes.postgresql"] = "kubernetes.postgresql"
+    operator: Literal["zalando", "cnpg"]
+    instance: Text | None = None
+    """CloudNativePG: the instance that is to lead, where the cluster is not a replica cluster."""
+    sql: SqlAccess
+    """Of CloudNativePG's *instance*: its own address, not the ``-rw`` service."""
+    system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = None
+    siblings: tuple[Sibling, ...] = ()
+    """Other standbys; one that has more than this one is to be promoted instead of it."""
+    sightings_url: Url | None = None
+    """Where the observer publishes its last sighting of the primary; see
+    `drctl.adapters._witness`."""
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        system = (f"postgres:{self.system_identifier}",) if self.system_identifier else ()
+        return (*super().identities, *system)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.cluster.region, f"{self.sql.host}:{self.sql.port}")

@@ -14,6 +14,8 @@ from drctl.adapters.kubernetes.job import RunJob
 from drctl.adapters.kubernetes.known_good import CheckRevision, MarkGood
 from drctl.adapters.kubernetes.lease_cell import LeaseStore
 from drctl.adapters.kubernetes.manifests import ApplyManifests
+from drctl.adapters.kubernetes.postgresql import MeasureOperatorLag, PromoteCluster
+from drctl.adapters.kubernetes.postgresql_fence import FenceCluster, UnfenceCluster
 from drctl.adapters.kubernetes.rollback import RollBackDeployment
 from drctl.adapters.kubernetes.secret import CheckSecret, PatchSecret
 from drctl.adapters.kubernetes.stop import StartDeployment, StopDeployment
@@ -48,6 +50,10 @@ ADAPTER = Adapter(
         ApplyManifests(),
         ExecInPod(),
         RunJob(),
+        MeasureOperatorLag(),
+        FenceCluster(),
+        UnfenceCluster(),
+        PromoteCluster(),
         PauseApplication(),
         ResumeApplication(),
         SuspendKustomization(),
@@ -57,5 +63,5 @@ ADAPTER = Adapter(
     ),
     pins=(ClusterPin(),),
     stores=(LeaseStore(),),
-    libraries=("kubernetes.client", "websocket"),
+    libraries=("kubernetes.client", "websocket", "asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -81,7 +81,11 @@ class Kubelet:
 
     def sync(self) -> None:
         """Does one round over all pods."""
-        pods = self._store.all_of(POD)
+        pods = [
+            pod
+            for pod in self._store.all_of(POD)
+            if pod["spec"].get("nodeName", self._node) == self._node
+        ]
         present = {pod["metadata"]["uid"] for pod in pods}
         for sandbox in [one for one in self._sandboxes.values() if one.uid not in present]:
             self._tear_down(sandbox)  # deleted by force: nobody waits for its processes
