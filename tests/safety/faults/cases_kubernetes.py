@@ -220,7 +220,11 @@ CASES = [
     Case(
         action="kubernetes.deployment.scale",
         lab="kubernetes",
-        ops=(LOOK, Op(name="PATCH deployments*", mutates=True)),
+        ops=(
+            LOOK,
+            Op(name="GET horizontalpodautoscalers"),
+            Op(name="PATCH deployments*", mutates=True),
+        ),
         open=_scale,
     ),
     Case(

@@ -31,8 +31,8 @@ class OperatorDatabases:
         _publish_sightings(ground)
         return Built(
             targets={
-                "db.primary": _server(ground, PRIMARY, balancer),
-                "db.standby": _server(ground, STANDBY, balancer),
+                "db.primary_server": _server(ground, PRIMARY, balancer),
+                "db.standby_server": _server(ground, STANDBY, balancer),
                 "db.primary_cluster": _resource(ground, PRIMARY),
                 "db.standby_cluster": _resource(ground, STANDBY),
             },
