@@ -35,7 +35,17 @@ class Shape:
 SHAPES: Final[Mapping[str, Shape]] = {
     shape.name: shape
     for shape in (
-        Shape(name="region", summary="RDS in two regions, a warm application in the second"),
+        Shape(
+            name="region",
+            summary="RDS in two regions, a warm application in the second",
+            parts=("drctl.lab.releases:Releases",),
+        ),
+        Shape(
+            name="operator",
+            summary="PostgreSQL by an operator of Kubernetes: a cluster and a standby cluster",
+            database="drctl.lab.estate.databases_operator:OperatorDatabases",
+            parts=("drctl.lab.operator.part:PostgresOperator", "drctl.lab.releases:Releases"),
+        ),
     )
 }
 DEFAULT: Final = "region"
