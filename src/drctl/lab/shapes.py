@@ -36,6 +36,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
     shape.name: shape
     for shape in (
         Shape(name="region", summary="RDS in two regions, a warm application in the second"),
+        Shape(
+            name="database",
+            summary="self-managed PostgreSQL: primary, standby, WAL archive, base backup",
+            database="drctl.lab.estate.databases_server:ServerDatabases",
+            parts=("drctl.lab.selfmanaged.part:DatabaseServers",),
+        ),
     )
 }
 DEFAULT: Final = "region"
