@@ -122,21 +122,22 @@ async def run(
 def _error(ran: Ran, words: Sequence[str], *, mutates: bool) -> ActionError | None:
     """The error of what stood between us and the program; ``None``: it ran, or began to."""
     name = _program(words)
+    lost = OutcomeUnknown if mutates else Unavailable
     if ran.code == _SSH_FAILED:
-        said = ran.err.lower()
-        if any(text in said for text in _REFUSED):
-            return AuthRejected(f"the machine lets us not in: {ran.said}")
-        if any(text in said for text in _NOT_THERE):
-            return Unavailable(f"the machine was not reached: {ran.said}")
-        word = OutcomeUnknown if mutates else Unavailable
-        return word(f"the connection was lost while {name} ran: {ran.said}")
+        return _not_reached(ran) or lost(f"the connection was lost under {name}: {ran.said}")
     if mutates and ran.code == LOCKED:
         return Conflict(f"{name}: another program is at work on this data directory")
     if ran.code in {126, 127}:
         return NotFound(f"the machine cannot run {name}: {ran.said}")
-    if ran.code < 0:
-        word = OutcomeUnknown if mutates else Unavailable
-        return word(f"{name} was ended by signal {-ran.code}")
+    return lost(f"{name} was ended by signal {-ran.code}") if ran.code < 0 else None
+
+
+def _not_reached(ran: Ran) -> ActionError | None:
+    said = ran.err.lower()
+    if any(text in said for text in _REFUSED):
+        return AuthRejected(f"the machine does not let us in: {ran.said}")
+    if any(text in said for text in _NOT_THERE):
+        return Unavailable(f"the machine was not reached: {ran.said}")
     return None
 
 

@@ -118,6 +118,9 @@ class PostgresHost(Part):
     replication_user: Text
     passfile: Text
     """On the machine, of mode 0600: passwords reach no command line."""
+    restore_command: Text | None = None
+    """PostgreSQL's setting of that name: how the server gets a segment from the archive. A standby
+    that rejoins late needs it, because its primary has recycled what it missed."""
     upstreams: tuple[Upstream, ...] = ()
     """Whom it may follow; nobody else."""
 

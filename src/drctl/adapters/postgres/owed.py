@@ -46,3 +46,12 @@ def fence(target: PostgresServer, *, durable: bool) -> Debt:
 def fence_is_gone(target: PostgresServer) -> Cleared:
     """Pays `fence`."""
     return Cleared(key=f"fence:{server(target)}")
+
+
+def kept(target: PostgresServer, folder: str) -> Debt:
+    """A data directory that was moved aside: it may hold what nobody else has."""
+    return Debt(
+        key=f"copy:{server(target)}",
+        what=f"the old data directory of {target.label} is kept at {folder}",
+        remedy="look for rows that only it has, then remove it",
+    )

@@ -114,6 +114,7 @@ def _runs_on(ground: Ground, layout: Layout, name: str) -> dict[str, Any]:
         "log": str(layout.machine(name) / "postgres.log"),
         "replication_user": REPLICATION_USER,
         "passfile": str(layout.passfile(name)),
+        "restore_command": f"cp {layout.archive}/%f %p",
     }
 
 

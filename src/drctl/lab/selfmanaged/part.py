@@ -201,4 +201,3 @@ class DatabaseServers:
         while children.is_alive(pid):
             os.sched_yield()
         release_shared_memory(self._layout.data(name))
-
