@@ -55,3 +55,12 @@ def kept(target: PostgresServer, folder: str) -> Debt:
         what=f"the old data directory of {target.label} is kept at {folder}",
         remedy="look for rows that only it has, then remove it",
     )
+
+
+def restored(target: PostgresServer, moment: str) -> Debt:
+    """An instance that was made for a recovery."""
+    return Debt(
+        key=f"restored:{server(target)}",
+        what=f"{target.label} is a restored instance (as of {moment}): no standby, no backups",
+        remedy="when it stays, give it a standby and its own archive; when not, stop and remove it",
+    )

@@ -83,7 +83,8 @@ class Programs:
             Rejected: The environment pins no system.
             Conflict: It is another system's.
         """
-        pinned = self._target.system_identifier
+        backups = self._target.backups
+        pinned = self._target.system_identifier or (backups and backups.system_identifier)
         if pinned is None:
             raise Rejected(f"{self._target.label}: pin its system_identifier")
         control = await self.control()

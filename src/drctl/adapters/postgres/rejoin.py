@@ -32,7 +32,7 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Rejected
+from drctl.actions.errors import ActionError, AuthRejected, Rejected
 from drctl.actions.targets import PostgresServer, Target, Upstream
 from drctl.adapters import _candidate, _sql
 from drctl.adapters._witness import lsn_to_int
@@ -40,7 +40,6 @@ from drctl.adapters.postgres import divergence, gate, owed, rewinding
 from drctl.adapters.postgres.programs import Programs
 from drctl.adapters.postgres.rewinding import RejoinParams
 from drctl.adapters.postgres.server import State, look
-
 
 _Method: TypeAlias = Literal["none", "started", "rewound", "copied"]
 
@@ -150,6 +149,7 @@ class RewindAndRejoin(Action[PostgresServer, RejoinParams, RejoinOutputs]):
             method = "copied"
         await _lift_fence(ctx, target, params)
         outputs = await _proven(ctx, target, upstream, params, method=method)
+        await _show_timeline(ctx, target, upstream, params)
         return outputs.model_copy(
             update={
                 "fork_lsn": parted.fork_lsn,
@@ -222,6 +222,24 @@ async def _lift_fence(ctx: Context, target: PostgresServer, params: RejoinParams
     async with _sql.connect(target.sql, ctx, mutates=True, database=admin) as connection:
         await connection.execute("ALTER SYSTEM RESET default_transaction_read_only")
         await connection.fetchval("SELECT pg_reload_conf()")
+
+
+async def _show_timeline(
+    ctx: Context, target: PostgresServer, upstream: Upstream, params: RejoinParams
+) -> None:
+    """
+    Makes its control file tell the new timeline: until its first restart point it tells the old
+    one, and were its primary lost before that, it would not be taken for a fit candidate.
+    """
+    admin, access = params.admin_database, rewinding.access_of(target, upstream)
+    try:
+        async with _sql.connect(access, ctx, mutates=True, database=admin) as connection:
+            await connection.execute("CHECKPOINT")
+        await _proven(ctx, target, upstream, params, method="none")
+        async with _sql.connect(target.sql, ctx, mutates=True, database=admin) as connection:
+            await connection.execute("CHECKPOINT")
+    except AuthRejected:
+        ctx.say("the role may not ask for a checkpoint; the next one tells the new timeline")
 
 
 async def _proven(
