@@ -59,8 +59,8 @@ class ServerDatabases:
             runbooks={
                 "database-outage": "database-failover",
                 "database-maintenance": "database-switchover",
-                "database-home": "database-failback",
-                "data-corruption": "point-in-time-recovery",
+                "database-return": "database-failback",
+                "database-corruption": "point-in-time-recovery",
             },
         )
 
