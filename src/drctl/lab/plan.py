@@ -107,6 +107,14 @@ class AddressPlan:
         """Returns where the region's k-th instance, a standby, reaches its source."""
         return f"127.{self.octet(region)}.4.{_checked(k, _MAX_RDS)}", POSTGRES_PORT
 
+    def server(self, region: str, k: int) -> Address:
+        """Returns where the region's k-th self-managed PostgreSQL listens."""
+        return f"127.{self.octet(region)}.5.{_checked(k, _MAX_PODS)}", POSTGRES_PORT
+
+    def server_link(self, region: str, k: int) -> Address:
+        """Returns where standbys reach the region's k-th self-managed PostgreSQL."""
+        return f"127.{self.octet(region)}.6.{_checked(k, _MAX_PODS)}", POSTGRES_PORT
+
     def rds_name(self, region: str, identifier: str) -> str:
         """Returns the DNS name of an RDS instance's endpoint."""
         return f"{identifier}.{RDS_ACCOUNT_LABEL}.{as_region(region)}.rds.amazonaws.com"

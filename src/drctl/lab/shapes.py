@@ -46,6 +46,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
             database="drctl.lab.estate.databases_operator:OperatorDatabases",
             parts=("drctl.lab.operator.part:PostgresOperator", "drctl.lab.releases:Releases"),
         ),
+        Shape(
+            name="database",
+            summary="self-managed PostgreSQL: primary, standby, WAL archive, base backup",
+            database="drctl.lab.estate.databases_server:ServerDatabases",
+            parts=("drctl.lab.selfmanaged.part:DatabaseServers",),
+        ),
     )
 }
 DEFAULT: Final = "region"

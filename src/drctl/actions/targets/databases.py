@@ -7,6 +7,8 @@ from pydantic import StringConstraints
 from drctl.actions.targets.parts import (
     AwsConnection,
     ClientPath,
+    PostgresBackups,
+    PostgresHost,
     Sibling,
     SqlAccess,
     Target,
@@ -65,6 +67,12 @@ class PostgresServer(Target):
     siblings: tuple[Sibling, ...] = ()
     """As for `RdsInstance`."""
     client_path: ClientPath | None = None
+    sightings_url: Url | None = None
+    """Where the observer of the primary publishes its last sighting; a step may name another."""
+    runs_on: PostgresHost | None = None
+    """For what SQL cannot do: stop, rewind, copy, restore."""
+    backups: PostgresBackups | None = None
+    """What a restore into this server's (empty) place is made from."""
     region: Text
 
     @property

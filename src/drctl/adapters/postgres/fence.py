@@ -34,7 +34,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
@@ -48,7 +50,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, Conflict, Rejected, Unavailable
 from drctl.actions.targets import PostgresServer, Target, Text
 from drctl.adapters import _sql
-from drctl.adapters.postgres import gate, vantage
+from drctl.adapters.postgres import gate, owed, vantage
 from drctl.adapters.postgres.server import look, require_identity
 
 _LOOKS = 3
@@ -154,6 +156,12 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
             return await _observe_dead(ctx, target)
         proof = await _prove(ctx, target)
         return FenceOutputs(method="sql", durable=True, final_lsn=final_lsn, proof=proof)
+
+    def debts(
+        self, target: PostgresServer, params: FenceParams, outputs: FenceOutputs
+    ) -> tuple[Debt | Cleared, ...]:
+        """Somebody has to decide what becomes of it."""
+        return (owed.fence(target, durable=outputs.durable),)
 
     async def settled(
         self, ctx: Context, target: PostgresServer, params: FenceParams

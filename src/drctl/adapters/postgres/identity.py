@@ -1,9 +1,12 @@
 """The pin of a database: primary and standby of one system share its identifier."""
 
+import contextlib
+
 from drctl.actions.contract import Context, Identity, Pin
-from drctl.actions.errors import ActionError, Rejected
+from drctl.actions.errors import ActionError, Rejected, Unavailable
 from drctl.actions.targets import PostgresServer, RdsInstance, Target
 from drctl.adapters import _sql
+from drctl.adapters.postgres.programs import Programs
 from drctl.adapters.postgres.server import Database, access_of
 
 ALWAYS_OPEN = "postgres"
@@ -27,7 +30,7 @@ class SystemIdentifierPin(Pin):
 
     async def read(self, ctx: Context, target: Target) -> str:
         """
-        Asks the server.
+        Asks the server; the files of one that does not run.
 
         Raises:
             ActionError: It did not say.
@@ -39,9 +42,12 @@ class SystemIdentifierPin(Pin):
         except ActionError as error:
             # A fence by SQL closes the application's database, and the standby replays that: who
             # it is must be known all the same, right before it is promoted.
-            if _sql.classify(error) != "refused" or _sql.is_nobody_there(error):
+            if _sql.classify(error) != "refused":
                 raise
-            return await _ask(ctx, target, database=ALWAYS_OPEN)
+            if not _sql.is_nobody_there(error):
+                with contextlib.suppress(Unavailable):  # it is starting, or ending
+                    return await _ask(ctx, target, database=ALWAYS_OPEN)
+            return await _ask_its_files(ctx, target, error)
 
 
 async def _ask(ctx: Context, target: Database, *, database: str | None) -> str:
@@ -50,3 +56,10 @@ async def _ask(ctx: Context, target: Database, *, database: str | None) -> str:
             "SELECT system_identifier::text FROM pg_control_system()"
         )
     return answer
+
+
+async def _ask_its_files(ctx: Context, target: Database, error: ActionError) -> str:
+    """A server that does not run is its data directory, where its machine can be asked."""
+    if not isinstance(target, PostgresServer) or target.runs_on is None:
+        raise error
+    return (await Programs(ctx, target).control()).system_identifier

@@ -1,0 +1,196 @@
+"""The way a server is brought onto a primary's history: rewound, or copied anew."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from drctl.actions.contract import Context, Params
+from drctl.actions.errors import Conflict, Rejected, Unavailable
+from drctl.actions.targets import PostgresServer, SqlAccess, Text, Upstream
+from drctl.adapters import _candidate, _sql
+from drctl.adapters.postgres import divergence
+from drctl.adapters.postgres.programs import Programs, slot_name
+from drctl.adapters.postgres.server import State, look
+
+EVERY_S = 0.2
+_SLOT = "SELECT coalesce(wal_status, 'new') FROM pg_replication_slots WHERE slot_name = $1"
+_DROP_SLOT = "SELECT pg_drop_replication_slot($1)"
+_MAKE_SLOT = "SELECT slot_name FROM pg_create_physical_replication_slot($1, true)"
+_OLD_CHECKPOINT = """
+SELECT timeline_id < ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int
+FROM pg_control_checkpoint()
+"""
+_HAS_WAL = """
+SELECT EXISTS (SELECT FROM pg_ls_waldir() WHERE name = pg_walfile_name($1::text::pg_lsn))
+"""
+_MOVED = "moved"
+LAST_S = 1.0
+_PATIENCE = 0.4
+"""Of the time that is left, what a rewound server may take to start; the rest is for a copy."""
+
+
+class RejoinParams(Params):
+    """Whom it follows, and what may be lost by that."""
+
+    primary: Text | None = None
+    """Host of the new primary, one of the target's ``upstreams``; needed when there are several."""
+    accept_discarded_commits: Annotated[int, Field(ge=0)] = 0
+    """How many transactions that only this server has may be thrown away."""
+    fallback: Literal["base_backup", "none"] = "base_backup"
+    """What to do when it cannot be rewound."""
+    admin_database: Text = "postgres"
+    """How servers are reached whose database a fence may have closed."""
+
+
+def upstream_of(target: PostgresServer, params: RejoinParams) -> Upstream:
+    """
+    Whom it shall follow.
+
+    Raises:
+        Rejected: The environment does not name it, or names several and the step none.
+    """
+    known = target.runs_on.upstreams if target.runs_on else ()
+    fitting = [one for one in known if params.primary in {None, one.host}]
+    if len(fitting) != 1:
+        names = ", ".join(one.host for one in known) or "nobody"
+        raise Rejected(f"{target.label} may follow {names}; name one of them as primary")
+    return fitting[0]
+
+
+def access_of(target: PostgresServer, upstream: Upstream) -> SqlAccess:
+    """Copies share their roles."""
+    return target.sql.model_copy(update={"host": upstream.host, "port": upstream.port})
+
+
+async def primary_of(
+    ctx: Context, target: PostgresServer, upstream: Upstream, params: RejoinParams
+) -> _candidate.Seen:
+    """
+    Looks at whom it shall follow.
+
+    Raises:
+        Rejected: It is a standby.
+        Conflict: It is another system.
+        ActionError: It did not answer.
+    """
+    access = access_of(target, upstream)
+    async with _sql.connect(access, ctx, database=params.admin_database) as connection:
+        seen = await divergence.look_up(f"{upstream.host}:{upstream.port}", connection)
+    if seen.system_identifier != target.system_identifier:
+        raise Conflict(
+            f"{upstream.host} is system {seen.system_identifier}, not {target.system_identifier}"
+        )
+    return seen
+
+
+async def state_of(ctx: Context, target: PostgresServer, params: RejoinParams) -> State | None:
+    """What the server says; ``None`` when it takes no sessions: it is dead, starting, or ending."""
+    try:
+        async with _sql.connect(target.sql, ctx, database=params.admin_database) as connection:
+            return await look(connection)
+    except Unavailable as error:
+        if _sql.classify(error) == "refused":
+            return None
+        raise
+
+
+async def prepare(
+    ctx: Context,
+    target: PostgresServer,
+    upstream: Upstream,
+    parted: divergence.Divergence,
+    params: RejoinParams,
+) -> bool:
+    """
+    A slot, so that no more WAL goes missing, and a checkpoint, which a rewind reads. Says whether
+    what the server has missed can still be had.
+    """
+    access, slot = access_of(target, upstream), slot_name(target)
+    admin = params.admin_database
+    async with _sql.connect(access, ctx, mutates=True, database=admin) as connection:
+        status = await connection.fetchval(_SLOT, slot)
+        if status == "lost":
+            await connection.fetchval(_DROP_SLOT, slot)
+        if status in {None, "lost"}:
+            await connection.fetchval(_MAKE_SLOT, slot)
+        if await connection.fetchval(_OLD_CHECKPOINT):
+            await connection.execute("CHECKPOINT")
+        if not parted.fork_lsn or (target.runs_on and target.runs_on.restore_command):
+            return True
+        return bool(await connection.fetchval(_HAS_WAL, parted.fork_lsn))
+
+
+async def rewind(
+    ctx: Context,
+    target: PostgresServer,
+    programs: Programs,
+    upstream: Upstream,
+    params: RejoinParams,
+) -> tuple[Literal["started", "rewound"] | None, str]:
+    """Rewinds and starts it; ``None``, and why, when that does not lead anywhere."""
+    ctx.say(f"rewinding {target.label}")
+    ran = await programs.change(
+        *programs.postgres("pg_rewind", "--target-pgdata", programs.data),
+        *("--source-server", programs.conninfo(upstream), "--write-recovery-conf"),
+        *_config_file(programs),
+        may_fail=True,
+    )
+    if ran.code != 0:
+        return None, ran.said
+    await programs.set(_following(target, programs))
+    try:
+        # It accepts connections only once it has what the rewind needs from the primary.
+        await programs.start(share=_PATIENCE)
+        await _wait_for_it(ctx, target, programs, params)
+    except Rejected as error:
+        if await programs.is_running():
+            await programs.stop()
+        return None, str(error)
+    return ("started" if "no rewind required" in ran.err else "rewound"), ""
+
+
+async def _wait_for_it(
+    ctx: Context, target: PostgresServer, programs: Programs, params: RejoinParams
+) -> None:
+    """``pg_ctl`` may take a server for started that dies in its recovery a moment later."""
+    while await state_of(ctx, target, params) is None:
+        if not await programs.is_running():
+            raise Rejected(f"{target.label} ended again: {await programs.last_words()}")
+        if ctx.deadline.left_s(ctx.clock) <= LAST_S:
+            raise Rejected(f"{target.label} runs and takes no sessions")
+        await ctx.clock.sleep(EVERY_S)
+
+
+async def copy_anew(
+    ctx: Context,
+    target: PostgresServer,
+    programs: Programs,
+    upstream: Upstream,
+    params: RejoinParams,
+    why: str,
+) -> str:
+    """Moves the data directory aside, copies the primary anew and starts it."""
+    if params.fallback == "none":
+        raise Rejected(f"{target.label} cannot be rewound: {why}")
+    ctx.say(f"a new base backup, because it cannot be rewound: {why}")
+    kept = f"{programs.data}.before-{(ctx.key or _MOVED)[:12]}"
+    await programs.change("mv", "-n", "-T", programs.data, kept)
+    await programs.change(
+        *programs.postgres("pg_basebackup", "-D", programs.data, "-X", "stream", "-c", "fast"),
+        *("-w", "-R", "-S", slot_name(target), "-d", programs.conninfo(upstream)),
+    )
+    await programs.set(_following(target, programs))
+    await programs.start()
+    return kept
+
+
+def _following(target: PostgresServer, programs: Programs) -> dict[str, str]:
+    settings = {"primary_slot_name": slot_name(target)}
+    if programs.host.restore_command is not None:
+        settings["restore_command"] = programs.host.restore_command
+    return settings
+
+
+def _config_file(programs: Programs) -> tuple[str, ...]:
+    file = programs.host.server_options.get("config_file")
+    return ("--config-file", file) if file else ()
