@@ -7,8 +7,10 @@ from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_lag import MeasureLag
 from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_promote import PromoteReplica
+from drctl.adapters.aws.rds_restore import RestoreToTime
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
+from drctl.adapters.aws.rds_window import ReadWindow
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
 
@@ -24,6 +26,8 @@ ADAPTER = Adapter(
         PromoteReplica(),
         AssertSinglePrimary(),
         WaitForInstance(),
+        ReadWindow(),
+        RestoreToTime(),
         EngageSwitch(),
         DisengageSwitch(),
         UpsertRecord(),
