@@ -21,6 +21,12 @@ _POOL_SIZE = 4
 _NOTICE_S = 0.3  # the kubelet withdraws a pod and signals it at the same time, as everywhere
 _REQUEST_LIMIT_BYTES = 64 * 1024
 
+DIES_AT_START, FAILS_WRITES = "1.2.0", "1.2.1"
+"""
+Versions of this application that are broken, each in the way of its kind: one that its rollout
+shows, one that passes every probe of the cluster and fails its customers.
+"""
+
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
@@ -37,6 +43,7 @@ class Settings:
     database: str
     user: str
     password: str = field(repr=False)
+    version: str = "1.0.0"
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
@@ -56,6 +63,7 @@ class Settings:
             database=environment["DATABASE_NAME"],
             user=environment["DATABASE_USER"],
             password=environment["DATABASE_PASSWORD"],
+            version=environment.get("VERSION", "1.0.0"),
         )
 
 
@@ -157,12 +165,14 @@ class Api:
                 return HTTPStatus.NOT_FOUND, {"error": "no such route"}
 
     async def _health(self) -> tuple[HTTPStatus, Any]:
-        can_write = await self._database.can_write()
+        is_broken = self._settings.version == FAILS_WRITES
+        can_write = await self._database.can_write() and not is_broken
         status = HTTPStatus.OK if can_write else HTTPStatus.SERVICE_UNAVAILABLE
         return status, {
             "status": "healthy" if can_write else "unhealthy",
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "served_by": self._settings.region,
+            "version": self._settings.version,
             "checks": {
                 "database": can_write,
                 "redis": True,
@@ -179,6 +189,9 @@ class Api:
             pipeline = None
         if not isinstance(pipeline, str) or not pipeline:
             return HTTPStatus.BAD_REQUEST, {"error": 'expected {"id": "..."}'}
+        if self._settings.version == FAILS_WRITES:
+            error = "TypeError: create() got an unexpected keyword argument 'tenant'"
+            return HTTPStatus.INTERNAL_SERVER_ERROR, {"error": error}
         try:
             await self._database.write(pipeline)
         except NameNotFound as error:
@@ -245,6 +258,8 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, bytes, 
 
 async def run(settings: Settings) -> None:
     """Serves until SIGTERM, then goes on until balancers have noticed and accepted work is done."""
+    if settings.version == DIES_AT_START:
+        raise SystemExit("KeyError: 'FEATURE_FLAGS_URL' is not set")
     api = Api(settings, Database(settings))
     server = await asyncio.start_server(api.serve, settings.address, settings.port)
     stopped = asyncio.Event()

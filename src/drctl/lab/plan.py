@@ -26,6 +26,7 @@ POD_PORT: Final = 8000
 BALANCER_PORT: Final = 8080
 DNS_PORT: Final = 5353
 RECORDER_PORT: Final = 8090
+REGISTRY_PORT: Final = 5000
 
 PUBLIC_NAME: Final = "api.healing-guard.com"
 ZONE: Final = "healing-guard.com"
@@ -136,6 +137,11 @@ class AddressPlan:
         """The base URL of the recorder."""
         host, port = self.recorder
         return f"http://{host}:{port}"
+
+    @property
+    def registry(self) -> Address:
+        """Where the registry of images listens."""
+        return f"127.{self.net}.0.90", REGISTRY_PORT
 
     def lab_root(self) -> Path:
         """

@@ -35,7 +35,11 @@ class Shape:
 SHAPES: Final[Mapping[str, Shape]] = {
     shape.name: shape
     for shape in (
-        Shape(name="region", summary="RDS in two regions, a warm application in the second"),
+        Shape(
+            name="region",
+            summary="RDS in two regions, a warm application in the second",
+            parts=("drctl.lab.releases:Releases",),
+        ),
     )
 }
 DEFAULT: Final = "region"

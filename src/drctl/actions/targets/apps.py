@@ -3,6 +3,7 @@
 from typing import ClassVar, Literal
 
 from drctl.actions.targets.parts import KubernetesConnection, Target, Text, Url
+from drctl.kernel.secret import SecretRef
 
 
 class Deployment(Target):
@@ -15,6 +16,10 @@ class Deployment(Target):
     name: Text
     url: Url | None = None
     """Base URL inside the region, for probes before traffic moves."""
+    registry: Url | None = None
+    """Base URL of its images' registry, when that is not https at the host that images name."""
+    registry_token: SecretRef | None = None
+    """Bearer token for it."""
 
     @property
     def label(self) -> str:

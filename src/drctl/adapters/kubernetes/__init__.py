@@ -7,7 +7,10 @@ from drctl.adapters.kubernetes.deployment import (
     ScaleDeployment,
     WaitForDeployment,
 )
+from drctl.adapters.kubernetes.image import CheckImage
+from drctl.adapters.kubernetes.known_good import CheckRevision, MarkGood
 from drctl.adapters.kubernetes.lease_cell import LeaseStore
+from drctl.adapters.kubernetes.rollback import RollBackDeployment
 from drctl.adapters.kubernetes.secret import PatchSecret
 
 __all__ = ["ADAPTER"]
@@ -20,6 +23,10 @@ ADAPTER = Adapter(
         RestartDeployment(),
         WaitForDeployment(),
         PatchSecret(),
+        CheckRevision(),
+        CheckImage(),
+        MarkGood(),
+        RollBackDeployment(),
     ),
     pins=(ClusterPin(),),
     stores=(LeaseStore(),),

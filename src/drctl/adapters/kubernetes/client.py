@@ -24,7 +24,9 @@ CONNECT_S = 3.0
 READ_S = 10.0
 PATIENCE = timedelta(seconds=10)
 """How long a read is repeated before its caller hears that the server is not there."""
-_MERGE_PATCH = "application/merge-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 _SAID_LENGTH = 500
 _SCALE = "/scale"
 
@@ -38,7 +40,7 @@ class Cluster:
     """
 
     def __init__(self, ctx: Context, connection: KubernetesConnection) -> None:
-        self._ctx = ctx
+        self._ctx = self.ctx = ctx
         self._connection = connection
         self._client: Any = None
         self._building = threading.Lock()
@@ -75,9 +77,39 @@ class Cluster:
         """
         return await self._call("GET", path, None)
 
-    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def items(
+        self, path: str, *, selector: str = "", patience: timedelta = PATIENCE
+    ) -> list[dict[str, Any]]:
         """
-        Delivers a JSON merge patch, once.
+        Reads the objects of a collection that fit a label selector, as `get` reads one.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        ctx, newest = self._ctx, max(self._changed.values(), default=0)
+        asked = f"{path}?labelSelector={quote(selector, safe='')}" if selector else path
+
+        async def fresh() -> list[dict[str, Any]]:
+            answer = await self._call("GET", asked, None, about=None)
+            found = answer.get("items")
+            if not str(answer.get("kind", "")).endswith("List") or not isinstance(found, list):
+                raise Unavailable(f"GET {path}: answered something that is no list")
+            if self._version(answer) < newest:
+                raise Unavailable(f"GET {path}: answered from before our own change")
+            return found
+
+        return await retry_read(
+            fresh,
+            on=(Throttled, Unavailable),
+            clock=ctx.clock,
+            deadline=ctx.deadline.at_most(ctx.clock, patience),
+        )
+
+    async def patch(
+        self, path: str, body: dict[str, Any] | list[dict[str, Any]], *, kind: str = MERGE_PATCH
+    ) -> dict[str, Any]:
+        """
+        Delivers a patch, a JSON merge patch unless *kind* is another one, once.
 
         Raises:
             OutcomeUnknown: It may have arrived, and no answer came.
@@ -86,7 +118,7 @@ class Cluster:
         Changes:
             The object at *path*.
         """
-        answer = await self._call("PATCH", path, body)
+        answer = await self._call("PATCH", path, body, kind=kind)
         self._changed[path.removesuffix(_SCALE)] = self._version(answer)
         return answer
 
@@ -108,7 +140,7 @@ class Cluster:
         Changes:
             The collection.
         """
-        return await self._call("POST", path, body)
+        return await self._call("POST", path, body, about=str(body["metadata"]["name"]))
 
     def within(self, ctx: Context) -> "Cluster":
         """The same connections, for another action."""
@@ -116,9 +148,33 @@ class Cluster:
         made._client, made._building = self._client, self._building
         return made
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    async def _call(
+        self, method: str, path: str, body: Any, *, kind: str = "", about: str | None = ""
+    ) -> dict[str, Any]:
+        """
+        Sends one request.
+
+        Args:
+            kind: Media type of the body, when it is not plain JSON.
+            about: Name of the object that must be in the answer; empty: the path's last part;
+                ``None``: any.
+        """
+        raw = await self._send(method, path, body, kind=kind)
+        what, late = self._what(method, path), OutcomeUnknown if method != "GET" else Unavailable
+        try:
+            answer: dict[str, Any] = json.loads(raw)
+        except ValueError as error:
+            raise late(f"{what}: answered something that is not JSON") from error
+        if about is not None and (other := _is_about_another(path, answer, about)) is not None:
+            raise late(f"{what}: answered about another object, {other}")
+        return answer
+
+    def _what(self, method: str, path: str) -> str:
+        return f"{method} {path} in {self._connection.region}"
+
+    async def _send(self, method: str, path: str, body: Any, *, kind: str) -> bytes:
         ctx, mutates = self._ctx, method != "GET"
-        what = f"{method} {path} in {self._connection.region}"
+        what = self._what(method, path)
         left_s = ctx.deadline.left_s(ctx.clock)
         if left_s <= 0:
             raise Unavailable(f"{what}: no time left, not sent")
@@ -128,7 +184,7 @@ class Cluster:
             answer = self._built().call_api(
                 method,
                 self._connection.server.rstrip("/") + path,
-                header_params=self._headers(method),
+                header_params=self._headers(kind or "application/json" if mutates else ""),
                 body=body,
                 _request_timeout=limits_s,
             )
@@ -147,24 +203,14 @@ class Cluster:
             raise translate(error, what, mutates=mutates) from error
         if not 200 <= status < 300:  # noqa: PLR2004 (HTTP's own class)
             raise of_status(status, _said(raw), headers, what, mutates=mutates)
-        try:
-            answer: dict[str, Any] = json.loads(raw)
-        except ValueError as error:
-            raise late(f"{what}: answered something that is not JSON") from error
-        # A collection answers about what was made in it.
-        name = f"/{_name(body['metadata']['name'])}" if method == "POST" and body else ""
-        if (other := _is_about_another(path + name, answer)) is not None:
-            raise late(f"{what}: answered about another object, {other}")
-        return answer
+        return raw
 
-    def _headers(self, method: str) -> dict[str, str]:
-        headers = {
+    def _headers(self, kind: str) -> dict[str, str]:
+        return {
             "Accept": "application/json",
             "Authorization": f"Bearer {_secret.reveal(self._ctx, self._connection.token)}",
             "User-Agent": "drctl",
-        }
-        kinds = {"GET": {}, "POST": {"Content-Type": "application/json"}}
-        return headers | kinds.get(method, {"Content-Type": _MERGE_PATCH})
+        } | ({"Content-Type": kind} if kind else {})
 
     def _built(self) -> Any:
         with self._building:
@@ -199,21 +245,27 @@ def _said(raw: bytes) -> str:
     return raw[:_SAID_LENGTH].decode("utf-8", "replace")
 
 
-def _is_about_another(path: str, answer: Any) -> str | None:
-    """What *answer* is about, when that is not the object at *path*."""
+def _is_about_another(path: str, answer: Any, name: str) -> str | None:
+    """What *answer* is about, when that is not the object of that *name*, or else at *path*."""
     if not isinstance(answer, dict):
         return type(answer).__name__
     if not path.startswith("/api"):
         return None  # the server itself
     meta = answer.get("metadata")
     found = meta.get("name") if isinstance(meta, dict) else None
-    wanted = unquote(path.removesuffix(_SCALE).rsplit("/", 1)[-1])
+    place = path.partition("?")[0].removesuffix(_SCALE)
+    wanted = name or unquote(place.rsplit("/", 1)[-1])
     return None if found == wanted else str(found)
 
 
 def deployment_path(target: Deployment) -> str:
     """Where the API server keeps the target's Deployment."""
     return f"/apis/apps/v1/namespaces/{_name(target.namespace)}/deployments/{_name(target.name)}"
+
+
+def replica_sets_path(target: Deployment) -> str:
+    """Where the API server keeps the ReplicaSets of the target's namespace."""
+    return f"/apis/apps/v1/namespaces/{_name(target.namespace)}/replicasets"
 
 
 def secret_path(target: Deployment, name: str) -> str:

@@ -100,6 +100,7 @@ class Clusters:
         dns_host, dns_port = self._plan.dns
         plain = {
             "PORT": str(POD_PORT),
+            "VERSION": "1.0.0",
             "REGION": region,
             "RESOLVER": f"{dns_host}:{dns_port}",
             "PYTHONPATH": python_path(),

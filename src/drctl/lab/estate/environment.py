@@ -109,6 +109,8 @@ def writes(host: str) -> str:
 
 
 def _targets(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, Any]:
+    registry_host, registry_port = plan.registry
+
     def app(cluster: str, side: Side) -> dict[str, Any]:
         return {
             "kind": "kubernetes.deployment",
@@ -116,6 +118,7 @@ def _targets(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, A
             "namespace": APPLICATION,
             "name": APPLICATION,
             "url": f"http://{side.balancer_name}:{BALANCER_PORT}",
+            "registry": f"http://{registry_host}:{registry_port}",
         }
 
     return {
