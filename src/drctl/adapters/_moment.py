@@ -1,16 +1,20 @@
 """A moment to restore to: never without its offset, never one that nobody can go back to."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, TypeAlias
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator
 
 from drctl.kernel.duration import format_duration
 
 
-def _moment(value: object) -> object:
-    if not isinstance(value, str):
-        return value
+def parse(value: str) -> datetime:
+    """
+    Reads a moment.
+
+    Raises:
+        ValueError: It is no time, or one without an offset.
+    """
     try:
         moment = datetime.fromisoformat(value.strip())
     except ValueError:
@@ -25,7 +29,12 @@ def _moment(value: object) -> object:
     return moment
 
 
-Moment: TypeAlias = Annotated[datetime, BeforeValidator(_moment)]
+def _checked(value: str) -> str:
+    parse(value)
+    return value
+
+
+Moment: TypeAlias = Annotated[str, AfterValidator(_checked)]
 """A time with its offset, as ``2026-11-22T14:03:00Z``."""
 
 
@@ -52,7 +61,7 @@ def refusal(
 
 def text(moment: datetime) -> str:
     """A moment as a person reads it beside another one."""
-    return moment.isoformat().replace("+00:00", "Z")
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def _apart(earlier: datetime, later: datetime) -> str:

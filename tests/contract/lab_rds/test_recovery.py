@@ -228,6 +228,14 @@ def test_a_renamed_instance_keeps_its_data_and_frees_its_name_for_a_replica_of_i
             DBInstanceIdentifier=first, NewDBInstanceIdentifier=aside, ApplyImmediately=True
         )
         assert answer["DBInstance"]["DBInstanceStatus"] == "renaming"
+
+        def is_there() -> bool:
+            try:
+                return bool(estate.described(EAST, aside))
+            except ClientError:
+                return False
+
+        until(is_there)
         estate.await_status(EAST, aside, "available")
         try:
             with pytest.raises(ClientError, match="DBInstanceNotFound"):

@@ -27,7 +27,7 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import Conflict, Rejected
 from drctl.actions.targets import RdsInstance, Text
-from drctl.adapters._moment import Moment, refusal, text
+from drctl.adapters._moment import Moment, parse, refusal, text
 from drctl.adapters.aws import rds_made
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_settings import differences, groups_for, read, read_source
@@ -88,7 +88,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
         taken = None if params is None else (await read(aws, params.instance)) is not None
         why = None
         if params is not None:
-            why = refusal(params.time, earliest, latest, ctx.clock.now().wall)
+            why = refusal(parse(params.time), earliest, latest, ctx.clock.now().wall)
         return Observation(
             facts={"name_is_taken": taken},
             readings={
@@ -109,7 +109,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
             return CannotTell(why=str(observation.readings["refusal"]))
         return Change(
             before=f"no {params.instance}",
-            after=f"{params.instance}, private, with the data of {text(params.time)}",
+            after=f"{params.instance}, private, with the data of {text(parse(params.time))}",
             creates=True,
         )
 
@@ -134,7 +134,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
         groups = groups_for(target, source, params.security_groups)
         earliest, latest = await read_window(aws, target.instance)
         if not await rds_made.is_ours(ctx, aws, params.instance):
-            why = refusal(params.time, earliest, latest, ctx.clock.now().wall)
+            why = refusal(parse(params.time), earliest, latest, ctx.clock.now().wall)
             if why is not None:
                 raise Rejected(f"{target.label}: {why}")
             await rds_made.request(
@@ -144,7 +144,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
                 "restore_db_instance_to_point_in_time",
                 SourceDBInstanceIdentifier=target.instance,
                 TargetDBInstanceIdentifier=params.instance,
-                RestoreTime=params.time,
+                RestoreTime=parse(params.time),
                 **source.request(security_groups=groups, key=ctx.key),
             )
         seen = await rds_made.until_available(ctx, aws, params.instance)
@@ -156,7 +156,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
             instance=params.instance,
             endpoint=seen.host,
             port=seen.port,
-            restored_to=text(params.time),
+            restored_to=text(parse(params.time)),
             earliest=text(earliest) if earliest else "",
             latest=text(latest) if latest else "",
             security_groups=groups,
@@ -184,7 +184,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
                 instance=params.instance,
                 endpoint=seen.host,
                 port=seen.port,
-                restored_to=text(params.time),
+                restored_to=text(parse(params.time)),
                 earliest="",
                 latest="",
                 security_groups=groups,

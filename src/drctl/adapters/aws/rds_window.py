@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from drctl.actions.contract import Action, Context, Effect, Observation, Outputs, Params, Repeat
 from drctl.actions.errors import Rejected
 from drctl.actions.targets import RdsInstance
-from drctl.adapters._moment import Moment, refusal, text
+from drctl.adapters._moment import Moment, parse, refusal, text
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_api import require_same
 
@@ -67,7 +67,7 @@ class ReadWindow(Action[RdsInstance, WindowParams, RestoreWindow]):
         """
         earliest, latest = await read_window(Aws(ctx, target.aws), target.instance)
         now = ctx.clock.now().wall
-        moment = params.time or latest or now
+        moment = parse(params.time) if params.time else latest or now
         why = refusal(moment, earliest, latest, now)
         if moment > now or (earliest is not None and moment < earliest):
             raise Rejected(f"{target.label}: {why}")

@@ -12,6 +12,7 @@ from drctl.adapters.kubernetes.known_good import CheckRevision, MarkGood
 from drctl.adapters.kubernetes.lease_cell import LeaseStore
 from drctl.adapters.kubernetes.rollback import RollBackDeployment
 from drctl.adapters.kubernetes.secret import PatchSecret
+from drctl.adapters.kubernetes.stop import StopDeployment
 
 __all__ = ["ADAPTER"]
 
@@ -22,6 +23,7 @@ ADAPTER = Adapter(
         ScaleDeployment(),
         RestartDeployment(),
         WaitForDeployment(),
+        StopDeployment(),
         PatchSecret(),
         CheckRevision(),
         CheckImage(),

@@ -9,6 +9,7 @@ from drctl.lab.estate.environment import (
     EAST,
     PRIMARY,
     REPLICA,
+    RESTORED,
     WEST,
     client_path,
     sql,
@@ -39,24 +40,34 @@ class RdsDatabases:
         replica = parts.replica(aws, open_west)
         ground.say(f"replica {replica}")
 
-        def target(region: str, instance: str, host: str, fence: str) -> dict[str, Any]:
+        def target(region: str, instance: str, host: str) -> dict[str, Any]:
+            door, fence = (open_east, fence_east) if region == EAST else (open_west, fence_west)
             return {
                 "kind": "aws.rds.instance",
                 "aws": "aws-east" if region == EAST else "aws-west",
                 "instance": instance,
                 "system_identifier": identifier,
                 "fence_security_group": fence,
+                "security_groups": [door],
                 "sql": sql(host, secrets),
                 "witness": witness(),
                 "client_path": client_path(),
             }
 
-        old = target(EAST, PRIMARY, primary, fence_east)
+        # Not there yet: what a restore will make, and where that will be reached. So it has no pin
+        # that could be read before; the restore compares it with its source's.
+        restored = target(EAST, RESTORED, ground.plan.rds_name(EAST, RESTORED))
+        del restored["system_identifier"]
+        old = target(EAST, PRIMARY, primary)
         old["client_write_urls"] = [writes(ground.balancer(EAST))]
         return Built(
             targets={
                 "db.primary": old,
-                "db.recovery": target(WEST, REPLICA, replica, fence_west),
+                "db.recovery": target(WEST, REPLICA, replica),
+                "db.restored": restored,
             },
-            runbooks={"region-outage": "region-failover"},
+            runbooks={
+                "region-outage": "region-failover",
+                "database-corruption": "point-in-time-recovery-rds",
+            },
         )
