@@ -40,6 +40,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
             summary="RDS in two regions, a warm application in the second",
             parts=("drctl.lab.releases:Releases",),
         ),
+        Shape(
+            name="two-way",
+            summary="the same, with an observer for the way back",
+            database="drctl.lab.estate.databases_rds:RdsBothWays",
+            parts=("drctl.lab.return_witness:ReturnWitness",),
+        ),
     )
 }
 DEFAULT: Final = "region"

@@ -3,10 +3,12 @@
 from drctl.actions.contract import Adapter
 from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
+from drctl.adapters.aws.rds_aside import SetAside
 from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_lag import MeasureLag
 from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_promote import PromoteReplica
+from drctl.adapters.aws.rds_replica import CreateReplica
 from drctl.adapters.aws.rds_restore import RestoreToTime
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
@@ -28,6 +30,8 @@ ADAPTER = Adapter(
         WaitForInstance(),
         ReadWindow(),
         RestoreToTime(),
+        CreateReplica(),
+        SetAside(),
         EngageSwitch(),
         DisengageSwitch(),
         UpsertRecord(),

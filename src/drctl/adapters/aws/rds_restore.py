@@ -30,6 +30,7 @@ from drctl.actions.targets import RdsInstance, Text
 from drctl.adapters._moment import Moment, parse, refusal, text
 from drctl.adapters.aws import rds_made
 from drctl.adapters.aws.client import Aws
+from drctl.adapters.aws.rds_debts import owed_end, owed_standby
 from drctl.adapters.aws.rds_settings import differences, groups_for, read, read_source
 from drctl.adapters.aws.rds_window import read_window
 
@@ -196,27 +197,11 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
         self, target: RdsInstance, params: RestoreParams, outputs: Restored
     ) -> tuple[Debt, ...]:
         return (
-            Debt(
-                key=f"kept:{target.identities[0]}",
-                what=f"{target.label} is kept beside {outputs.instance}, which was restored to"
-                f" {outputs.restored_to}; it has the writes made since",
-                remedy="reconcile the writes made since, name the restored instance in the"
-                " environment, then snapshot and delete the old one",
+            owed_end(
+                target,
+                target.instance,
+                f"{outputs.instance} was restored to {outputs.restored_to} beside it, and only it"
+                " has the writes made since",
             ),
             owed_standby(target, outputs.instance),
         )
-
-
-def owed_standby(target: RdsInstance, primary: str) -> Debt:
-    """The debt of a primary that nobody follows."""
-    return Debt(
-        key=standby_key(target),
-        what=f"{primary} ({target.aws.region}) is the only copy: no standby follows it",
-        remedy="run region-reprotect, or aws.rds.create_replica in the other region",
-    )
-
-
-def standby_key(target: RdsInstance) -> str:
-    """The key of that debt: all copies of a system share it."""
-    system = target.system_identifier
-    return f"standby:postgres:{system}" if system else f"standby:{target.identities[0]}"

@@ -1,5 +1,7 @@
 """The database as RDS: a primary in the east, its cross-region replica in the west."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from drctl.lab.estate import aws as parts
@@ -10,6 +12,8 @@ from drctl.lab.estate.environment import (
     PRIMARY,
     REPLICA,
     RESTORED,
+    RETURN_WITNESS_BUCKET,
+    RETURN_WITNESS_KEY,
     WEST,
     client_path,
     sql,
@@ -60,14 +64,47 @@ class RdsDatabases:
         del restored["system_identifier"]
         old = target(EAST, PRIMARY, primary)
         old["client_write_urls"] = [writes(ground.balancer(EAST))]
+        new = target(WEST, REPLICA, replica)
+        new["client_write_urls"] = [writes(ground.balancer(WEST))]
         return Built(
             targets={
                 "db.primary": old,
-                "db.recovery": target(WEST, REPLICA, replica),
+                "db.recovery": new,
+                "db.primary_rds": _by_its_api(old),
+                "db.recovery_rds": _by_its_api(new),
                 "db.restored": restored,
             },
             runbooks={
                 "region-outage": "region-failover",
                 "database-corruption": "point-in-time-recovery-rds",
+                "region-switchover": "region-switchover",
+                "region-reprotect": "region-reprotect",
+                "region-failback": "region-failback",
             },
         )
+
+
+class RdsBothWays(RdsDatabases):
+    """The same, with an observer for the way back: of the west's primary, once it is one."""
+
+    def build(self, ground: Ground) -> Built:
+        """
+        Builds both, and the bucket of that observer.
+
+        Raises:
+            TimeoutError: One did not become available.
+        """
+        ground.aws.client("s3", EAST).create_bucket(Bucket=RETURN_WITNESS_BUCKET)
+        built = super().build(ground)
+        seen = {"aws": "aws-east", "bucket": RETURN_WITNESS_BUCKET, "key": RETURN_WITNESS_KEY}
+        primary = {**built.targets["db.primary"], "witness": seen}
+        return replace(built, targets={**built.targets, "db.primary": primary})
+
+
+def _by_its_api(target: Mapping[str, Any]) -> dict[str, Any]:
+    """The same instance for who renames it or makes it anew: then nobody answers by SQL."""
+    kept = (
+        *("kind", "aws", "instance", "system_identifier"),
+        *("fence_security_group", "security_groups"),
+    )
+    return {name: target[name] for name in kept}

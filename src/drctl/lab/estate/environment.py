@@ -15,6 +15,7 @@ PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
 RESTORED = "healing-guard-restored"
 SWITCH_BUCKET, SWITCH_KEY = "healing-guard-switch", "engaged"
 WITNESS_BUCKET, WITNESS_KEY = "healing-guard-witness", "healing-guard-prod.json"
+RETURN_WITNESS_BUCKET, RETURN_WITNESS_KEY = "healing-guard-return-witness", "healing-guard-dr.json"
 LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
