@@ -77,9 +77,9 @@ class RdsDatabases:
             runbooks={
                 "region-outage": "region-failover",
                 "database-corruption": "point-in-time-recovery-rds",
-                "region-switchover": "region-switchover",
+                "region-maintenance": "region-switchover",
                 "region-reprotect": "region-reprotect",
-                "region-failback": "region-failback",
+                "region-return": "region-failback",
             },
         )
 
