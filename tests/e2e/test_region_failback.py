@@ -13,7 +13,7 @@ PROD, STANDBY = "healing-guard-prod", "healing-guard-dr"
 def owed(lab):
     shown = lab.drctl("debt", "list", "-o", "json")
     assert shown.returncode in {0, 8}, shown.stderr
-    return {debt["key"].partition(":")[0] for debt in json.loads(shown.stdout)["debts"]}
+    return {debt["key"].partition(":")[0] for debt in json.loads(shown.stdout)["open"]}
 
 
 @pytest.mark.lab

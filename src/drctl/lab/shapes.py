@@ -46,6 +46,11 @@ SHAPES: Final[Mapping[str, Shape]] = {
             database="drctl.lab.estate.databases_rds:RdsBothWays",
             parts=("drctl.lab.return_witness:ReturnWitness",),
         ),
+        Shape(
+            name="database-rds",
+            summary="RDS with its standby in the same region",
+            database="drctl.lab.estate.databases_rds:RdsInOneRegion",
+        ),
     )
 }
 DEFAULT: Final = "region"

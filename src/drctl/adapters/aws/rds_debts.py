@@ -19,13 +19,15 @@ def paid_standby(target: RdsInstance) -> Cleared:
     return Cleared(key=_standby(target))
 
 
-def owed_fence(target: RdsInstance, note: str) -> Debt:
+def owed_fence(target: RdsInstance, note: str, *, durable: bool) -> Debt:
     """An instance that is kept from taking writes, and must be until it is let out or gone."""
-    return Debt(
-        key=_fence(target),
-        what=f"{target.label} is fenced" + (f": {note}" if note else ""),
-        remedy="keep it fenced; set it aside and rebuild it as a replica: run region-reprotect",
-    )
+    if durable:
+        what = f"{target.label} is fenced" + (f": {note}" if note else "")
+        remedy = "keep it fenced, until region-reprotect has set it aside or it is deleted"
+    else:
+        what = f"{target.label} was only seen to be dead: {note}"
+        remedy = "fence it as soon as it answers: aws.rds.fence, or region-reprotect, which does"
+    return Debt(key=_fence(target), what=what, remedy=remedy)
 
 
 def paid_fence(target: RdsInstance) -> Cleared:

@@ -178,7 +178,7 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         return NotDone(why=f"{target.label} is in {', '.join(sorted(seen.groups))}")
 
     def debts(self, target: RdsInstance, params: NoParams, outputs: Fence) -> tuple[Debt, ...]:
-        return (owed_fence(target, outputs.note),)
+        return (owed_fence(target, outputs.note, durable=outputs.durable),)
 
 
 async def _stopped(ctx: Context, target: RdsInstance) -> Fence:

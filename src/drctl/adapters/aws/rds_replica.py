@@ -33,8 +33,8 @@ class ReplicaParams(Params):
     """Of what, and like what."""
 
     source: Text
-    """ARN of the primary in another region, as ``${{ steps.promote.outputs.arn }}``; in the same
-    region its name will do."""
+    """ARN of the primary, as ``${{ steps.promote.outputs.arn }}``; in the same region its name will
+    do."""
     like: Text | None = None
     """An instance of the replica's region whose class, parameter group, zones and protection it
     gets, normally the one whose place it takes; absent: RDS's defaults for a replica."""
@@ -108,9 +108,8 @@ class CreateReplica(Action[RdsInstance, ReplicaParams, Replica]):
                 target.instance,
                 "create_db_instance_read_replica",
                 DBInstanceIdentifier=target.instance,
-                SourceDBInstanceIdentifier=params.source,
+                **_source(params.source, aws.region),
                 **_asked(like, groups, ctx.key),
-                **_source_region(params.source, aws.region),
             )
         seen = await wait_until(ctx, aws, target.instance, _follows, after_change=True)
         made = await rds_made.settings_of(aws, target.instance)
@@ -178,12 +177,14 @@ def _asked(like: Settings | None, groups: tuple[str, ...], key: str) -> dict[str
     }
 
 
-def _source_region(source: str, own: str) -> dict[str, str]:
-    """The SDK signs a request to the source's region for us, when it is told which."""
+def _source(source: str, own: str) -> dict[str, str]:
+    """By name in the same region, else by ARN; the SDK signs for the region that it is told."""
     parts = source.split(":")
-    if len(parts) < _ARN_PARTS or parts[3] == own:
-        return {}
-    return {"SourceRegion": parts[3]}
+    if len(parts) < _ARN_PARTS:
+        return {"SourceDBInstanceIdentifier": source}
+    if parts[3] == own:
+        return {"SourceDBInstanceIdentifier": parts[-1]}
+    return {"SourceDBInstanceIdentifier": source, "SourceRegion": parts[3]}
 
 
 def _wrong(

@@ -151,6 +151,34 @@ class RdsBridge:
                 await instance.server.start()
             await instance.open_doors()
 
+    async def crash(self, identifier: str) -> None:
+        """
+        Ends an instance's server with SIGKILL, for good as far as RDS is concerned: ``failed``.
+
+        Args:
+            identifier: The instance's.
+
+        Raises:
+            KeyError: There is no such instance.
+
+        Changes:
+            Ends processes.
+        """
+        instance = self.instances[identifier]
+        await instance.server.kill()
+        instance.described.has_crashed = True
+        instance.described.status = "failed"
+        await instance.obey()
+
+    async def mend(self) -> None:
+        """Starts crashed instances again, as they were; changes processes."""
+        for instance in list(self.instances.values()):
+            if instance.described.has_crashed:
+                await instance.server.start()
+                instance.described.has_crashed = False
+                instance.described.status = "available"
+                await instance.obey()
+
     async def cut_off(self, identifier: str, *, is_cut_off: bool) -> None:
         """
         Makes an endpoint a black hole, or undoes it.

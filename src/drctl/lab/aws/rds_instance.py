@@ -34,6 +34,8 @@ class LabInstance(DBInstance):
         """Why the replica does not replicate; None while it does."""
         self.enforced_group_ids: Sequence[str] = tuple(self.vpc_security_group_ids)
         """The security groups that packets obey now."""
+        self.has_crashed = False
+        """Whether it worked until its server died: then it keeps its endpoint."""
         self.restorable: datetime | None = None
         """Up to when it can be restored; None: not at all."""
         self._arriving: tuple[str, ...] = ()
@@ -47,7 +49,7 @@ class LabInstance(DBInstance):
     @property
     def endpoint(self) -> dict[str, Any] | None:  # type: ignore[override]  # AWS leaves it out
         """Where clients connect; None until the instance was available once."""
-        if self.status in {"creating", "failed"}:
+        if self.status == "creating" or (self.status == "failed" and not self.has_crashed):
             return None
         return {"Address": self.address, "Port": self.port}
 

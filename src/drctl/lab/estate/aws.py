@@ -16,6 +16,7 @@ from drctl.lab.estate.environment import (
     DATABASE,
     EAST,
     LEASE_BUCKET,
+    NEIGHBOUR,
     PRIMARY,
     REPLICA,
     SWITCH_BUCKET,
@@ -135,6 +136,18 @@ def replica(aws: Aws, group: str) -> str:
         PubliclyAccessible=False,
     )
     return _available(rds, REPLICA)
+
+
+def neighbour(aws: Aws, group: str) -> str:
+    """Creates the replica in the primary's own region, waits for it; returns its endpoint."""
+    rds = aws.client("rds", EAST)
+    rds.create_db_instance_read_replica(
+        DBInstanceIdentifier=NEIGHBOUR,
+        SourceDBInstanceIdentifier=PRIMARY,
+        VpcSecurityGroupIds=[group],
+        PubliclyAccessible=False,
+    )
+    return _available(rds, NEIGHBOUR)
 
 
 def balancer(aws: Aws, region: str, name: str) -> Balancer:
