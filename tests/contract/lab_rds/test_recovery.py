@@ -47,7 +47,8 @@ def restore(estate: Estate, source: str, **more: Any) -> str:
     assert made["DBInstanceStatus"] == "creating"
     assert "Endpoint" not in made
     assert "LatestRestorableTime" not in made
-    estate.await_status(EAST, name, "available")
+    born = estate.await_status(EAST, name, "available")
+    assert "ReadReplicaSourceDBInstanceIdentifier" not in born
     return name
 
 

@@ -10,6 +10,7 @@ from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_promote import PromoteReplica
 from drctl.adapters.aws.rds_replica import CreateReplica
 from drctl.adapters.aws.rds_restore import RestoreToTime
+from drctl.adapters.aws.rds_snapshot import CreateSnapshot, RestoreSnapshot
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.rds_window import ReadWindow
@@ -32,6 +33,8 @@ ADAPTER = Adapter(
         RestoreToTime(),
         CreateReplica(),
         SetAside(),
+        CreateSnapshot(),
+        RestoreSnapshot(),
         EngageSwitch(),
         DisengageSwitch(),
         UpsertRecord(),

@@ -34,6 +34,13 @@ _KEPT: Final = (
     "storage_encrypted",
     "storage_type",
 )
+_ABOUT_THE_SOURCE: Final = (
+    "source_db_instance_identifier",
+    "target_db_instance_identifier",
+    "db_snapshot_identifier",
+    "restore_time",
+    "use_latest_restorable_time",
+)
 _SECOND: Final = timedelta(seconds=1)
 
 
@@ -151,7 +158,12 @@ class RecoveringRdsBackend(StrictRdsBackend):
         self, source: LabInstance, given: Mapping[str, Any], identifier: str
     ) -> LabInstance:
         kept = {name: getattr(source, name) for name in _KEPT}
-        asked = {name: value for name, value in given.items() if value is not None}
+        # Whose copy it is is no property of a copy: it would make it a replica.
+        asked = {
+            name: value
+            for name, value in given.items()
+            if value is not None and name not in _ABOUT_THE_SOURCE
+        }
         instance = self._new(kept | asked | {"db_instance_identifier": identifier})
         self._add(instance)
         return instance
