@@ -99,6 +99,10 @@ class AddressPlan:
         """Returns the address that clients of the region's k-th RDS instance connect to."""
         return f"127.{self.octet(region)}.1.{_checked(k, _MAX_RDS)}", POSTGRES_PORT
 
+    def rds_public(self, region: str, k: int) -> Address:
+        """Returns where the region's k-th RDS instance listens for the internet, if it does."""
+        return f"127.{self.octet(region)}.5.{_checked(k, _MAX_RDS)}", POSTGRES_PORT
+
     def rds_backend(self, region: str, k: int) -> Address:
         """Returns where the PostgreSQL behind the region's k-th RDS endpoint listens."""
         return f"127.{self.octet(region)}.1.{100 + _checked(k, _MAX_RDS)}", POSTGRES_PORT

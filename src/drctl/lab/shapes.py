@@ -52,6 +52,17 @@ SHAPES: Final[Mapping[str, Shape]] = {
             database="drctl.lab.estate.databases_server:ServerDatabases",
             parts=("drctl.lab.selfmanaged.part:DatabaseServers",),
         ),
+        Shape(
+            name="two-way",
+            summary="the same, with an observer for the way back",
+            database="drctl.lab.estate.databases_rds:RdsBothWays",
+            parts=("drctl.lab.return_witness:ReturnWitness",),
+        ),
+        Shape(
+            name="database-rds",
+            summary="RDS with its standby in the same region",
+            database="drctl.lab.estate.databases_rds:RdsInOneRegion",
+        ),
     )
 }
 DEFAULT: Final = "region"

@@ -20,7 +20,7 @@ from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
 from drctl.lab.plan import AddressPlan
 
-NET = 110
+NET = int(__import__("os").environ.get("TRY_NET", "110"))
 EAST, WEST = "us-east-1", "us-west-2"
 KEY_ID = "AKIATESTTESTTESTTES1"
 MASTER, PASSWORD = "master", "correct horse battery"
@@ -38,7 +38,7 @@ class Estate:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever)
         self._thread.start()
-        self.bridge = RdsBridge(self.plan, delays=VendorDelays(promote_s=0.6))
+        self.bridge = RdsBridge(self.plan, delays=VendorDelays(promote_s=0.6, ship_s=0.5))
         self.plane = AwsControlPlane(
             self.plan, access_keys={KEY_ID}, overlays=[self.bridge.install]
         )
@@ -204,7 +204,7 @@ def postgres_from(cidr: str) -> dict[str, Any]:
     }
 
 
-def until(look: Callable[[], T | None], within_s: float = 20) -> T:
+def until(look: Callable[[], T | None], within_s: float = 60) -> T:
     deadline = time.monotonic() + within_s
     while not (seen := look()):
         assert time.monotonic() < deadline, "waited in vain"

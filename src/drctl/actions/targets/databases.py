@@ -33,6 +33,9 @@ class RdsInstance(Target):
     A security group without any ingress rule, made in advance; the fence swaps the instance into
     it.
     """
+    security_groups: tuple[Text, ...] = ()
+    """Ids of the groups through which clients reach it; what is made in its place, or restored from
+    it while it is fenced, is put into these."""
     client_write_urls: tuple[Url, ...] = ()
     """Places of this side where clients write through the application; the fence proves that a POST
     to each is refused. Each is a vantage point besides SQL."""

@@ -3,12 +3,17 @@
 from drctl.actions.contract import Adapter
 from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
+from drctl.adapters.aws.rds_aside import SetAside
 from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_lag import MeasureLag
 from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_promote import PromoteReplica
+from drctl.adapters.aws.rds_replica import CreateReplica
+from drctl.adapters.aws.rds_restore import RestoreToTime
+from drctl.adapters.aws.rds_snapshot import CreateSnapshot, RestoreSnapshot
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
+from drctl.adapters.aws.rds_window import ReadWindow
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
 
@@ -24,6 +29,12 @@ ADAPTER = Adapter(
         PromoteReplica(),
         AssertSinglePrimary(),
         WaitForInstance(),
+        ReadWindow(),
+        RestoreToTime(),
+        CreateReplica(),
+        SetAside(),
+        CreateSnapshot(),
+        RestoreSnapshot(),
         EngageSwitch(),
         DisengageSwitch(),
         UpsertRecord(),

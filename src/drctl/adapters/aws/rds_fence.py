@@ -25,6 +25,7 @@ from drctl.actions.contract import (
     CannotTell,
     Change,
     Context,
+    Debt,
     Done,
     Effect,
     NoParams,
@@ -39,6 +40,7 @@ from drctl.actions.targets import RdsInstance
 from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.fence_sessions import AdminSession
 from drctl.adapters.aws.fence_vantage import count, prove_dead, prove_quarantine
+from drctl.adapters.aws.rds_debts import owed_fence
 
 STOPPED = "stopped"
 
@@ -174,6 +176,9 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         if set(seen.groups.values()) - {"active"} or seen.status == "modifying":
             return CannotTell(why=f'RDS is still changing {target.label} ("{seen.status}")')
         return NotDone(why=f"{target.label} is in {', '.join(sorted(seen.groups))}")
+
+    def debts(self, target: RdsInstance, params: NoParams, outputs: Fence) -> tuple[Debt, ...]:
+        return (owed_fence(target, outputs.note, durable=outputs.durable),)
 
 
 async def _stopped(ctx: Context, target: RdsInstance) -> Fence:

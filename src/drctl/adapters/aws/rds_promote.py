@@ -14,7 +14,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
@@ -30,6 +32,7 @@ from drctl.actions.targets import RdsInstance, SqlAccess, Witness
 from drctl.adapters import _candidate, _candidate_look, _sql, _witness
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe, wait_until
+from drctl.adapters.aws.rds_debts import owed_standby
 from drctl.adapters.aws.rds_lag import read_sighting
 
 LATE_LOOKS = 3
@@ -61,6 +64,8 @@ class Promotion(Outputs):
     """The timeline that it left."""
     lsn: str = ""
     """The end of what it had received, at the last look before the promotion."""
+    arn: str = ""
+    """What a new replica of it is made from."""
 
 
 class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
@@ -169,6 +174,11 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
             source = seen.source
         return NotDone(why=f"{target.label} is available and still a replica of {source}")
 
+    def debts(
+        self, target: RdsInstance, params: PromoteParams, outputs: Promotion
+    ) -> tuple[Debt | Cleared, ...]:
+        return (owed_standby(target),) if outputs.changed else ()
+
 
 async def _refuse_doubt(aws: Aws, target: RdsInstance, refusal: Conflict) -> None:
     """
@@ -195,6 +205,7 @@ def _promotion(seen: DbInstance, chosen: _candidate.Seen | None, *, changed: boo
         system_identifier=chosen.system_identifier if chosen else "",
         from_timeline=chosen.timeline if chosen and changed else None,
         lsn=_candidate.position(chosen) if chosen else "",
+        arn=seen.arn,
     )
 
 

@@ -6,6 +6,7 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
     Done,
     Effect,
@@ -22,6 +23,7 @@ from drctl.actions.targets import RdsInstance, Text
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.fence_control import put_into
 from drctl.adapters.aws.rds_api import describe
+from drctl.adapters.aws.rds_debts import paid_fence
 
 
 class UnfenceParams(Params):
@@ -109,3 +111,8 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
         if set(groups) == set(params.security_groups):
             return Done(outputs=Unfenced(security_groups=groups))
         return NotDone(why=f"{target.label} is in {', '.join(groups)}")
+
+    def debts(
+        self, target: RdsInstance, params: UnfenceParams, outputs: Unfenced
+    ) -> tuple[Cleared, ...]:
+        return (paid_fence(target),)

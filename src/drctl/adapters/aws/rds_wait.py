@@ -22,6 +22,7 @@ class InstanceState(Outputs):
     endpoint: str
     port: int
     is_replica: bool
+    arn: str = ""
 
 
 class WaitForInstance(Action[RdsInstance, WaitParams, InstanceState]):
@@ -57,4 +58,5 @@ class WaitForInstance(Action[RdsInstance, WaitParams, InstanceState]):
             endpoint=seen.host,
             port=seen.port,
             is_replica=seen.source is not None,
+            arn=seen.arn,
         )

@@ -37,6 +37,7 @@ ADAPTER = Adapter(
         ScaleDeployment(),
         RestartDeployment(),
         WaitForDeployment(),
+        StopDeployment(),
         PatchSecret(),
         CheckRevision(),
         CheckImage(),

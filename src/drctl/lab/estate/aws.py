@@ -16,6 +16,7 @@ from drctl.lab.estate.environment import (
     DATABASE,
     EAST,
     LEASE_BUCKET,
+    NEIGHBOUR,
     PRIMARY,
     REPLICA,
     SWITCH_BUCKET,
@@ -95,7 +96,15 @@ def security_groups(aws: Aws, region: str) -> tuple[str, str]:
 
 def primary(aws: Aws, group: str, master_password: str) -> str:
     """Creates the primary and waits until it is available; returns its endpoint's name."""
-    rds = aws.client("rds", EAST)
+    rds, ec2 = aws.client("rds", EAST), aws.client("ec2", EAST)
+    # As in every default network of AWS: what is not said to be private is public.
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=_vpc(ec2))
+    rds.create_db_parameter_group(
+        DBParameterGroupName=f"{APPLICATION}-db",
+        DBParameterGroupFamily="postgres18",
+        Description="what the application needs of its database",
+    )
     rds.create_db_instance(
         DBInstanceIdentifier=PRIMARY,
         Engine="postgres",
@@ -106,6 +115,11 @@ def primary(aws: Aws, group: str, master_password: str) -> str:
         MasterUserPassword=master_password,
         VpcSecurityGroupIds=[group],
         BackupRetentionPeriod=7,
+        DBParameterGroupName=f"{APPLICATION}-db",
+        MultiAZ=True,
+        DeletionProtection=True,
+        EnableIAMDatabaseAuthentication=True,
+        PubliclyAccessible=False,
     )
     return _available(rds, PRIMARY)
 
@@ -119,8 +133,21 @@ def replica(aws: Aws, group: str) -> str:
         SourceRegion=EAST,
         DBInstanceClass="db.r6g.large",
         VpcSecurityGroupIds=[group],
+        PubliclyAccessible=False,
     )
     return _available(rds, REPLICA)
+
+
+def neighbour(aws: Aws, group: str) -> str:
+    """Creates the replica in the primary's own region, waits for it; returns its endpoint."""
+    rds = aws.client("rds", EAST)
+    rds.create_db_instance_read_replica(
+        DBInstanceIdentifier=NEIGHBOUR,
+        SourceDBInstanceIdentifier=PRIMARY,
+        VpcSecurityGroupIds=[group],
+        PubliclyAccessible=False,
+    )
+    return _available(rds, NEIGHBOUR)
 
 
 def balancer(aws: Aws, region: str, name: str) -> Balancer:

@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drctl.lab.estate.environment import LEASE_BUCKET, WITNESS_BUCKET
+from drctl.lab.estate.environment import LEASE_BUCKET, RETURN_WITNESS_BUCKET, WITNESS_BUCKET
 from drctl.lab.history import CHECKS, History, check
 from drctl.lab.verdict import Record
 
-_NOT_EFFECTS = (f"/{WITNESS_BUCKET}/", f"/{LEASE_BUCKET}/")
-"""The witness writes its sightings all the time, and a lease is what permission is made of."""
+_NOT_EFFECTS = (f"/{WITNESS_BUCKET}/", f"/{RETURN_WITNESS_BUCKET}/", f"/{LEASE_BUCKET}/")
+"""A witness writes its sightings all the time, and a lease is what permission is made of."""
 
 
 def promises(
