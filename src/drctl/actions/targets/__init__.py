@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from drctl.actions.targets.apps import Deployment
+from drctl.actions.targets.balancers import LoadBalancer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
 from drctl.actions.targets.parts import (
@@ -38,6 +39,7 @@ __all__ = [
     "DnsRecord",
     "FailoverSwitch",
     "KubernetesConnection",
+    "LoadBalancer",
     "Part",
     "PostgresServer",
     "RdsInstance",
@@ -57,6 +59,7 @@ AnyTarget: TypeAlias = Annotated[
     | Deployment
     | FailoverSwitch
     | DnsRecord
+    | LoadBalancer
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

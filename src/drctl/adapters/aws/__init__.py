@@ -1,6 +1,8 @@
 """Amazon Web Services: RDS, Route 53, and the identity behind the credentials."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.aws.elbv2_check import AssertServing, CheckBalancer
+from drctl.adapters.aws.elbv2_rebuild import DeleteEmergencyBalancer, RebuildBalancer
 from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
 from drctl.adapters.aws.rds_fence import FenceInstance
@@ -27,6 +29,10 @@ ADAPTER = Adapter(
         EngageSwitch(),
         DisengageSwitch(),
         UpsertRecord(),
+        CheckBalancer(),
+        AssertServing(),
+        RebuildBalancer(),
+        DeleteEmergencyBalancer(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

@@ -8,6 +8,7 @@ from drctl.adapters.kubernetes.deployment import (
     WaitForDeployment,
 )
 from drctl.adapters.kubernetes.lease_cell import LeaseStore
+from drctl.adapters.kubernetes.pods import ListReadyPods
 from drctl.adapters.kubernetes.secret import PatchSecret
 
 __all__ = ["ADAPTER"]
@@ -20,6 +21,7 @@ ADAPTER = Adapter(
         RestartDeployment(),
         WaitForDeployment(),
         PatchSecret(),
+        ListReadyPods(),
     ),
     pins=(ClusterPin(),),
     stores=(LeaseStore(),),

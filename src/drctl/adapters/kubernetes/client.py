@@ -66,6 +66,29 @@ class Cluster:
             deadline=ctx.deadline.at_most(ctx.clock, patience),
         )
 
+    async def items(self, path: str, *, selector: str = "") -> list[dict[str, Any]]:
+        """
+        Reads the objects of a collection that fit a label selector, as `get` reads one.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        ctx = self._ctx
+        asked = f"{path}?labelSelector={quote(selector, safe='')}" if selector else path
+
+        async def whole() -> list[dict[str, Any]]:
+            found: list[dict[str, Any]] = (await self._call("GET", asked, None, is_list=True))[
+                "items"
+            ]
+            return found
+
+        return await retry_read(
+            whole,
+            on=(Throttled, Unavailable),
+            clock=ctx.clock,
+            deadline=ctx.deadline.at_most(ctx.clock, PATIENCE),
+        )
+
     async def once(self, path: str) -> dict[str, Any]:
         """
         Reads an object, without repeating that.
@@ -116,7 +139,9 @@ class Cluster:
         made._client, made._building = self._client, self._building
         return made
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None, *, is_list: bool = False
+    ) -> dict[str, Any]:
         ctx, mutates = self._ctx, method != "GET"
         what = f"{method} {path} in {self._connection.region}"
         left_s = ctx.deadline.left_s(ctx.clock)
@@ -151,6 +176,10 @@ class Cluster:
             answer: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             raise late(f"{what}: answered something that is not JSON") from error
+        if is_list:
+            if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
+                raise late(f"{what}: answered something that is not a list")
+            return answer
         # A collection answers about what was made in it.
         name = f"/{_name(body['metadata']['name'])}" if method == "POST" and body else ""
         if (other := _is_about_another(path + name, answer)) is not None:

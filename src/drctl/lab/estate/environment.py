@@ -11,6 +11,7 @@ from drctl.lab.plan import ACCOUNT_ID, BALANCER_PORT, PUBLIC_NAME, AddressPlan
 EAST, WEST = "us-east-1", "us-west-2"
 APPLICATION = "healing-guard"
 DATABASE = "healing_guard"
+PRIMARY_BALANCER, RECOVERY_BALANCER = "healing-guard-lb", "healing-guard-dr-lb"
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
 SWITCH_BUCKET, SWITCH_KEY = "healing-guard-switch", "engaged"
 WITNESS_BUCKET, WITNESS_KEY = "healing-guard-witness", "healing-guard-prod.json"
