@@ -27,6 +27,7 @@ from drctl.lab.estate.environment import (
 )
 from drctl.lab.plan import BALANCER_PORT, POSTGRES_PORT, PUBLIC_NAME, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
+from drctl.lab.estate.credentials import NEXT_PASSWORD
 from drctl.lab.shapes import Shape, load
 from drctl.lab.traffic import Names, Settings, attempt
 
@@ -48,6 +49,7 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None], chosen:
     root.create()
     secrets = Secrets(root.secrets)
     secrets.make("database_master", "database_healing_guard", "database_drctl", "statuspage_token")
+    secrets.make(NEXT_PASSWORD)  # nobody's, until the application's password is rotated
     secrets.write("aws_access_key_id", ACCESS_KEY_ID)
     secrets.write("aws_secret_access_key", SECRET_ACCESS_KEY)
     secrets.write("slack_webhook", f"{plan.recorder_url}/services/{SLACK_WEBHOOK}")

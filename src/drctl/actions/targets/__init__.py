@@ -14,6 +14,7 @@ from pydantic import Field
 from drctl.actions.targets.apps import Deployment
 from drctl.actions.targets.balancers import LoadBalancer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
+from drctl.actions.targets.credentials import DatabaseRole
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
 from drctl.actions.targets.parts import (
     AccountId,
@@ -35,6 +36,7 @@ __all__ = [
     "AnyTarget",
     "AwsConnection",
     "ClientPath",
+    "DatabaseRole",
     "Deployment",
     "DnsRecord",
     "FailoverSwitch",
@@ -60,6 +62,7 @@ AnyTarget: TypeAlias = Annotated[
     | FailoverSwitch
     | DnsRecord
     | LoadBalancer
+    | DatabaseRole
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

@@ -2,6 +2,7 @@
 
 from drctl.actions.contract import Adapter
 from drctl.adapters.aws.elbv2_check import AssertServing, CheckBalancer
+from drctl.adapters.aws.elbv2_isolate import IsolateBalancer, ReadmitBalancer
 from drctl.adapters.aws.elbv2_rebuild import DeleteEmergencyBalancer, RebuildBalancer
 from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
@@ -13,6 +14,7 @@ from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
+from drctl.adapters.aws.vault import CheckSecret, PutSecret
 
 __all__ = ["ADAPTER"]
 
@@ -33,6 +35,10 @@ ADAPTER = Adapter(
         AssertServing(),
         RebuildBalancer(),
         DeleteEmergencyBalancer(),
+        IsolateBalancer(),
+        ReadmitBalancer(),
+        CheckSecret(),
+        PutSecret(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

@@ -2,6 +2,7 @@
 
 from drctl.actions.contract import Adapter
 from drctl.adapters.kubernetes.cluster import CheckCluster, ClusterPin
+from drctl.adapters.kubernetes.credential import DeliverCredential
 from drctl.adapters.kubernetes.deployment import (
     RestartDeployment,
     ScaleDeployment,
@@ -22,6 +23,7 @@ ADAPTER = Adapter(
         WaitForDeployment(),
         PatchSecret(),
         ListReadyPods(),
+        DeliverCredential(),
     ),
     pins=(ClusterPin(),),
     stores=(LeaseStore(),),

@@ -7,7 +7,9 @@ from drctl.adapters.postgres.lag import MeasureLag
 from drctl.adapters.postgres.only import AssertOnly
 from drctl.adapters.postgres.promote import Promote
 from drctl.adapters.postgres.replication import WaitForReplay
+from drctl.adapters.postgres.rotate import AssertRotated, RotatePassword
 from drctl.adapters.postgres.row_cell import RowStore
+from drctl.adapters.postgres.sessions import ListSessions
 from drctl.adapters.postgres.unfence import Unfence
 from drctl.adapters.postgres.writable import AssertWritable
 
@@ -23,6 +25,9 @@ ADAPTER = Adapter(
         Promote(),
         Unfence(),
         WaitForReplay(),
+        RotatePassword(),
+        AssertRotated(),
+        ListSessions(),
     ),
     pins=(SystemIdentifierPin(),),
     stores=(RowStore(),),

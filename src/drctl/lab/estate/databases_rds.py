@@ -3,6 +3,7 @@
 from typing import Any
 
 from drctl.lab.estate import aws as parts
+from drctl.lab.estate.credentials import application_role, keep
 from drctl.lab.estate.database import schema
 from drctl.lab.estate.databases import Built, Ground
 from drctl.lab.estate.environment import (
@@ -57,6 +58,12 @@ class RdsDatabases:
             targets={
                 "db.primary": old,
                 "db.recovery": target(WEST, REPLICA, replica, fence_west),
+                "credential.application": application_role(
+                    primary, identifier, keep(aws, secrets), secrets
+                ),
             },
-            runbooks={"region-outage": "region-failover"},
+            runbooks={
+                "region-outage": "region-failover",
+                "security-breach": "isolate-and-rotate",
+            },
         )

@@ -18,7 +18,7 @@ WITNESS_BUCKET, WITNESS_KEY = "healing-guard-witness", "healing-guard-prod.json"
 LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
-_AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "sts")
+_AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "secretsmanager", "sts")
 Entries: TypeAlias = Mapping[str, Mapping[str, Any]]
 _GLOBAL_SERVICES = {"iam", "route53"}
 
