@@ -17,8 +17,7 @@ def order(lab, *wanted):
     """The first time each step of the last run ended or began, as the record has it."""
     events = lab.events()
     return [
-        next(i for i, e in enumerate(events) if (e["type"], e.get("step")) == one)
-        for one in wanted
+        next(i for i, e in enumerate(events) if (e["type"], e.get("step")) == one) for one in wanted
     ]
 
 

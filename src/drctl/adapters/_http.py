@@ -121,9 +121,7 @@ async def send(
         ctx.permit()
     try:
         async with asyncio.timeout(left_s):
-            question = _Question(
-                method=method, url=url, headers=headers or {}, body=body, via=via
-            )
+            question = _Question(method=method, url=url, headers=headers or {}, body=body, via=via)
             answer, address = await _exchange(ctx, question, left_s, trace)
     except TimeoutError:
         failure = _Failure(

@@ -14,6 +14,7 @@ from drctl.lab import root as processes
 from drctl.lab.access import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Secrets
 from drctl.lab.blocking import run_apart
 from drctl.lab.channel import ask
+from drctl.lab.estate.credentials import NEXT_PASSWORD
 from drctl.lab.estate.database import OPERATOR_USER
 from drctl.lab.estate.environment import (
     DATABASE,
@@ -27,7 +28,6 @@ from drctl.lab.estate.environment import (
 )
 from drctl.lab.plan import BALANCER_PORT, POSTGRES_PORT, PUBLIC_NAME, AddressPlan
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
-from drctl.lab.estate.credentials import NEXT_PASSWORD
 from drctl.lab.shapes import Shape, load
 from drctl.lab.traffic import Names, Settings, attempt
 

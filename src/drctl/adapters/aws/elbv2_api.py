@@ -69,9 +69,7 @@ async def find(aws: Aws, name: str, *, patience: timedelta = PATIENCE) -> Balanc
         ActionError: It could not be read.
     """
     try:
-        answer = await aws.read(
-            "elbv2", "describe_load_balancers", Names=[name], patience=patience
-        )
+        answer = await aws.read("elbv2", "describe_load_balancers", Names=[name], patience=patience)
     except NotFound:
         return None
     found = answer.get("LoadBalancers", [])
@@ -147,9 +145,7 @@ async def certificates(aws: Aws, listener: Listener) -> tuple[str, ...]:
     """
     if listener.protocol != "HTTPS":
         return ()
-    answer = await aws.read(
-        "elbv2", "describe_listener_certificates", ListenerArn=listener.arn
-    )
+    answer = await aws.read("elbv2", "describe_listener_certificates", ListenerArn=listener.arn)
     named = [raw["CertificateArn"] for raw in answer.get("Certificates", [])]
     return tuple(dict.fromkeys([*listener.certificates[:1], *named]))
 

@@ -1,7 +1,6 @@
 """One emergency load balancer under construction, part by part; each part once."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from drctl.actions.errors import (
 from drctl.actions.targets import LoadBalancer
 from drctl.adapters.aws import elbv2_api as api
 from drctl.adapters.aws.client import Aws
+from drctl.adapters.aws.elbv2_pattern import Pattern, name_of
 
 TAG = "drctl:stands-in-for"
 INTERVAL_S, TIMEOUT_S, SUCCESSES = 5, 2, 2
@@ -27,63 +27,6 @@ The vendor's defaults are 30 s and 5 successes, which is two and a half minutes 
 FIRST_POLL_S, LAST_POLL_S = 0.3, 2.0
 _OURS = frozenset({"deletion_protection.enabled"})
 """Attributes that are not copied: the stand-in must be easy to take away."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pattern:
-    """What is copied."""
-
-    balancer: api.Balancer
-    attributes: Mapping[str, str]
-    listeners: tuple[api.Listener, ...]
-    certificates: Mapping[int, tuple[str, ...]]
-    """By port; the default one first, then those that are chosen by name."""
-    group: Mapping[str, Any]
-    """The one target group that its listeners forward to."""
-
-
-def name_of(target: LoadBalancer) -> str:
-    """
-    The name of the stand-in.
-
-    Raises:
-        Rejected: The environment does not say.
-    """
-    if target.emergency_name is None:
-        raise Rejected(f"{target.label} has no emergency_name in the environment")
-    return target.emergency_name
-
-
-async def pattern_of(aws: Aws, target: LoadBalancer) -> Pattern:
-    """
-    Reads what the lost load balancer was.
-
-    Raises:
-        NotFound: The API does not know it any more.
-        Conflict: It is isolated.
-        Rejected: Its settings cannot be copied faithfully.
-        ActionError: They could not be read.
-    """
-    lost = await api.require(aws, target.name)
-    if target.isolation_security_group in lost.security_groups:
-        raise Conflict(f"{target.label} is isolated: a copy of it would let nobody in either")
-    listeners = await api.listeners(aws, lost)
-    for listener in listeners:
-        rules = await aws.read("elbv2", "describe_rules", ListenerArn=listener.arn)
-        api.require_plain(listener, rules.get("Rules", []), target.name)
-    groups = sorted({arn for listener in listeners for arn in listener.groups})
-    if len(groups) != 1:
-        raise Rejected(
-            f"{target.label} forwards to {len(groups)} target groups, and one can be copied:"
-            " rebuild it from its code"
-        )
-    return Pattern(
-        balancer=lost,
-        attributes=await api.attributes(aws, lost),
-        listeners=listeners,
-        certificates={each.port: await api.certificates(aws, each) for each in listeners},
-        group=await api.group(aws, groups[0]),
-    )
 
 
 class Build:
@@ -115,15 +58,18 @@ class Build:
         lost = self._pattern.balancer
         made = await api.find(self._aws, self._name)
         if made is None:
-            answer = await self._send(
-                "create_load_balancer",
-                Name=self._name,
-                Subnets=list(lost.subnets),
-                SecurityGroups=list(lost.security_groups),
-                Scheme=lost.scheme,
-                IpAddressType=lost.ip_address_type,
-                Type="application",
-                Tags=[{"Key": TAG, "Value": self._target.name}],
+            answer = self._sent(
+                await self._aws.mutate(
+                    "elbv2",
+                    "create_load_balancer",
+                    Name=self._name,
+                    Subnets=list(lost.subnets),
+                    SecurityGroups=list(lost.security_groups),
+                    Scheme=lost.scheme,
+                    IpAddressType=lost.ip_address_type,
+                    Type="application",
+                    Tags=[{"Key": TAG, "Value": self._target.name}],
+                )
             )
             made = api.about(answer["LoadBalancers"][0], self._name, otherwise=OutcomeUnknown)
             self.has_created = True
@@ -140,8 +86,13 @@ class Build:
         }
         if differing:
             pairs = [{"Key": key, "Value": value} for key, value in sorted(differing.items())]
-            await self._send(
-                "modify_load_balancer_attributes", LoadBalancerArn=made.arn, Attributes=pairs
+            self._sent(
+                await self._aws.mutate(
+                    "elbv2",
+                    "modify_load_balancer_attributes",
+                    LoadBalancerArn=made.arn,
+                    Attributes=pairs,
+                )
             )
         return made
 
@@ -158,21 +109,24 @@ class Build:
             await self.require_ours(there["TargetGroupArn"], self._name)
             return str(there["TargetGroupArn"])
         source = self._pattern.group
-        answer = await self._send(
-            "create_target_group",
-            Name=self._name,
-            TargetType="ip",  # the API's default takes instances, and refuses a pod
-            Protocol=source["Protocol"],
-            Port=source["Port"],
-            VpcId=self._pattern.balancer.vpc,
-            HealthCheckProtocol=source["HealthCheckProtocol"],
-            HealthCheckPath=source["HealthCheckPath"],
-            HealthCheckIntervalSeconds=INTERVAL_S,
-            HealthCheckTimeoutSeconds=TIMEOUT_S,
-            HealthyThresholdCount=SUCCESSES,
-            UnhealthyThresholdCount=SUCCESSES,
-            Matcher={"HttpCode": (source.get("Matcher") or {}).get("HttpCode", "200")},
-            Tags=[{"Key": TAG, "Value": self._target.name}],
+        answer = self._sent(
+            await self._aws.mutate(
+                "elbv2",
+                "create_target_group",
+                Name=self._name,
+                TargetType="ip",  # the API's default takes instances, and refuses a pod
+                Protocol=source["Protocol"],
+                Port=source["Port"],
+                VpcId=self._pattern.balancer.vpc,
+                HealthCheckProtocol=source["HealthCheckProtocol"],
+                HealthCheckPath=source["HealthCheckPath"],
+                HealthCheckIntervalSeconds=INTERVAL_S,
+                HealthCheckTimeoutSeconds=TIMEOUT_S,
+                HealthyThresholdCount=SUCCESSES,
+                UnhealthyThresholdCount=SUCCESSES,
+                Matcher={"HttpCode": (source.get("Matcher") or {}).get("HttpCode", "200")},
+                Tags=[{"Key": TAG, "Value": self._target.name}],
+            )
         )
         made = answer["TargetGroups"][0]
         if made.get("TargetGroupName") != self._name:
@@ -191,7 +145,11 @@ class Build:
         missing = tuple(sorted(set(addresses) - known))
         if missing:
             targets = [{"Id": address} for address in missing]
-            await self._send("register_targets", TargetGroupArn=group, Targets=targets)
+            self._sent(
+                await self._aws.mutate(
+                    "elbv2", "register_targets", TargetGroupArn=group, Targets=targets
+                )
+            )
         return missing
 
     async def listeners(self, balancer: api.Balancer, group: str) -> None:
@@ -216,22 +174,28 @@ class Build:
                 tls["Certificates"] = [{"CertificateArn": default}]
                 tls |= {"SslPolicy": wanted.ssl_policy} if wanted.ssl_policy else {}
             forward = [{"Type": "forward", "TargetGroupArn": group}]
-            answer = await self._send(
-                "create_listener",
-                LoadBalancerArn=balancer.arn,
-                Protocol=wanted.protocol,
-                Port=wanted.port,
-                DefaultActions=forward if wanted.groups else list(wanted.actions),
-                **tls,
+            answer = self._sent(
+                await self._aws.mutate(
+                    "elbv2",
+                    "create_listener",
+                    LoadBalancerArn=balancer.arn,
+                    Protocol=wanted.protocol,
+                    Port=wanted.port,
+                    DefaultActions=forward if wanted.groups else list(wanted.actions),
+                    **tls,
+                )
             )
             made = answer["Listeners"][0]
             if made.get("LoadBalancerArn") != balancer.arn:
                 raise OutcomeUnknown(f"ELB was asked for a listener of {self._name}, told another")
             if named:
-                await self._send(
-                    "add_listener_certificates",
-                    ListenerArn=made["ListenerArn"],
-                    Certificates=[{"CertificateArn": arn} for arn in named],
+                self._sent(
+                    await self._aws.mutate(
+                        "elbv2",
+                        "add_listener_certificates",
+                        ListenerArn=made["ListenerArn"],
+                        Certificates=[{"CertificateArn": arn} for arn in named],
+                    )
                 )
 
     async def wait(self, group: str, addresses: Sequence[str], wanted: int) -> int:
@@ -246,9 +210,7 @@ class Build:
         late: type[ActionError] = OutcomeUnknown if self._has_sent else Unavailable
         while True:
             try:
-                balancer = await api.require(self._aws, self._name, patience=timedelta())
-                if balancer.state in api.LOST_STATES:
-                    raise Rejected(f'{self._name} is "{balancer.state}": {balancer.why}')
+                balancer = await self._living()
                 seen = await api.health(self._aws, group, patience=timedelta())
             except (Throttled, Unavailable) as error:
                 last = str(error)
@@ -270,6 +232,12 @@ class Build:
             if ctx.deadline.has_passed(ctx.clock):
                 raise late(f"{self._name}: {last}")
 
+    async def _living(self) -> api.Balancer:
+        balancer = await api.require(self._aws, self._name, patience=timedelta())
+        if balancer.state in api.LOST_STATES:
+            raise Rejected(f'{self._name} is "{balancer.state}": {balancer.why}')
+        return balancer
+
     async def drop(self, group: str, addresses: Sequence[str]) -> tuple[str, ...]:
         """
         Takes out what is registered and is no ready pod's address; returns those.
@@ -281,7 +249,11 @@ class Build:
         stale = tuple(sorted(known - set(addresses)))
         if stale:
             targets = [{"Id": address} for address in stale]
-            await self._send("deregister_targets", TargetGroupArn=group, Targets=targets)
+            self._sent(
+                await self._aws.mutate(
+                    "elbv2", "deregister_targets", TargetGroupArn=group, Targets=targets
+                )
+            )
         return stale
 
     async def delete_group(self, group: str) -> None:
@@ -295,7 +267,9 @@ class Build:
         ctx = self._ctx
         while True:
             try:
-                await self._send("delete_target_group", TargetGroupArn=group)
+                self._sent(
+                    await self._aws.mutate("elbv2", "delete_target_group", TargetGroupArn=group)
+                )
             except NotFound:
                 return
             except Conflict:  # the listeners go a moment after their load balancer
@@ -319,7 +293,6 @@ class Build:
                 f" its tag {TAG} is {found or 'missing'}"
             )
 
-    async def _send(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        answer = await self._aws.mutate("elbv2", operation, **arguments)
+    def _sent(self, answer: dict[str, Any]) -> dict[str, Any]:
         self._has_sent = True
         return answer

@@ -56,9 +56,15 @@ class Seen:
         """In the words of the outputs."""
         if self.balancer is None:
             return Checked(
-                is_serving=False, why="there is no such load balancer", state="absent",
-                dns_name="", zone_id="", ports=(), healthy=0, targets=0,
-            )  # fmt: skip
+                is_serving=False,
+                why="there is no such load balancer",
+                state="absent",
+                dns_name="",
+                zone_id="",
+                ports=(),
+                healthy=0,
+                targets=0,
+            )
         why = self._missing(self.balancer, wanted)
         return Checked(
             is_serving=not why,
@@ -113,7 +119,9 @@ class CheckBalancer(Action[LoadBalancer, CheckParams, Checked]):
     """Looks, and says; a load balancer that does not serve is an answer."""
 
     name: ClassVar[str] = "aws.elbv2.check"
-    summary: ClassVar[str] = "Say whether a load balancer is active, listens and has healthy targets"
+    summary: ClassVar[str] = (
+        "Say whether a load balancer is active, listens and has healthy targets"
+    )
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (LoadBalancer,)
@@ -147,7 +155,9 @@ class AssertServing(CheckBalancer):
     """Fails when a load balancer does not serve."""
 
     name: ClassVar[str] = "aws.elbv2.assert_serving"
-    summary: ClassVar[str] = "Fail unless a load balancer is active, listens and has healthy targets"
+    summary: ClassVar[str] = (
+        "Fail unless a load balancer is active, listens and has healthy targets"
+    )
 
     async def observe(
         self, ctx: Context, target: LoadBalancer, params: CheckParams | None

@@ -32,7 +32,14 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Conflict, NotFound, OutcomeUnknown, Rejected, Unavailable
+from drctl.actions.errors import (
+    ActionError,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+)
 from drctl.actions.targets import LoadBalancer
 from drctl.adapters import _http
 from drctl.adapters.aws import elbv2_api as api
@@ -128,7 +135,9 @@ async def _prove(
         ctx.say(f"{wrong[0]}: not yet as wanted")
         await ctx.clock.sleep(min(POLL_S, ctx.deadline.left_s(ctx.clock)))
         if ctx.deadline.has_passed(ctx.clock):
-            raise OutcomeUnknown(f"{', '.join(wrong)}: the groups are set, and it {word[not is_open]}")
+            raise OutcomeUnknown(
+                f"{', '.join(wrong)}: the groups are set, and it {word[not is_open]}"
+            )
 
 
 class _Door(Action[LoadBalancer, NoParams, Doors]):
@@ -159,7 +168,9 @@ class _Door(Action[LoadBalancer, NoParams, Doors]):
         if all(is_shut is not self.opens for is_shut in shut.values()):
             return Nothing(why=f"{', '.join(shut)}: {'open' if self.opens else 'isolated'} already")
         now = "; ".join(f"{name} in {groups}" for name, groups in observation.facts.items())
-        return Change(before=now, after="as before it was isolated" if self.opens else f"in {group}")
+        return Change(
+            before=now, after="as before it was isolated" if self.opens else f"in {group}"
+        )
 
     async def settled(
         self, ctx: Context, target: LoadBalancer, params: NoParams

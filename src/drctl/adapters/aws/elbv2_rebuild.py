@@ -27,6 +27,7 @@ from drctl.actions.contract import (
     Debt,
     Done,
     Effect,
+    NoParams,
     NotDone,
     Nothing,
     Observation,
@@ -39,8 +40,9 @@ from drctl.actions.errors import ActionError, Rejected
 from drctl.actions.targets import LoadBalancer
 from drctl.adapters.aws import elbv2_api as api
 from drctl.adapters.aws.client import Aws
-from drctl.adapters.aws.elbv2_build import Build, name_of, pattern_of
+from drctl.adapters.aws.elbv2_build import Build
 from drctl.adapters.aws.elbv2_check import look
+from drctl.adapters.aws.elbv2_pattern import name_of, pattern_of
 
 Address: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F:.]{2,45}$")]
 
@@ -63,8 +65,7 @@ class Rebuilt(Outputs):
     zone_id: str
     """The hosted zone of *dns_name*, for an alias record."""
     created: bool
-    """False: it was there, and only its targets were looked after. ``None`` is never: a read-back
-    says what it finds, which is False."""
+    """False: it was there already, or that was only read back later."""
     healthy: int
     registered: tuple[str, ...]
     """Addresses that this call registered."""
@@ -137,14 +138,14 @@ class RebuildBalancer(Action[LoadBalancer, RebuildParams, Rebuilt]):
             Load balancers, target groups and listeners of the account; never those of the target's
             own name.
         """
-        aws = Aws(ctx, target.aws)
+        aws, wanted = Aws(ctx, target.aws), _wanted(params)
         pattern = await pattern_of(aws, target)
         build = Build(ctx, aws, target, pattern)
         balancer = await build.balancer()
         group = await build.group()
         registered = await build.register(group, params.addresses)
         await build.listeners(balancer, group)
-        healthy = await build.wait(group, params.addresses, _wanted(params))
+        healthy = await build.wait(group, params.addresses, wanted)
         dropped = await build.drop(group, params.addresses)
         return Rebuilt(
             name=balancer.name,
@@ -179,9 +180,14 @@ class RebuildBalancer(Action[LoadBalancer, RebuildParams, Rebuilt]):
             return CannotTell(why=f"{name} is built, and {checked.why}")
         return Done(
             outputs=Rebuilt(
-                name=name, dns_name=checked.dns_name, zone_id=checked.zone_id, created=False,
-                healthy=checked.healthy, registered=(), dropped=(),
-            )  # fmt: skip
+                name=name,
+                dns_name=checked.dns_name,
+                zone_id=checked.zone_id,
+                created=False,
+                healthy=checked.healthy,
+                registered=(),
+                dropped=(),
+            )
         )
 
 
@@ -206,11 +212,13 @@ class Deleted(Outputs):
     """False: there was nothing."""
 
 
-class DeleteEmergencyBalancer(Action[LoadBalancer, Params, Deleted]):
+class DeleteEmergencyBalancer(Action[LoadBalancer, NoParams, Deleted]):
     """Takes the stand-in away again, when nothing of it is anybody else's."""
 
     name: ClassVar[str] = "aws.elbv2.delete"
-    summary: ClassVar[str] = "Delete the emergency load balancer that drctl built, never another one"
+    summary: ClassVar[str] = (
+        "Delete the emergency load balancer that drctl built, never another one"
+    )
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (LoadBalancer,)
@@ -220,24 +228,24 @@ class DeleteEmergencyBalancer(Action[LoadBalancer, Params, Deleted]):
         return (f"control-plane:{target.aws.region}",)
 
     async def observe(
-        self, ctx: Context, target: LoadBalancer, params: Params | None
+        self, ctx: Context, target: LoadBalancer, params: NoParams | None
     ) -> Observation:
         found = await api.find(Aws(ctx, target.aws), name_of(target))
         return Observation(facts={"exists": found is not None})
 
     def preview(
-        self, observation: Observation, target: LoadBalancer, params: Params | None
+        self, observation: Observation, target: LoadBalancer, params: NoParams | None
     ) -> Preview:
         if not observation.facts["exists"]:
             return Nothing(why=f"there is no {target.emergency_name}")
         return Change(before=f"{target.emergency_name} is there", after="it is gone")
 
     def debts(
-        self, target: LoadBalancer, params: Params, outputs: Deleted
+        self, target: LoadBalancer, params: NoParams, outputs: Deleted
     ) -> tuple[Debt | Cleared, ...]:
         return (Cleared(key=debt_key(target)),)
 
-    async def perform(self, ctx: Context, target: LoadBalancer, params: Params) -> Deleted:
+    async def perform(self, ctx: Context, target: LoadBalancer, params: NoParams) -> Deleted:
         """
         Deletes it and its target group. Move its traffic away first: this does not look at names.
 
@@ -261,7 +269,7 @@ class DeleteEmergencyBalancer(Action[LoadBalancer, Params, Deleted]):
         return Deleted(name=name, deleted=there is not None or group is not None)
 
     async def settled(
-        self, ctx: Context, target: LoadBalancer, params: Params
+        self, ctx: Context, target: LoadBalancer, params: NoParams
     ) -> Done[Deleted] | NotDone | CannotTell:
         try:
             aws, name = Aws(ctx, target.aws), name_of(target)

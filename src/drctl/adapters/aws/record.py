@@ -295,9 +295,7 @@ def _concerned(records: list[dict[str, Any]], params: UpsertParams) -> list[dict
     ]
 
 
-def _wanted(
-    target: DnsRecord, params: UpsertParams, found: list[dict[str, Any]]
-) -> dict[str, Any]:
+def _wanted(target: DnsRecord, params: UpsertParams, found: list[dict[str, Any]]) -> dict[str, Any]:
     """
     Raises:
         NotFound: The set has no such member.

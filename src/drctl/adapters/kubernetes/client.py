@@ -176,9 +176,7 @@ class Cluster:
             answer: dict[str, Any] = json.loads(raw)
         except ValueError as error:
             raise late(f"{what}: answered something that is not JSON") from error
-        if is_list:
-            if not isinstance(answer, dict) or not isinstance(answer.get("items"), list):
-                raise late(f"{what}: answered something that is not a list")
+        if is_list and _is_list(answer):
             return answer
         # A collection answers about what was made in it.
         name = f"/{_name(body['metadata']['name'])}" if method == "POST" and body else ""
@@ -226,6 +224,10 @@ def _said(raw: bytes) -> str:
     if isinstance(answer, dict) and isinstance(answer.get("message"), str):
         return str(answer["message"])
     return raw[:_SAID_LENGTH].decode("utf-8", "replace")
+
+
+def _is_list(answer: Any) -> bool:
+    return isinstance(answer, dict) and isinstance(answer.get("items"), list)
 
 
 def _is_about_another(path: str, answer: Any) -> str | None:

@@ -64,7 +64,9 @@ class ListReadyPods(Action[Deployment, ListParams, ReadyPods]):
             addresses=tuple(ready),
             pods=tuple(pod["metadata"]["name"] for pod in ready.values()),
             images=tuple(
-                sorted({one["image"] for pod in ready.values() for one in pod["spec"]["containers"]})
+                sorted(
+                    {one["image"] for pod in ready.values() for one in pod["spec"]["containers"]}
+                )
             ),
         )
 
@@ -77,7 +79,12 @@ async def _ready(ctx: Context, target: Deployment) -> dict[str, dict[str, Any]]:
     selector = ",".join(f"{key}={value}" for key, value in sorted(labels.items()))
     namespace = deployment_path(target).split("/")[5]
     pods = await cluster.items(f"/api/v1/namespaces/{namespace}/pods", selector=selector)
-    return dict(sorted((pod["status"]["podIP"], pod) for pod in pods if _is_ready(pod)))
+    for pod in pods:
+        have = pod["metadata"].get("labels") or {}
+        if any(have.get(key) != value for key, value in labels.items()):
+            raise Unavailable(f"asked for the pods of {target.name}, and told of another's")
+    ready = {pod["status"]["podIP"]: pod for pod in pods if _is_ready(pod)}
+    return dict(sorted(ready.items()))
 
 
 def _is_ready(pod: dict[str, Any]) -> bool:

@@ -43,7 +43,8 @@ from drctl.kernel.secret import SecretRef
 ITERATIONS = 4096
 """What PostgreSQL itself uses; RFC 7677's least."""
 LEAST_LENGTH = 16
-WRONG_PASSWORD = "28P01"
+INVALID = "28P01"
+"""PostgreSQL's word for a wrong password, and for nothing else."""
 _END_SESSIONS = """
 SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
 WHERE usename = $1 AND pid <> pg_backend_pid()
@@ -108,8 +109,9 @@ class RotatePassword(Action[DatabaseRole, NoParams, Rotated]):
     async def observe(
         self, ctx: Context, target: DatabaseRole, params: NoParams | None
     ) -> Observation:
-        old, new = await _is_taken(ctx, target, target.password), await _is_taken(
-            ctx, target, target.next_password
+        old, new = (
+            await _is_taken(ctx, target, target.password),
+            await _is_taken(ctx, target, target.next_password),
         )
         async with _sql.connect(target.sql, ctx) as connection:
             count = await connection.fetchval(_SESSIONS_LEFT, target.role)
@@ -169,7 +171,7 @@ class RotatePassword(Action[DatabaseRole, NoParams, Rotated]):
             if changes:
                 # No parameters in ALTER ROLE; both parts are of our own making, without quotes.
                 await connection.execute(
-                    f'ALTER ROLE "{target.role}" PASSWORD \'{verifier(wanted)}\''
+                    f"ALTER ROLE \"{target.role}\" PASSWORD '{verifier(wanted)}'"
                 )
             ended = await connection.fetchval(_END_SESSIONS, target.role)
         try:
@@ -178,9 +180,7 @@ class RotatePassword(Action[DatabaseRole, NoParams, Rotated]):
             if isinstance(error, Conflict):
                 raise
             raise OutcomeUnknown(f"{target.role} is changed, and not proven: {error}") from error
-        return Rotated(
-            role=target.role, changed=changes, sessions_ended=int(ended), proof=proof
-        )
+        return Rotated(role=target.role, changed=changes, sessions_ended=int(ended), proof=proof)
 
     async def settled(
         self, ctx: Context, target: DatabaseRole, params: NoParams
@@ -248,7 +248,7 @@ async def _prove(ctx: Context, target: DatabaseRole) -> tuple[str, ...]:
         raise Conflict(f"{target.label} does not take the next password")
     where = f"{target.sql.host}:{target.sql.port}"
     return (
-        f"login of {target.role} with the old password refused by {where} ({WRONG_PASSWORD})",
+        f"login of {target.role} with the old password refused by {where} ({INVALID})",
         f"login of {target.role} with the next password taken by {where}",
     )
 
@@ -266,9 +266,7 @@ async def _is_taken(ctx: Context, target: DatabaseRole, password: SecretRef) -> 
         async with _sql.connect(access, ctx) as connection:
             await connection.fetchval("SELECT 1")
     except AuthRejected as error:
-        if getattr(error.__cause__, "sqlstate", None) == WRONG_PASSWORD:
+        if getattr(error.__cause__, "sqlstate", None) == INVALID:
             return False
         raise
     return True
-
-

@@ -90,7 +90,9 @@ class Elbv2Overlay:
 
         def state(balancer: FakeLoadBalancer) -> dict[str, str]:
             self.is_active(balancer)
-            return {"Code": balancer.state} | ({"Reason": LOST} if balancer.state == "failed" else {})
+            return {"Code": balancer.state} | (
+                {"Reason": LOST} if balancer.state == "failed" else {}
+            )
 
         api = ELBv2Backend
         patches: list[_Patch] = [

@@ -81,9 +81,7 @@ def _check_balancer(backend: ELBv2Backend, new: FakeLoadBalancer) -> None:
         )
     for group in new.security_groups or ():
         if not security_groups.exists(backend.region_name, group):
-            raise ELBClientError(
-                "InvalidSecurityGroup", f"Security group '{group}' does not exist"
-            )
+            raise ELBClientError("InvalidSecurityGroup", f"Security group '{group}' does not exist")
 
 
 def _settings(balancer: FakeLoadBalancer) -> tuple[Any, ...]:
@@ -150,7 +148,7 @@ def checking_targets(original: Callable[..., None]) -> Callable[..., None]:
 
 
 def listener_once(original: Callable[..., FakeListener]) -> Callable[..., FakeListener]:
-    """Wraps ``CreateListener``: one a port, a certificate where TLS is spoken, groups of its own."""
+    """Wraps ``CreateListener``: one a port, a certificate for TLS, a group of its own."""
 
     def create_listener(self: ELBv2Backend, **call: Any) -> FakeListener:
         arn, port, protocol = call["load_balancer_arn"], str(call["port"]), call["protocol"]
