@@ -360,7 +360,7 @@ async def _deliver(lab, scripts):
 
 
 def api(name, **more):
-    return Op(name=f"elbv2:{name}", **more)
+    return Op(name=f"elasticloadbalancing:{name}", **more)
 
 
 BALANCERS = api("DescribeLoadBalancers")
