@@ -55,9 +55,7 @@ class Edge:
         self.plane = AwsControlPlane(
             self.plan, access_keys={KEY_ID}, overlays=[self.dns.install, self.elbv2.install]
         )
-        self.bridge = BalancerBridge(
-            self.plan, Path(self._folder), is_active=self.elbv2.is_active
-        )
+        self.bridge = BalancerBridge(self.plan, Path(self._folder), is_active=self.elbv2.is_active)
         self.elbv2.watch(self.bridge if with_balancers else EverybodyIsWell())
         self.names = NameServer(Resolution(zones=self.dns.zones, extra=self.bridge.lookup))
         self.resolver = "{}:{}".format(*self.plan.dns)

@@ -36,9 +36,7 @@ def params(*addresses, **more):
     return RebuildParams(addresses=addresses, **more)
 
 
-async def test_a_lost_one_is_built_again_and_answers_before_it_is_called_built(
-    edge, lost, context
-):
+async def test_a_lost_one_is_built_again_and_answers_before_it_is_called_built(edge, lost, context):
     name, pod = lost
     target, wanted = edge.target(name), params(pod)
     seen = await CHECK.perform(context(), target, NOW)
