@@ -225,5 +225,13 @@ class Edge:
 
     def found(self, name):
         """The API's description of a load balancer; None when there is none."""
-        balancers = self.client("elbv2").describe_load_balancers()["LoadBalancers"]
-        return next((one for one in balancers if one["LoadBalancerName"] == name), None)
+        elbv2 = self.client("elbv2")
+        try:
+            return elbv2.describe_load_balancers(Names=[name])["LoadBalancers"][0]
+        except elbv2.exceptions.LoadBalancerNotFoundException:
+            return None
+
+    def all(self):
+        """The API's descriptions of every load balancer, all pages of them."""
+        pages = self.client("elbv2").get_paginator("describe_load_balancers").paginate()
+        return [one for page in pages for one in page["LoadBalancers"]]

@@ -90,11 +90,10 @@ async def _rebuild(lab, scripts):
         def parts():
             """The stand-ins, and whether one of them is whole."""
             elbv2 = edge.client("elbv2")
-            all_ = elbv2.describe_load_balancers()["LoadBalancers"]
-            made = [one for one in all_ if one["LoadBalancerName"] == f"{name}-em"]
-            if not made:
+            made = edge.found(f"{name}-em")
+            if made is None:
                 return 0, False
-            listening = elbv2.describe_listeners(LoadBalancerArn=made[0]["LoadBalancerArn"])
+            listening = elbv2.describe_listeners(LoadBalancerArn=made["LoadBalancerArn"])
             arns = [
                 action["TargetGroupArn"]
                 for one in listening["Listeners"]
@@ -107,7 +106,8 @@ async def _rebuild(lab, scripts):
                     "TargetHealthDescriptions"
                 ]
             ]
-            return len(made), health == ["127.65.2.7"]
+            named = [one for one in edge.all() if one["LoadBalancerName"] == f"{name}-em"]
+            return len(named), health == ["127.65.2.7"]
 
         async def applied(_key):
             return (await asyncio.to_thread(parts))[0]
@@ -407,7 +407,7 @@ CASES = [
         action="aws.elbv2.isolate",
         lab="edge",
         ops=(
-            *(BALANCERS, LISTENERS),
+            *(BALANCERS, LISTENERS, TAGS),
             Op(name="ec2:DescribeSecurityGroups"),
             api("AddTags", mutates=True, skip=NO_ECHO),
             # Whoever hears of another group looks at the load balancer itself.
