@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +42,12 @@ class Lab:
         )
         self.started.append(process)
         return process
+
+    @property
+    def root(self) -> Path:
+        """The lab's own folder."""
+        net = self.env["DRCTL_LAB_NET"]
+        return Path(tempfile.gettempdir()) / f"drctl-lab-{os.getuid()}-{net}"
 
     def stop(self) -> None:
         for process in self.started:

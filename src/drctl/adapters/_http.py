@@ -91,11 +91,14 @@ async def send(
     headers: Mapping[str, str] | None = None,
     body: JSON = None,
     timeout: timedelta = DEFAULT_TIMEOUT,  # noqa: ASYNC109 (a limit besides the context's deadline)
+    via: str | None = None,
 ) -> Response:
     """
     Sends one request once and returns the answer, of any status.
 
     Args:
+        via: A name or address to connect to instead of the URL's host, which is asked for all the
+            same: its ``Host`` and its certificate.
         label: What a person would call the other side. Messages hold this and never the URL, which
             may be a secret.
         body: Sent as JSON when it is not ``None``.
@@ -118,7 +121,7 @@ async def send(
         ctx.permit()
     try:
         async with asyncio.timeout(left_s):
-            question = _Question(method=method, url=url, headers=headers or {}, body=body)
+            question = _Question(method=method, url=url, headers=headers or {}, body=body, via=via)
             answer, address = await _exchange(ctx, question, left_s, trace)
     except TimeoutError:
         failure = _Failure(
@@ -249,6 +252,7 @@ class _Question:
     url: str
     headers: Mapping[str, str]
     body: JSON
+    via: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,7 +273,8 @@ async def _exchange(
         raise Rejected("not a URL") from None
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise Rejected("not an http or https URL")
-    addresses = await _resolver.resolve(parsed.host, ctx.resolvers, timeout_s=left_s)
+    host = question.via or parsed.host
+    addresses = await _resolver.resolve(host, ctx.resolvers, timeout_s=left_s)
     timeouts = httpx.Timeout(left_s, connect=max(0.5, left_s / _CONNECT_SHARE))
     verify = _trusted() if parsed.scheme == "https" else False
     async with httpx.AsyncClient(

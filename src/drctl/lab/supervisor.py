@@ -20,6 +20,7 @@ from drctl.lab.aws.rds import RdsBridge
 from drctl.lab.aws.route53 import Route53Overlay
 from drctl.lab.channel import serve
 from drctl.lab.checks import HealthCheckers
+from drctl.lab.edges import Edges
 from drctl.lab.estate.environment import (
     COMPONENTS,
     INCIDENT_CHANNEL,
@@ -92,7 +93,10 @@ class Supervisor:
             self._rds,
             self._balancers,
             self._clusters,
-            parts=tuple(self._parts.values()),
+            parts=(
+                Edges(self._elbv2, self._balancers, self._route53),
+                *self._parts.values(),
+            ),
         )
         self._stops: list[Callable[[], Awaitable[None]]] = []
 

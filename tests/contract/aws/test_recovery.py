@@ -160,8 +160,14 @@ async def test_a_moment_that_cannot_be_had_is_refused_with_the_numbers(estate, s
     now = datetime.now(UTC)
     for moment, why in (
         (now + timedelta(hours=2), r"is in the future: (2h|1h59m\d+s) from now"),
-        (now - timedelta(days=2), r"before the window: the earliest restorable time is .*Z, 2d|48h"),
-        (now - timedelta(milliseconds=50), r"too new: the latest restorable time is .*Z, \ds before"),
+        (
+            now - timedelta(days=2),
+            r"before the window: the earliest restorable time is .*Z, 2d|48h",
+        ),
+        (
+            now - timedelta(milliseconds=50),
+            r"too new: the latest restorable time is .*Z, \ds before",
+        ),
     ):
         params = RestoreParams(instance="never", time=moment.isoformat())
         with pytest.raises(Rejected, match=why):
@@ -195,7 +201,9 @@ async def test_the_window_says_whether_a_moment_is_in_it(estate, source, context
             await WINDOW.perform(context(), wanted, WindowParams(time=moment))
 
 
-async def test_a_source_in_quarantine_is_no_pattern_for_a_copy_s_network(estate, source, context, looking):
+async def test_a_source_in_quarantine_is_no_pattern_for_a_copy_s_network(
+    estate, source, context, looking
+):
     rds, groups = estate.client("rds", EAST), estate.groups[EAST]
     params = RestoreParams(instance="shut-in", time=source[0][1].isoformat())
 

@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from botocore.exceptions import ClientError
 
-from .conftest import EAST, MASTER, PASSWORD, DATABASE, WEST, Estate, until
+from .conftest import DATABASE, EAST, MASTER, PASSWORD, WEST, Estate, until
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,10 @@ def test_the_latest_restorable_time_moves_on_and_has_everything_before_it(
             {"RestoreTime": datetime(2124, 1, 1, tzinfo=UTC), "UseLatestRestorableTime": True},
             "InvalidParameterCombination",
         ),
-        ({"UseLatestRestorableTime": True, "DBParameterGroupName": "none"}, "DBParameterGroupNotFound"),
+        (
+            {"UseLatestRestorableTime": True, "DBParameterGroupName": "none"},
+            "DBParameterGroupNotFound",
+        ),
     ],
 )
 def test_what_cannot_be_restored_is_refused(

@@ -30,6 +30,10 @@ NAMES = tuple(
     (f"sql:{name}", re.compile(form, re.DOTALL))
     for name, form in (
         ("promote", r"pg_promote"),
+        ("alter_role", r"^ALTER ROLE"),
+        ("system", r"AS system, pg_is_in_recovery"),
+        ("sessions", r"client backend"),
+        ("roles", r"rolcanlogin"),
         ("alter_database", r"^ALTER DATABASE"),
         ("alter_system", r"^ALTER SYSTEM"),
         ("set", r"^SET "),

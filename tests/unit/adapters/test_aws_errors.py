@@ -32,6 +32,28 @@ OPERATIONS = {
         "ListResourceRecordSets",
         "GetHostedZone",
     ],
+    "elbv2": [
+        "DescribeLoadBalancers",
+        "DescribeLoadBalancerAttributes",
+        "DescribeListeners",
+        "DescribeListenerCertificates",
+        "DescribeRules",
+        "DescribeTags",
+        "DescribeTargetGroups",
+        "DescribeTargetHealth",
+        "CreateLoadBalancer",
+        "ModifyLoadBalancerAttributes",
+        "CreateTargetGroup",
+        "RegisterTargets",
+        "DeregisterTargets",
+        "CreateListener",
+        "AddListenerCertificates",
+        "DeleteLoadBalancer",
+        "DeleteTargetGroup",
+        "SetSecurityGroups",
+        "AddTags",
+    ],
+    "secretsmanager": ["DescribeSecret", "PutSecretValue"],
 }
 """Every call that the adapter makes; `test_the_adapter_calls_nothing_else` holds this."""
 

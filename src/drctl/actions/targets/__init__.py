@@ -12,7 +12,9 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from drctl.actions.targets.apps import Deployment
+from drctl.actions.targets.balancers import LoadBalancer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
+from drctl.actions.targets.credentials import DatabaseRole
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
 from drctl.actions.targets.kubernetes import (
     ArgoApplication,
@@ -46,6 +48,7 @@ __all__ = [
     "ArgoApplication",
     "AwsConnection",
     "ClientPath",
+    "DatabaseRole",
     "Deployment",
     "DnsRecord",
     "FailoverSwitch",
@@ -54,9 +57,10 @@ __all__ = [
     "HostConnection",
     "KubernetesConnection",
     "KubernetesObject",
+    "LoadBalancer",
     "Part",
-    "PostgresCluster",
     "PostgresBackups",
+    "PostgresCluster",
     "PostgresHost",
     "PostgresServer",
     "RdsInstance",
@@ -81,6 +85,8 @@ AnyTarget: TypeAlias = Annotated[
     | PostgresCluster
     | FailoverSwitch
     | DnsRecord
+    | LoadBalancer
+    | DatabaseRole
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

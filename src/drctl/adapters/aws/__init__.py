@@ -1,6 +1,9 @@
 """Amazon Web Services: RDS, Route 53, and the identity behind the credentials."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.aws.elbv2_check import AssertServing, CheckBalancer
+from drctl.adapters.aws.elbv2_isolate import IsolateBalancer, ReadmitBalancer
+from drctl.adapters.aws.elbv2_rebuild import DeleteEmergencyBalancer, RebuildBalancer
 from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
 from drctl.adapters.aws.rds_aside import SetAside
@@ -16,6 +19,7 @@ from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.rds_window import ReadWindow
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
+from drctl.adapters.aws.vault import CheckSecret, PutSecret
 
 __all__ = ["ADAPTER"]
 
@@ -38,6 +42,14 @@ ADAPTER = Adapter(
         EngageSwitch(),
         DisengageSwitch(),
         UpsertRecord(),
+        CheckBalancer(),
+        AssertServing(),
+        RebuildBalancer(),
+        DeleteEmergencyBalancer(),
+        IsolateBalancer(),
+        ReadmitBalancer(),
+        CheckSecret(),
+        PutSecret(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

@@ -18,6 +18,7 @@ from drctl.actions.targets import (
     AwsConnection,
     DnsRecord,
     FailoverSwitch,
+    LoadBalancer,
     RdsInstance,
     Target,
 )
@@ -39,7 +40,7 @@ async def caller(ctx: Context, connection: AwsConnection) -> Caller:
 
 def connection_of(target: Target) -> AwsConnection | None:
     """The AWS connection of a target that has one."""
-    if isinstance(target, RdsInstance | FailoverSwitch | DnsRecord):
+    if isinstance(target, RdsInstance | FailoverSwitch | DnsRecord | LoadBalancer):
         return target.aws
     return None
 
@@ -51,7 +52,7 @@ class CheckIdentity(Action[Target, NoParams, Caller]):
     summary: ClassVar[str] = "Ask AWS who the credentials of a target belong to"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets = (RdsInstance, FailoverSwitch, DnsRecord)
+    targets = (RdsInstance, FailoverSwitch, DnsRecord, LoadBalancer)
     outputs = Caller
 
     def planes(self, target: Target) -> tuple[str, ...]:

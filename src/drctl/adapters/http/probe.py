@@ -40,6 +40,11 @@ class ProbeParams(Params):
     """Fail unless the answer has this status; leave it out when ``until`` decides."""
     timeout: Duration = timedelta(seconds=5)
     """For one look; the step has its own."""
+    via: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._:-]{1,253}$")] | None = None
+    """
+    Connect to this name or address, a load balancer without traffic yet for one, and ask it for the
+    target's own host.
+    """
 
 
 class ProbeOutputs(Outputs):
@@ -97,6 +102,7 @@ class Probe(Action[ServiceTarget, ProbeParams, ProbeOutputs]):
                 target.url.rstrip("/") + params.path,
                 label=target.label,
                 timeout=params.timeout,
+                via=params.via,
             )
         except (Unavailable, NotFound) as error:
             if params.expect_status is not None:

@@ -2,6 +2,7 @@
 
 from drctl.actions.contract import Adapter
 from drctl.adapters.kubernetes.cluster import CheckCluster, ClusterPin
+from drctl.adapters.kubernetes.credential import DeliverCredential
 from drctl.adapters.kubernetes.cronjob import ResumeCronJob, SuspendCronJob
 from drctl.adapters.kubernetes.deployment import (
     RestartDeployment,
@@ -14,6 +15,7 @@ from drctl.adapters.kubernetes.job import RunJob
 from drctl.adapters.kubernetes.known_good import CheckRevision, MarkGood
 from drctl.adapters.kubernetes.lease_cell import LeaseStore
 from drctl.adapters.kubernetes.manifests import ApplyManifests
+from drctl.adapters.kubernetes.pods import ListReadyPods
 from drctl.adapters.kubernetes.postgresql import MeasureOperatorLag, PromoteCluster
 from drctl.adapters.kubernetes.postgresql_fence import FenceCluster, UnfenceCluster
 from drctl.adapters.kubernetes.rollback import RollBackDeployment
@@ -37,7 +39,6 @@ ADAPTER = Adapter(
         ScaleDeployment(),
         RestartDeployment(),
         WaitForDeployment(),
-        StopDeployment(),
         PatchSecret(),
         CheckRevision(),
         CheckImage(),
@@ -61,6 +62,8 @@ ADAPTER = Adapter(
         ResumeKustomization(),
         SuspendHelmRelease(),
         ResumeHelmRelease(),
+        ListReadyPods(),
+        DeliverCredential(),
     ),
     pins=(ClusterPin(),),
     stores=(LeaseStore(),),

@@ -12,8 +12,10 @@ from drctl.adapters.postgres.promote import Promote
 from drctl.adapters.postgres.rejoin import RewindAndRejoin
 from drctl.adapters.postgres.replication import WaitForReplay
 from drctl.adapters.postgres.restore import RestoreToTime
+from drctl.adapters.postgres.rotate import AssertRotated, RotatePassword
 from drctl.adapters.postgres.row_cell import RowStore
 from drctl.adapters.postgres.rows import AssertRows
+from drctl.adapters.postgres.sessions import ListSessions
 from drctl.adapters.postgres.unfence import Unfence
 from drctl.adapters.postgres.writable import AssertWritable
 
@@ -36,6 +38,9 @@ ADAPTER = Adapter(
         Stop(),
         Unfence(),
         WaitForReplay(),
+        RotatePassword(),
+        AssertRotated(),
+        ListSessions(),
     ),
     pins=(SystemIdentifierPin(),),
     stores=(RowStore(),),

@@ -274,7 +274,9 @@ class RdsBridge:
     def take_snapshot(self, snapshot: DBSnapshot, described: LabInstance) -> None:
         """Begins to copy a primary."""
         instance = self._of(described)
-        folder = self._root / "snapshots" / f"{snapshot.db_snapshot_identifier}-{secrets.token_hex(4)}"
+        folder = (
+            self._root / "snapshots" / f"{snapshot.db_snapshot_identifier}-{secrets.token_hex(4)}"
+        )
         copy = self._snapshots[snapshot.db_snapshot_arn] = Snapshot(folder)
         work = self._work.take_snapshot(snapshot, copy, instance)
         self._hand_over(instance, work, is_its_life=False)

@@ -11,7 +11,7 @@ from drctl.lab.plan import POD_PORT, POSTGRES_PORT, AddressPlan
 from drctl.lab.root import python_path
 
 _TIMEOUT_S = 10.0
-_SECRET = "healing-guard-db"
+SECRET = "healing-guard-db"
 
 
 class Clusters:
@@ -85,7 +85,7 @@ class Clusters:
 
     def _secret(self, database_host: str) -> dict[str, Any]:
         return {
-            "metadata": {"name": _SECRET},
+            "metadata": {"name": SECRET},
             "stringData": {
                 "host": database_host,
                 "port": str(POSTGRES_PORT),
@@ -121,7 +121,7 @@ class Clusters:
                 {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 *({"name": name, "value": value} for name, value in plain.items()),
                 *(
-                    {"name": name, "valueFrom": {"secretKeyRef": {"name": _SECRET, "key": key}}}
+                    {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": key}}}
                     for name, key in secret.items()
                 ),
             ],

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from drctl.lab.estate import aws as parts
+from drctl.lab.estate.credentials import application_role, keep
 from drctl.lab.estate.database import schema
 from drctl.lab.estate.databases import Built, Ground
 from drctl.lab.estate.environment import (
@@ -47,9 +48,16 @@ class RdsDatabases:
                 "db.primary_rds": _by_its_api(old),
                 "db.recovery_rds": _by_its_api(new),
                 "db.restored": _to_be_restored(east),
+                "credential.application": application_role(
+                    primary,
+                    east.system,
+                    keep(ground.aws, ground.secrets),
+                    ground.secrets,
+                ),
             },
             runbooks={
                 "region-outage": "region-failover",
+                "security-breach": "isolate-and-rotate",
                 "region-maintenance": "region-switchover",
                 "region-reprotect": "region-reprotect",
                 "region-return": "region-failback",

@@ -11,6 +11,7 @@ from drctl.lab.plan import ACCOUNT_ID, BALANCER_PORT, PUBLIC_NAME, AddressPlan
 EAST, WEST = "us-east-1", "us-west-2"
 APPLICATION = "healing-guard"
 DATABASE = "healing_guard"
+PRIMARY_BALANCER, RECOVERY_BALANCER = "healing-guard-lb", "healing-guard-dr-lb"
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
 RESTORED = "healing-guard-restored"
 NEIGHBOUR, REPLACEMENT = "healing-guard-standby", "healing-guard-standby-2"
@@ -20,7 +21,7 @@ RETURN_WITNESS_BUCKET, RETURN_WITNESS_KEY = "healing-guard-return-witness", "hea
 LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
-_AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "sts")
+_AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "secretsmanager", "sts")
 Entries: TypeAlias = Mapping[str, Mapping[str, Any]]
 _GLOBAL_SERVICES = {"iam", "route53"}
 
