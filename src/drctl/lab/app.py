@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from drctl.lab.cache.client import Cache, CacheError, CacheSettings
 from drctl.lab.lookup import NameNotFound, look_up, parse_resolver
 
 DATABASE_TIMEOUT_S = 2.0
@@ -37,6 +38,8 @@ class Settings:
     database: str
     user: str
     password: str = field(repr=False)
+    cache: CacheSettings | None = None
+    """``None``: it works without."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
@@ -56,6 +59,7 @@ class Settings:
             database=environment["DATABASE_NAME"],
             user=environment["DATABASE_USER"],
             password=environment["DATABASE_PASSWORD"],
+            cache=CacheSettings.from_environment(environment),
         )
 
 
@@ -134,6 +138,7 @@ class Api:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._cache = Cache(settings.cache) if settings.cache else None
         self._busy = 0
 
     async def finish(self) -> None:
@@ -157,20 +162,24 @@ class Api:
                 return HTTPStatus.NOT_FOUND, {"error": "no such route"}
 
     async def _health(self) -> tuple[HTTPStatus, Any]:
-        can_write = await self._database.can_write()
-        status = HTTPStatus.OK if can_write else HTTPStatus.SERVICE_UNAVAILABLE
+        can_write, can_cache = await asyncio.gather(self._database.can_write(), self._can_cache())
+        is_healthy = can_write and can_cache
+        status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
         return status, {
-            "status": "healthy" if can_write else "unhealthy",
+            "status": "healthy" if is_healthy else "unhealthy",
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "served_by": self._settings.region,
             "checks": {
                 "database": can_write,
-                "redis": True,
+                "redis": can_cache,
                 "external_apis": True,
                 "disk_space": True,
                 "memory": True,
             },
         }
+
+    async def _can_cache(self) -> bool:
+        return self._cache is None or await self._cache.can_write()
 
     async def _create(self, body: bytes) -> tuple[HTTPStatus, Any]:
         try:
@@ -181,6 +190,10 @@ class Api:
             return HTTPStatus.BAD_REQUEST, {"error": 'expected {"id": "..."}'}
         try:
             await self._database.write(pipeline)
+            if self._cache is not None:
+                await self._cache.write(f"pipeline:{pipeline}", self._settings.region)
+        except CacheError as error:
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"error": f"cache: {error}"}
         except NameNotFound as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)}
         except _DATABASE_ERRORS as error:

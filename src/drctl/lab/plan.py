@@ -26,6 +26,8 @@ POD_PORT: Final = 8000
 BALANCER_PORT: Final = 8080
 DNS_PORT: Final = 5353
 RECORDER_PORT: Final = 8090
+CACHE_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
 
 PUBLIC_NAME: Final = "api.healing-guard.com"
 ZONE: Final = "healing-guard.com"
@@ -116,6 +118,14 @@ class AddressPlan:
     def balancer(self, region: str, k: int) -> Address:
         """Returns where the region's k-th load balancer listens."""
         return f"127.{self.octet(region)}.3.{_checked(k, _MAX_PODS)}", BALANCER_PORT
+
+    def cache_node(self, region: str, k: int) -> Address:
+        """Returns where the region's k-th data node of the cache listens."""
+        return f"127.{self.octet(region)}.5.{_checked(k, _MAX_RDS)}", CACHE_PORT
+
+    def cache_sentinel(self, region: str, k: int) -> Address:
+        """Returns where the k-th sentinel of the cache, in that region, listens."""
+        return f"127.{self.octet(region)}.5.{100 + _checked(k, _MAX_RDS)}", SENTINEL_PORT
 
     @property
     def dns(self) -> Address:

@@ -36,6 +36,11 @@ SHAPES: Final[Mapping[str, Shape]] = {
     shape.name: shape
     for shape in (
         Shape(name="region", summary="RDS in two regions, a warm application in the second"),
+        Shape(
+            name="cache",
+            summary="as region, and a cache that the application cannot do without",
+            parts=("drctl.lab.cache.part:Cache",),
+        ),
     )
 }
 DEFAULT: Final = "region"

@@ -12,6 +12,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 
 from drctl.actions.targets.apps import Deployment
+from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
 from drctl.actions.targets.parts import (
@@ -33,14 +34,19 @@ __all__ = [
     "AccountId",
     "AnyTarget",
     "AwsConnection",
+    "Cache",
     "ClientPath",
     "Deployment",
     "DnsRecord",
+    "Endpoint",
     "FailoverSwitch",
     "KubernetesConnection",
     "Part",
     "PostgresServer",
     "RdsInstance",
+    "RedisAccess",
+    "RedisSentinels",
+    "RedisServer",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
@@ -57,6 +63,8 @@ AnyTarget: TypeAlias = Annotated[
     | Deployment
     | FailoverSwitch
     | DnsRecord
+    | RedisSentinels
+    | RedisServer
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

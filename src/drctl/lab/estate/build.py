@@ -59,7 +59,9 @@ def build(
         The emulated account, the clusters and the primary database.
     """
     plan, secrets, aws = doors.plan, doors.secrets, doors.aws
-    clusters = Clusters(plan, secrets, authorities)
+    told = [fact.get("application", {}) for fact in facts.values()]
+    application = {name: value for one in told for name, value in one.items()}
+    clusters = Clusters(plan, secrets, authorities, application)
 
     def traffic() -> dict[str, str]:
         parts.buckets(aws)

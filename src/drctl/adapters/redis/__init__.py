@@ -1,0 +1,13 @@
+"""Redis and Valkey: servers, and the sentinels that watch them."""
+
+from drctl.actions.contract import Adapter
+from drctl.adapters.redis.failover import SentinelFailover
+from drctl.adapters.redis.writable import AssertWritable
+
+__all__ = ["ADAPTER"]
+
+ADAPTER = Adapter(
+    name="redis",
+    actions=(AssertWritable(), SentinelFailover()),
+    libraries=("redis.asyncio", "dns.asyncresolver"),
+)
