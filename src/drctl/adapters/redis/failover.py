@@ -1,11 +1,11 @@
 """
 Moves the primary of a group of sentinels, and proves that it moved.
 
-Problem: sentinels fail over by themselves, and mostly have when somebody looks; a second failover on
-top of the first is an outage of its own. And ``SENTINEL FAILOVER`` answers OK when it *begins*: it
-may be given up for want of a replica, or be half done when its sentinel dies. Invariant: at most one
-request is under way, it is only sent while no failover is, and the action succeeds only on what it
-has seen itself: more than half of all sentinels name the same server, that server says it is the
+Problem: sentinels fail over by themselves, and mostly have when somebody looks; a second failover
+on top of the first is an outage of its own. And ``SENTINEL FAILOVER`` answers OK when it *begins*:
+it may be given up for want of a replica, or be half done when its sentinel dies. Invariant: at most
+one request is under way, it is only sent while no failover is, and the action succeeds only on what
+it has seen itself: more than half of all sentinels name the same server, that server says it is the
 primary and took a write, and the old one says it is a replica or does not answer.
 
 Not promised: that a primary behind a partition takes no writes. It is demoted when it is reached
@@ -47,6 +47,9 @@ _SPARE_S = 0.5
 _GIVEN_UP_S = 3.0
 """A failover that was accepted shows in the sentinels' flags at once; when for so long it does not,
 it was given up."""
+_THEIRS_S = 4.0
+"""A primary that most sentinels call down is theirs to replace for so long: they vote within two
+seconds, and a request that met their vote would be a second failover on top of the first."""
 
 
 class FailoverParams(Params):
@@ -92,7 +95,11 @@ class _Sent:
 
     accepted_s: float | None = None
     """When a sentinel said OK, or may have."""
+    is_certain: bool = True
+    """False: the request left, and nothing was answered."""
     seen_running_s: float = 0.0
+    down_since_s: float | None = None
+    """Since when most of them call it down, and none is at it."""
     why: str = "nothing was asked for yet"
 
 
@@ -157,9 +164,9 @@ class SentinelFailover(Action[RedisSentinels, FailoverParams, FailoverOutputs]):
         stop waiting and it goes on.
 
         Raises:
-            Conflict: The sentinels reach the primary and we do not; they have no replica that is fit
-                to take over (``NOGOODSLAVE``, asked again until the deadline); they gave up; or they
-                name a server that is none of the group's. Nothing was moved.
+            Conflict: The sentinels reach the primary and we do not; they have no replica that is
+                fit to take over (``NOGOODSLAVE``, asked again until the deadline); they gave up; or
+                they name a server that is none of the group's. Nothing was moved.
             Unavailable: The sentinels did not agree until the deadline. Nothing was sent.
             OutcomeUnknown: They accepted, and it was not proven until the deadline.
 
@@ -192,9 +199,10 @@ class SentinelFailover(Action[RedisSentinels, FailoverParams, FailoverOutputs]):
         if not said.primary:
             sent.why = f"they do not agree: {said}"
             return None
+        at = node(target, said.primary)
         if has_moved or not params.planned:
             try:
-                await proof.write(ctx, target, node(target, said.primary))
+                await proof.write(ctx, target, at)
             except Conflict:
                 raise
             except ActionError as error:
@@ -215,7 +223,7 @@ class SentinelFailover(Action[RedisSentinels, FailoverParams, FailoverOutputs]):
         previous = params.from_primary or _seen(ctx)
         try:
             said = await opinions(ctx, target)
-            if not said.primary or said.in_progress:
+            if not said.primary or (said.in_progress and said.primary == previous):
                 return CannotTell(why=f"a failover may be under way: {said}")
             if params.planned and not previous:
                 return CannotTell(why="nobody noted who was the primary before")
@@ -236,18 +244,22 @@ def _seen(ctx: Context) -> str:
 async def _ask(
     ctx: Context, target: RedisSentinels, params: FailoverParams, said: Opinions, sent: _Sent
 ) -> None:
-    """Asks a sentinel to fail over, unless one is at it, was asked already, or must not be asked."""
+    """Asks a sentinel to fail over, unless one is at it, was asked, or must not be asked."""
     now_s = ctx.clock.now().boot_s
     if said.in_progress:
-        sent.seen_running_s = now_s
+        sent.seen_running_s, sent.down_since_s = now_s, None
         sent.why = "a failover is in progress"
         return
     if sent.accepted_s is not None:
-        if now_s - max(sent.accepted_s, sent.seen_running_s) > _GIVEN_UP_S:
+        if sent.is_certain and now_s - max(sent.accepted_s, sent.seen_running_s) > _GIVEN_UP_S:
             raise Conflict(f"the sentinels of {target.group} gave the failover up; nothing moved")
         return
     if not params.planned and not said.is_down:
         sent.why = f"{sent.why}; but the sentinels reach it: only this place does not"
+        return
+    sent.down_since_s = sent.down_since_s or now_s
+    if not params.planned and now_s - sent.down_since_s < _THEIRS_S:
+        sent.why = "the sentinels call it down, and may be about to vote"
         return
     at = said.heard[0].sentinel
     try:
@@ -256,7 +268,7 @@ async def _ask(
             try:
                 await link.change("SENTINEL", "FAILOVER", target.group)
             except OutcomeUnknown as error:
-                sent.why = str(error)
+                sent.is_certain, sent.why = False, str(error)
             sent.accepted_s = ctx.clock.now().boot_s
     except Conflict as error:
         # Until a sentinel has heard from the replicas it knows none that is fit; another may have
@@ -277,7 +289,9 @@ async def _outputs(
     if not isinstance(new, Role) or new.name != "master":
         return f"{said.primary} is named as the primary, and does not say that it is"
     others = {name: one for name, one in found.items() if name != said.primary}
-    rivals = [name for name, one in others.items() if isinstance(one, Role) and one.name == "master"]
+    rivals = [
+        name for name, one in others.items() if isinstance(one, Role) and one.name == "master"
+    ]
     if rivals:
         return f"{', '.join(rivals)} still says that it is the primary"
     old = "same"

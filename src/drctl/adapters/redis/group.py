@@ -55,7 +55,7 @@ class Opinions:
         """Whom more than half name; empty when there is none."""
         named = Counter(one.primary for one in self.heard)
         for name, count in named.items():
-            if 2 * count > len(self.of):
+            if name and 2 * count > len(self.of):
                 return name
         return ""
 
@@ -108,7 +108,9 @@ async def opinions(ctx: Context, target: RedisSentinels) -> Opinions:
         Unavailable: None answered.
         ActionError: None answered, and one said why.
     """
-    found = Opinions(of=tuple(await asyncio.gather(*(_ask(ctx, target, s) for s in target.sentinels))))
+    found = Opinions(
+        of=tuple(await asyncio.gather(*(_ask(ctx, target, s) for s in target.sentinels)))
+    )
     if not found.heard:
         first = next(one.error for one in found.of if one.error is not None)
         raise type(first)(f"no sentinel of {target.group} answered: {first}")
@@ -126,9 +128,11 @@ async def _ask(ctx: Context, target: RedisSentinels, at: Endpoint) -> Opinion:
         nobody = Unavailable(f"{at.text}: it does not say who the primary is")
         return Opinion(sentinel=at, error=nobody)
     epoch = told.get("config-epoch", "0")
+    primary = f"{named[0]}:{named[1]}"
     return Opinion(
         sentinel=at,
-        primary=f"{named[0]}:{named[1]}",
+        # While a failover ends the two questions have different answers: then it says nothing yet.
+        primary=primary if primary == f"{told.get('ip')}:{told.get('port')}" else "",
         flags=frozenset(told.get("flags", "").split(",")),
         epoch=int(epoch) if epoch.isdecimal() else 0,
     )
@@ -180,7 +184,9 @@ async def role(link: Link) -> Role:
     """
     match await link.ask("ROLE"):
         case ["master", int(), [*replicas]]:
-            names = tuple(f"{one[0]}:{one[1]}" for one in replicas if isinstance(one, list) and len(one) > 1)
+            names = tuple(
+                f"{one[0]}:{one[1]}" for one in replicas if isinstance(one, list) and len(one) > 1
+            )
             return Role(name="master", replicas=names)
         case ["slave", str(host), int(port), str(state), *_]:
             return Role(name="slave", of=f"{host}:{port}", is_linked=state == "connected")

@@ -2,10 +2,10 @@
 One connection to a Redis or Valkey server or sentinel, with every failure as one of drctl's words.
 
 The library's connection is used, and neither its pool nor its client: those send a command again
-after a lost connection, three times by default. What a failure means depends on when it came. Before
-the connection stands nothing can have happened. An error reply is definite: the server read the
-command and refused it. A connection that is lost between a command that changes something and its
-reply is `OutcomeUnknown`.
+after a lost connection, three times by default. What a failure means depends on when it came.
+Before the connection stands nothing can have happened. An error reply is definite: the server read
+the command and refused it. A connection that is lost between a command that changes something and
+its reply is `OutcomeUnknown`.
 """
 
 import asyncio

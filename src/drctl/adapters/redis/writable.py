@@ -86,5 +86,7 @@ class AssertWritable(Action[Cache, NoParams, WritableOutputs]):
         if not is_there:
             return NotDone(why="the mark is not there")
         latency_s = ctx.clock.now().boot_s - started_s
-        outputs = WritableOutputs(primary=at.text, replicas=0, latency_s=latency_s, is_writable=True)
+        outputs = WritableOutputs(
+            primary=at.text, replicas=0, latency_s=latency_s, is_writable=True
+        )
         return Done(outputs=outputs)

@@ -37,7 +37,9 @@ class CacheSettings:
         if "CACHE_SENTINELS" not in environment:
             return None
         return CacheSettings(
-            sentinels=tuple(parse_resolver(one) for one in environment["CACHE_SENTINELS"].split(",")),
+            sentinels=tuple(
+                parse_resolver(one) for one in environment["CACHE_SENTINELS"].split(",")
+            ),
             group=environment["CACHE_GROUP"],
             password_file=environment["CACHE_PASSWORD_FILE"],
         )

@@ -44,14 +44,18 @@ class Cache:
         program, run_as = binary(folder), unprivileged()
         password = secrets.read(SECRET)
 
-        def process(name: str, address: Address, settings: list[str], who: RunAs | None, **more: Any) -> ValkeyProcess:
+        def process(
+            name: str, address: Address, settings: list[str], who: RunAs | None, **more: Any
+        ) -> ValkeyProcess:
             return ValkeyProcess(
                 name=name, address=address, root=root, program=program, settings=settings,
                 password=password, run_as=who, **more,
             )  # fmt: skip
 
         for name, address in self._node_addresses().items():
-            self._nodes[name] = process(name, address, self._node_settings(address, password), run_as)
+            self._nodes[name] = process(
+                name, address, self._node_settings(address, password), run_as
+            )
         for name, address in self._sentinel_addresses().items():
             settings = self._sentinel_settings(address, password)
             self._sentinels[name] = process(name, address, settings, run_as, is_sentinel=True)
@@ -138,7 +142,9 @@ class Cache:
         """The name of the node that most sentinels name."""
         from redis.exceptions import RedisError
 
-        by_address = {f"{host}:{port}": name for name, (host, port) in self._node_addresses().items()}
+        by_address = {
+            f"{host}:{port}": name for name, (host, port) in self._node_addresses().items()
+        }
         said: list[str] = []
         for one in self._sentinels.values():
             try:

@@ -98,7 +98,8 @@ class ValkeyProcess:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _START_WITHIN_S
         while not await self._answers():
-            if self.pid is None or loop.time() > deadline:
+            process = self._process
+            if process.returncode is not None or loop.time() > deadline:
                 tail = log_file(self._root, self.name).read_text(errors="replace")[-500:]
                 raise TimeoutError(f"{self.name} does not answer: {tail}")
             await asyncio.sleep(0.05)
@@ -146,7 +147,7 @@ class ValkeyProcess:
         from redis.exceptions import RedisError
 
         try:
-            return await self.ask("PING") == "PONG"
+            return str(await self.ask("PING")) == "PONG"
         except (RedisError, OSError, TimeoutError):
             return False
 
