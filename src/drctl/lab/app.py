@@ -14,6 +14,7 @@ from typing import Any
 
 import asyncpg
 
+from drctl.lab.app_metrics import Metrics
 from drctl.lab.cache.client import Cache, CacheError, CacheSettings
 from drctl.lab.lookup import NameNotFound, look_up, parse_resolver
 
@@ -139,6 +140,7 @@ class Api:
         self._settings = settings
         self._database = database
         self._cache = Cache(settings.cache) if settings.cache else None
+        self._metrics = Metrics()
         self._busy = 0
 
     async def finish(self) -> None:
@@ -154,6 +156,8 @@ class Api:
         match method, path.partition("?")[0]:
             case "GET", "/healthz":
                 return HTTPStatus.OK, {"status": "ok", "served_by": self._settings.region}
+            case "GET", "/metrics":
+                return HTTPStatus.OK, str(self._metrics)
             case "GET", "/health":
                 return await self._health()
             case "POST", "/api/v1/pipelines":
@@ -213,6 +217,7 @@ class Api:
                 self._busy += 1
                 try:
                     status, document = await self.respond(method, path, body)
+                    self._metrics.count(method, path, status)
                     writer.write(_encode(status, document, keeps_alive=keeps_alive))
                     await writer.drain()
                 finally:
@@ -228,10 +233,11 @@ class Api:
 
 
 def _encode(status: HTTPStatus, document: Any, *, keeps_alive: bool) -> bytes:
-    payload = json.dumps(document).encode()
+    kind = "text/plain" if isinstance(document, str) else "application/json"
+    payload = (document if isinstance(document, str) else json.dumps(document)).encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(payload)}\r\n"
         f"Connection: {'keep-alive' if keeps_alive else 'close'}\r\n\r\n"
     )
     return head.encode() + payload

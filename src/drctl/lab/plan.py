@@ -138,6 +138,16 @@ class AddressPlan:
         return f"127.{self.net}.0.80", RECORDER_PORT
 
     @property
+    def prometheus(self) -> Address:
+        """Where the Prometheus of both regions listens."""
+        return f"127.{self.net}.0.90", 9090
+
+    @property
+    def grafana(self) -> Address:
+        """Where its Grafana listens."""
+        return f"127.{self.net}.0.91", 3000
+
+    @property
     def recorder_url(self) -> str:
         """The base URL of the recorder."""
         host, port = self.recorder

@@ -44,6 +44,8 @@ SHAPES: Final[Mapping[str, Shape]] = {
     )
 }
 DEFAULT: Final = "region"
+ALWAYS: Final = ("drctl.lab.monitoring.part:Monitoring",)
+"""Parts of every shape: cheap, and wanted after any recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +105,7 @@ def shape(name: str) -> Shape:
 def parts(chosen: Shape, site: Site) -> dict[str, Part]:
     """Makes a shape's parts, by class name; starts nothing."""
     made: dict[str, Part] = {}
-    for path in chosen.parts:
+    for path in (*ALWAYS, *chosen.parts):
         maker = load(path)
         made[maker.__name__] = maker(site)
     return made

@@ -15,6 +15,7 @@ from drctl.actions.targets.apps import Deployment
 from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.monitoring import GrafanaServer, PrometheusServer
 from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
@@ -40,9 +41,11 @@ __all__ = [
     "DnsRecord",
     "Endpoint",
     "FailoverSwitch",
+    "GrafanaServer",
     "KubernetesConnection",
     "Part",
     "PostgresServer",
+    "PrometheusServer",
     "RdsInstance",
     "RedisAccess",
     "RedisSentinels",
@@ -63,6 +66,8 @@ AnyTarget: TypeAlias = Annotated[
     | Deployment
     | FailoverSwitch
     | DnsRecord
+    | PrometheusServer
+    | GrafanaServer
     | RedisSentinels
     | RedisServer
     | SlackChannel

@@ -1,6 +1,7 @@
 """PostgreSQL, by SQL: servers that their owner manages, and what RDS lets through."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.postgres.clients import AssertClientsWrite
 from drctl.adapters.postgres.fence import Fence
 from drctl.adapters.postgres.identity import SystemIdentifierPin
 from drctl.adapters.postgres.lag import MeasureLag
@@ -16,6 +17,7 @@ __all__ = ["ADAPTER"]
 ADAPTER = Adapter(
     name="postgres",
     actions=(
+        AssertClientsWrite(),
         AssertOnly(),
         AssertWritable(),
         Fence(),
