@@ -85,10 +85,16 @@ def _read(path: Path) -> bytes:
         raise InvalidError((problem,)) from error
 
 
+def _fits(path: Path, registry: Registry, targets: Mapping[str, Target]) -> bool:
+    text = _read(path).decode("utf-8", "replace")
+    _runbook, problems = check_runbook(text, registry=registry, environment=targets, file=str(path))
+    return not problems
+
+
 def for_scenario(scenario: str, environment: Environment, registry: Registry) -> tuple[Loaded, str]:
     """
     Chooses the runbook for what happened: the environment's choice, else the only one that says it
-    is for it.
+    is for it, else the only one of those whose targets this environment has in the kinds they need.
 
     Returns:
         The runbook, and why it was chosen.
@@ -111,6 +117,11 @@ def for_scenario(scenario: str, environment: Environment, registry: Registry) ->
     if len(fitting) == 1:
         why = f"the only runbook here for {scenario}"
         return load(fitting[0], registry, environment.targets), why
+    usable = [path for path in fitting if _fits(path, registry, environment.targets)]
+    if len(usable) == 1:
+        others = ", ".join(path.stem for path in fitting if path not in usable)
+        why = f"the only runbook for {scenario} that fits {environment.name} (not {others})"
+        return load(usable[0], registry, environment.targets), why
     names = ", ".join(str(path) for path in fitting) or "none"
     raise InvalidError(
         (

@@ -37,6 +37,7 @@ CODES: dict[str, str] = {
     "DR3008": "The run cannot follow that order as it stands now; drctl status says how it stands.",
     "DR3009": "There is nothing that may be undone. Past a promotion there is only forward: undoing"
     " what came before it would undo what makes it safe.",
+    "DR3014": "A debt is closed when its run has ended: until then the run may pay it itself.",
     "DR3010": "The process of this run died before its first event: nothing was sent, and there is"
     " nothing to resume.",
     "DR3101": "The RPO gate. The bound on acknowledged writes that a failover now would lose is"
@@ -93,6 +94,7 @@ CODES: dict[str, str] = {
     "first.",
     "DR4005": "The folder's plan has another digest than the journal's first event says: one of the"
     " two was replaced.",
+    "DR4010": "No open debt has that id.",
     "DR4004": "No run, or more than one, has that id or that beginning.",
     "DR5001": "No environment of that name, or it cannot be read.",
     "DR5002": "Something in the environment file is wrong; the position says where.",

@@ -255,6 +255,19 @@ def _notes(folder: "Folder") -> list[str]:
             for event in elsewhere
         ),
         *_passing(folder),
+        *_owed(folder),
+    ]
+
+
+def _owed(folder: "Folder") -> list[str]:
+    from drctl.app.debts import debt_id
+    from drctl.app.reading import fold_run
+    from drctl.kernel.text import sanitize
+
+    state, _chain = fold_run(folder)
+    return [
+        sanitize(f"to put right: {owed.what} ({debt_id(key)}: {owed.remedy})")
+        for key, owed in state.debts.items()
     ]
 
 

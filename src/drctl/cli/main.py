@@ -7,7 +7,7 @@ import typer
 
 from drctl.cli import (
     approval,
-    failover,
+    debt,
     gates,
     key,
     lab,
@@ -21,6 +21,7 @@ from drctl.cli import (
     status,
     undo,
     validate,
+    verbs,
 )
 
 app = typer.Typer(
@@ -52,7 +53,8 @@ def _root(
         _arm(armed)
 
 
-app.add_typer(failover.app, name="failover")
+for _verb, _group in verbs.groups().items():
+    app.add_typer(_group, name=_verb)
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)
 app.command("run")(run.run)
@@ -71,6 +73,7 @@ app.command("force-ungraceful")(orders.force_ungraceful)
 app.command("undo")(undo.undo)
 app.add_typer(runs.app, name="runs")
 app.add_typer(lease.app, name="lease")
+app.add_typer(debt.app, name="debt")
 app.add_typer(lab.app, name="lab")
 app.add_typer(reference.runbook_app, name="runbook")
 app.add_typer(reference.action_app, name="action")

@@ -24,22 +24,27 @@ from pydantic import ValidationError
 from drctl.actions import errors as words
 from drctl.actions.contract import (
     CannotTell,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
     NotPermittedError,
     Observation,
+    Outputs,
     Params,
+    Pin,
     Repeat,
 )
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
 from drctl.engine import readback
-from drctl.engine.answers import LOST_RUN, first_complaint, verdict
-from drctl.engine.endings import Ending, failed, given
-from drctl.engine.events import EffectIntended, Event, PinChecked
+from drctl.engine.answers import LOST_RUN, first_complaint
+from drctl.engine.endings import Ending, as_strings, failed, given
+from drctl.engine.events import DebtsBooked, EffectIntended, Event
+from drctl.engine.identities import PIN_TIMEOUT, Identities
 from drctl.engine.looks import Looks
 from drctl.engine.ports import Lease, Log
 from drctl.engine.settling import NEVER_HAPPENED, NOT_OURS
@@ -50,11 +55,8 @@ from drctl.kernel.clock import Clock, Deadline, length_between
 from drctl.kernel.errors import DrctlError, JournalError
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
-from drctl.plan.model import Plan, PlannedCall, PlannedPin, PlannedStep
+from drctl.plan.model import Plan, PlannedCall, PlannedStep
 
-PIN_TIMEOUT = timedelta(seconds=5)
-DEAD_TIMEOUT = timedelta(seconds=2)
-"""How long a fence waits for an identity: what it fences has most likely stopped answering."""
 R = TypeVar("R")
 
 
@@ -66,6 +68,8 @@ class _Asked:
     target: Target
     params: Params
     context: Context
+    step: str
+    undoes: bool
 
 
 class _Permit:
@@ -120,7 +124,7 @@ class Effects:
             return asked
         if asked.action.effect.changes_something:
             effect = asked.action.effect
-            refused = await self._check_pins(step, call, effect)
+            refused = await self._identities.check(step, call.target or "", effect)
             refused = refused or await self._check_facts(step, effect)
             if refused is not None:
                 return refused
@@ -143,6 +147,24 @@ class Effects:
     async def _check_facts(self, step: PlannedStep, effect: Effect) -> Ending | None:
         drifted = await self._looks.before(step, effect)
         return failed(*drifted) if drifted else None
+
+    @property
+    def _identities(self) -> Identities:
+        return Identities(
+            plan=self.plan,
+            registry=self.registry,
+            clock=self.clock,
+            record=self.record,
+            state=self.state,
+            read=self._read_pin,
+        )
+
+    async def _read_pin(self, pin: Pin, target: Target, deadline: Deadline) -> str:
+        reading = pin.read(self._context("", deadline, ""), target)
+        try:
+            return await self._within(deadline, reading)
+        except _TimeIsOver:
+            raise words.Unavailable("no answer") from None
 
     @property
     def _looks(self) -> Looks:
@@ -171,6 +193,8 @@ class Effects:
             action=action,
             target=target,
             params=checked,
+            step=step.id,
+            undoes=call is step.undo,
             context=replace(
                 self._context(step.id, deadline, self._key(step, call)),
                 seen=self._looks.known(step) if call == step.call else None,
@@ -218,6 +242,23 @@ class Effects:
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not lose the run)
             why = sanitize(f"{type(error).__name__}: {error}")
             return await self._unanswered(asked, permit, "bug", why)
+        return self._succeeded(asked, outputs)
+
+    def _succeeded(self, asked: _Asked, outputs: Outputs) -> Ending:
+        """It happened: what it leaves behind is on record before anything builds on it."""
+        said = asked.action.debts(asked.target, asked.params, outputs)
+        owes = tuple(as_strings(debt) for debt in said if isinstance(debt, Debt))
+        clears = tuple(debt.key for debt in said if isinstance(debt, Cleared))
+        if owes or clears:
+            self.record(
+                DebtsBooked(
+                    step=asked.step,
+                    target=sanitize(asked.target.label, limit=200),
+                    owes=owes,
+                    clears=clears,
+                    undoes=asked.undoes,
+                )
+            )
         return Ending(outcome="succeeded", outputs=given(outputs))
 
     def _refusal(self) -> str | None:
@@ -270,7 +311,7 @@ class Effects:
             late_s=late_s,
         )
         if isinstance(reading.answer, Done):
-            return Ending(outcome="succeeded", outputs=given(reading.answer.outputs))
+            return self._succeeded(asked, reading.answer.outputs)
         both = sanitize(f"{why}; looked again: {reading}")
         if reading.is_final:
             return failed(word, both)
@@ -287,67 +328,6 @@ class Effects:
             return CannotTell(why=str(error) or "the read-back did not answer either")
         except Exception as error:  # noqa: BLE001 (a bug in a read-back is a reading we do not have)
             return CannotTell(why=sanitize(f"{type(error).__name__}: {error}"))
-
-    async def _check_pins(
-        self, step: PlannedStep, call: PlannedCall, effect: Effect
-    ) -> Ending | None:
-        """
-        Checks who is there: each pin before its first change, all before a point of no return.
-        """
-        verified, target = self.state().verified_pins, call.target or ""
-        # By target: another one of the same account may be reached with other credentials.
-        due = [
-            pin
-            for pin in self.plan.pins
-            if target in pin.targets
-            and (effect.is_irreversible or (pin.name, pin.subject, target) not in verified)
-        ]
-        readings = await asyncio.gather(*(self._read_pin(pin, target, effect) for pin in due))
-        refused = None
-        for pin, (found, why) in zip(due, readings, strict=True):
-            held = verdict(pin, found)
-            self.record(
-                PinChecked(
-                    step=step.id,
-                    name=pin.name,
-                    subject=pin.subject,
-                    expected=pin.expected,
-                    found=found and sanitize(found, limit=200),
-                    verdict=held,
-                    target=target,
-                )
-            )
-            if held == "mismatch":
-                shown = sanitize(found or "", limit=200)
-                what = f"{pin.name} of {pin.subject} is {shown}, must be {pin.expected}"
-                refused = failed("pin", what)
-            # A fence on something that does not answer cannot hit the wrong thing by it; it, and
-            # the proof that it holds, have their business with what has stopped answering.
-            is_expected = effect is Effect.FENCE or step.proves_one_primary
-            if held == "unreachable" and not is_expected:
-                what = f"{pin.name} of {pin.subject} did not answer: {why}"
-                refused = refused or failed("unavailable", sanitize(what))
-        return refused
-
-    async def _read_pin(
-        self, pin: PlannedPin, target_name: str, effect: Effect
-    ) -> tuple[str | None, str]:
-        target = self.plan.targets[target_name]
-        failpoints.hit("effect.identity")
-        patience = DEAD_TIMEOUT if effect is Effect.FENCE else PIN_TIMEOUT
-        deadline = Deadline.after(self.clock, patience)
-        context = self._context("", deadline, "")
-        for reader in self.registry.pins:
-            identity = reader.identity(target)
-            if identity is None or (identity.name, identity.subject) != (pin.name, pin.subject):
-                continue
-            try:
-                return await self._within(deadline, reader.read(context, target)), ""
-            except (_TimeIsOver, words.ActionError, DrctlError) as error:
-                return None, str(error) or "no answer"
-            except Exception as error:  # noqa: BLE001 (an identity that cannot be read is not known)
-                return None, f"{type(error).__name__}: {error}"
-        return None, "nothing installed can read it"
 
     def _context(self, step: str, deadline: Deadline, key: str) -> Context:
         return Context(

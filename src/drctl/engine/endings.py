@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from drctl.actions.contract import Outputs
+from drctl.actions.contract import Debt, Outputs
 from drctl.engine.events import StepFinished, UndoFinished
 from drctl.kernel.canonical import as_json
+from drctl.kernel.text import sanitize
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,15 @@ def given(outputs: Outputs) -> Mapping[str, Any]:
         dumped = outputs.model_dump()
     given: Mapping[str, Any] = as_json(dumped)
     return given
+
+
+def as_strings(debt: Debt) -> Mapping[str, str]:
+    """A debt as the record keeps it, inert."""
+    return {
+        "key": sanitize(debt.key, limit=200),
+        "what": sanitize(debt.what),
+        "remedy": sanitize(debt.remedy),
+    }
 
 
 def finished(step: str, attempt: int, ending: Ending) -> StepFinished:

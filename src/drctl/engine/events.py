@@ -127,6 +127,32 @@ class StepFinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DebtsBooked:
+    """What the success of a step leaves behind for people to put right, and what it clears."""
+
+    type: ClassVar[str] = "debts_booked"
+    step: str
+    target: str
+    """The target's label, for the person who reads the list."""
+    owes: tuple[Mapping[str, str], ...] = ()
+    """``key``, ``what`` and ``remedy`` of each (`drctl.actions.contract.Debt`)."""
+    clears: tuple[str, ...] = ()
+    """Keys, of whichever run."""
+    undoes: bool = False
+    """It is the undoing of the step that does so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DebtClosed:
+    """A person says that a debt of this run is settled. May follow `RunFinished`."""
+
+    type: ClassVar[str] = "debt_closed"
+    key: str
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GateOpened:
     """A person must say go by then."""
 
@@ -295,8 +321,8 @@ class ServiceRestored:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFinished:
     """
-    The process is done with the run. After it only an order, `RunResumed` or `UndoRequested` may
-    follow.
+    The process is done with the run. After it only an order, `DebtClosed`, `RunResumed` or
+    `UndoRequested` may follow.
     """
 
     type: ClassVar[str] = "run_finished"
@@ -321,6 +347,8 @@ Event: TypeAlias = (
     | StepStarted
     | EffectIntended
     | FactsRead
+    | DebtsBooked
+    | DebtClosed
     | StepFinished
     | GateOpened
     | GateAnswered
@@ -347,6 +375,8 @@ TYPES: dict[str, type[Event]] = {
         StepStarted,
         EffectIntended,
         FactsRead,
+        DebtsBooked,
+        DebtClosed,
         StepFinished,
         GateOpened,
         GateAnswered,

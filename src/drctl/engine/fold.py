@@ -10,6 +10,7 @@ from functools import singledispatch
 from drctl.actions.contract import Effect
 from drctl.actions.loss import LossBound
 from drctl.engine import events as e
+from drctl.engine.debts import booked, paid, taken_back
 from drctl.engine.ordered import ordered
 from drctl.engine.settling import (
     AFTER_THE_EFFECT,
@@ -95,6 +96,16 @@ def _(event: e.EffectIntended, _plan: Plan, state: State, record: Record) -> Sta
 def _(event: e.FactsRead, _plan: Plan, state: State, _record: Record) -> State:
     step = replace(state.steps[event.step], facts=event.facts)
     return replace(state, steps={**state.steps, event.step: step})
+
+
+@_apply.register
+def _(event: e.DebtsBooked, _plan: Plan, state: State, record: Record) -> State:
+    return replace(state, debts=booked(state.debts, event, record.at.wall))
+
+
+@_apply.register
+def _(event: e.DebtClosed, _plan: Plan, state: State, _record: Record) -> State:
+    return replace(state, debts=paid(state.debts, (event.key,)))
 
 
 @_apply.register
@@ -364,7 +375,10 @@ def _(event: e.UndoStarted, _plan: Plan, state: State, _record: Record) -> State
 
 @_apply.register
 def _(event: e.UndoFinished, _plan: Plan, state: State, _record: Record) -> State:
-    return undo_finished(event, state)
+    state = undo_finished(event, state)
+    if event.outcome != "succeeded":
+        return state
+    return replace(state, debts=taken_back(state.debts, event.step))
 
 
 @_apply.register

@@ -125,6 +125,19 @@ class UndoWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Owed:
+    """Something that the run has left behind for people to put right."""
+
+    step: str
+    target: str
+    what: str
+    remedy: str
+    since: datetime
+    by_undo: bool = False
+    """The undoing of the step left it, so that undoing does not clear it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
     """
     Where one boot of one machine comes into a run: from here on its boot clock counts.
@@ -200,6 +213,8 @@ class State:
     """A person said no at a gate, which is final for this plan."""
     latest_wall: datetime | None = None
     """The highest wall time on record, which a clock that is set back does not lower."""
+    debts: Mapping[str, Owed] = field(default_factory=dict)
+    """What it owes, by key; another run may have paid it since."""
     restored_s: float | None = None
     restored_is_certain: bool = True
     finished: RunFinished | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from drctl.engine.events import Event, OrderGiven, Result, RunFinished
+from drctl.engine.events import DebtClosed, Event, OrderGiven, Result, RunFinished
 from drctl.engine.state import Record
 from drctl.journal import files
 from drctl.journal.chain import GENESIS, Chain, decode, encode
@@ -75,7 +75,7 @@ class Folder:
     def standing(self, chain: Chain) -> Standing:
         """How the run stands; one without an end that nobody holds was interrupted."""
         events = (record.event for record in reversed(chain.records))
-        # A note may follow the end, and does not open the run again.
+        # A note, or the closing of a debt, may follow the end, and does not open the run again.
         last = next((event for event in events if not is_note(event)), None)
         if isinstance(last, RunFinished):
             return last.result
@@ -175,7 +175,8 @@ class Journal:
 
 def is_note(event: Event) -> bool:
     """True for what a person only wanted to have in the record."""
-    return isinstance(event, OrderGiven) and event.order == "note"
+    is_note = isinstance(event, OrderGiven) and event.order == "note"
+    return is_note or isinstance(event, DebtClosed)
 
 
 def all_folders(runs: Path) -> Sequence[Folder]:

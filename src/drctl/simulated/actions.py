@@ -10,7 +10,9 @@ from drctl.actions.contract import (
     Adapter,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
@@ -71,6 +73,9 @@ class _Simulated(Action[Target, Params, Outputs]):
         if params is not None and before == self._value(params):
             return Nothing(why=f"already {after}")
         return Change(before=before, after=after)
+
+    def debts(self, target: Target, params: Params, outputs: Outputs) -> tuple[Debt | Cleared, ...]:
+        return self._real.debts(target, params, outputs)
 
     async def perform(self, ctx: Context, target: Target, params: Params) -> Outputs:
         call = self._ledger.calls[self.name] = self._ledger.calls.get(self.name, 0) + 1

@@ -105,6 +105,12 @@ def _words(event: e.Event, run: str) -> str | None:  # noqa: C901, PLR0911, PLR0
             return None
         case e.FactsRead():
             return f"{event.step} looked at again: {event.why}"
+        case e.DebtsBooked(owes=()):
+            return None
+        case e.DebtsBooked():
+            return "\n".join(f"to put right: {owed['what']}" for owed in event.owes)
+        case e.DebtClosed():
+            return f"{event.by} says that {event.key} is put right: {event.reason}"
         case e.StepFinished():
             return _finished(event)
         case e.GateOpened():

@@ -96,9 +96,10 @@ class Lab:
         shutil.rmtree(self.root, ignore_errors=True)
 
     def _new(self, name):
+        number = next(_HOSTS)  # a whole run makes hundreds of servers: more than one octet has
         server = PostgresServer(
             name=name,
-            address=(f"127.218.8.{next(_HOSTS)}", 5432),
+            address=(f"127.218.{9 + number // 250}.{1 + number % 250}", 5432),
             root=self.root,
             binaries=self.binaries,
             run_as=self.run_as,
@@ -119,10 +120,14 @@ class Lab:
 
     async def standby(self):
         server = self._new(f"s{next(_HOSTS)}")
-        async with self.copying:
-            await server.copy_from(self.east, through=self.east.address)
-        await server.start()
-        await server.wait_until_streaming()
+        try:
+            async with self.copying:
+                await server.copy_from(self.east, through=self.east.address)
+            await server.start()
+            await server.wait_until_streaming()
+        except BaseException:
+            await self.drop(server)  # else its slot stays, and the primary has only ten
+            raise
         return server
 
     async def drop(self, server):

@@ -34,10 +34,10 @@ def _quick(monkeypatch):
     from drctl.adapters import _candidate_look, _sql
     from drctl.adapters.aws import rds_lag
     from drctl.adapters.postgres import vantage
-    from drctl.engine import effects
+    from drctl.engine import identities
 
     monkeypatch.setattr(_sql, "CONNECT_TIMEOUT", timedelta(seconds=1.5))
     monkeypatch.setattr(rds_lag, "PATIENCE", timedelta())
-    monkeypatch.setattr(effects, "DEAD_TIMEOUT", timedelta(seconds=1))
+    monkeypatch.setattr(identities, "DEAD_TIMEOUT", timedelta(seconds=1))
     monkeypatch.setattr(_candidate_look, "NEIGHBOUR", timedelta(seconds=1.5))
     monkeypatch.setattr(vantage, "_TRY_FOR", timedelta(seconds=1.5))

@@ -113,7 +113,12 @@ async def _turn(kind: str, world: World, door: Relay) -> None:
         case "already primary":
             await _promote_out_of_band(world)
         case "disconnected from WAL":
-            await _set(standby, primary_slot_name="there_is_no_such_slot")
+            # It tries all the time: a receiver that has just begun is there, and receives nothing.
+            await _set(
+                standby,
+                primary_slot_name="there_is_no_such_slot",
+                wal_retrieve_retry_interval="1ms",
+            )
             await _until(standby, "SELECT NOT EXISTS (SELECT FROM pg_stat_wal_receiver)")
         case "wrong port answers":
 

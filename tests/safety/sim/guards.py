@@ -32,7 +32,7 @@ GUARDS = [
         "    state = measured_anew(plan, state, stale)\n", "",
     ),
     _guard(
-        "stop at another identity", "I3", "engine/effects.py",
+        "stop at another identity", "I3", "engine/identities.py",
         'if held == "mismatch":', "if False:",
     ),
     _guard(

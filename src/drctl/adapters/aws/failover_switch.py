@@ -18,7 +18,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NoParams,
@@ -114,6 +116,15 @@ class _Switch(Action[FailoverSwitch, NoParams, Switched]):
 
     def planes(self, target: FailoverSwitch) -> tuple[str, ...]:
         return (f"data-plane:{target.aws.region}",)
+
+    def debts(
+        self, target: FailoverSwitch, params: NoParams, outputs: Switched
+    ) -> tuple[Debt | Cleared, ...]:
+        key = f"traffic:{target.identities[0]}"
+        if not self.engages:
+            return (Cleared(key=key),)
+        what = f"the switch sends customers of {target.record_name} to {target.aws.region}"
+        return (Debt(key=key, what=what, remedy="bring the region back: drctl failback region"),)
 
     async def observe(
         self, ctx: Context, target: FailoverSwitch, params: NoParams | None
