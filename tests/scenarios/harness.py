@@ -78,7 +78,8 @@ async def _tell(runbook: Path, world: World, inputs: dict[str, str], environment
     env = load_environment(environment)
     checked = load_runbook(runbook, registry=registry, environment=env.targets)
     planner = Planner(registry=registry, clock=clock, secrets=LocalSecrets())
-    draft = planner.draft(checked, "0" * 64, env, resolve_inputs(checked, inputs))
+    given = {name: value for name, value in inputs.items() if name in checked.inputs}
+    draft = planner.draft(checked, "0" * 64, env, resolve_inputs(checked, given))
     plan = (await planner.look(draft)).model_copy(update={"world": "simulated"}).sealed()
     ledger.calls.clear()
     assert ledger.applied == [], "planning must not change anything"

@@ -72,6 +72,7 @@ class AssertClientsWrite(Action[Database, ClientsParams, ClientsOutputs]):
     name: ClassVar[str] = "postgres.clients.assert_write"
     summary: ClassVar[str] = "Proves that a client's write ends in this database"
     effect: ClassVar[Effect] = Effect.CHANGE
+    leaves_mark: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.KEYED
     targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance)
     params: ClassVar[type[Params]] = ClientsParams

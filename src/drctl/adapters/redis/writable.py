@@ -40,6 +40,7 @@ class AssertWritable(Action[Cache, NoParams, WritableOutputs]):
     name: ClassVar[str] = "redis.primary.assert_writable"
     summary: ClassVar[str] = "Proves that a cache takes writes, by one key that expires"
     effect: ClassVar[Effect] = Effect.CHANGE
+    leaves_mark: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets: ClassVar[tuple[type[Target], ...]] = (RedisSentinels, RedisServer)
     outputs: ClassVar[type[Outputs]] = WritableOutputs
