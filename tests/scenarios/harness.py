@@ -79,7 +79,8 @@ async def _tell(runbook: Path, world: World, inputs: dict[str, str], environment
     env = load_environment(environment)
     loaded = load(runbook, registry, env.targets)
     planner = Planner(registry=registry, clock=clock, secrets=LocalSecrets())
-    given = resolve_inputs(loaded.runbook, inputs)
+    known = {name: value for name, value in inputs.items() if name in loaded.runbook.inputs}
+    given = resolve_inputs(loaded.runbook, known)
     draft = planner.draft(loaded.runbook, "0" * 64, env, given, included=loaded.source.included)
     plan = (await planner.look(draft)).model_copy(update={"world": "simulated"}).sealed()
     ledger.calls.clear()

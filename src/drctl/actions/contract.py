@@ -217,6 +217,10 @@ class Action(ABC, Generic[T, P, O]):
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
     """Params that may be an empty list, and then nothing is sent: what is undone had changed
     nothing. All others select something, and empty selects nothing."""
+    leaves_mark: ClassVar[bool] = False
+    """True when all that it changes is a mark of its own, as a token that expires or the row of a
+    tenant that is nobody's: no other run has to keep away from the target meanwhile, so that a look
+    at what a failed run left behind is possible."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
     proves_one_primary: ClassVar[bool] = False

@@ -14,6 +14,8 @@ from typing import Any
 
 import asyncpg
 
+from drctl.lab.app_metrics import Metrics
+from drctl.lab.cache.client import Cache, CacheError, CacheSettings
 from drctl.lab.lookup import NameNotFound, look_up, parse_resolver
 
 DATABASE_TIMEOUT_S = 2.0
@@ -44,6 +46,8 @@ class Settings:
     user: str
     password: str = field(repr=False)
     version: str = "1.0.0"
+    cache: CacheSettings | None = None
+    """``None``: it works without."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
@@ -64,6 +68,7 @@ class Settings:
             user=environment["DATABASE_USER"],
             password=environment["DATABASE_PASSWORD"],
             version=environment.get("VERSION", "1.0.0"),
+            cache=CacheSettings.from_environment(environment),
         )
 
 
@@ -142,6 +147,8 @@ class Api:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._cache = Cache(settings.cache) if settings.cache else None
+        self._metrics = Metrics()
         self._busy = 0
 
     async def finish(self) -> None:
@@ -157,6 +164,8 @@ class Api:
         match method, path.partition("?")[0]:
             case "GET", "/healthz":
                 return HTTPStatus.OK, {"status": "ok", "served_by": self._settings.region}
+            case "GET", "/metrics":
+                return HTTPStatus.OK, str(self._metrics)
             case "GET", "/health":
                 return await self._health()
             case "POST", "/api/v1/pipelines":
@@ -166,21 +175,25 @@ class Api:
 
     async def _health(self) -> tuple[HTTPStatus, Any]:
         is_broken = self._settings.version == FAILS_WRITES
-        can_write = await self._database.can_write() and not is_broken
-        status = HTTPStatus.OK if can_write else HTTPStatus.SERVICE_UNAVAILABLE
+        can_write, can_cache = await asyncio.gather(self._database.can_write(), self._can_cache())
+        is_healthy = can_write and can_cache and not is_broken
+        status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
         return status, {
-            "status": "healthy" if can_write else "unhealthy",
+            "status": "healthy" if is_healthy else "unhealthy",
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "served_by": self._settings.region,
             "version": self._settings.version,
             "checks": {
                 "database": can_write,
-                "redis": True,
+                "redis": can_cache,
                 "external_apis": True,
                 "disk_space": True,
                 "memory": True,
             },
         }
+
+    async def _can_cache(self) -> bool:
+        return self._cache is None or await self._cache.can_write()
 
     async def _create(self, body: bytes) -> tuple[HTTPStatus, Any]:
         try:
@@ -194,6 +207,10 @@ class Api:
             return HTTPStatus.INTERNAL_SERVER_ERROR, {"error": error}
         try:
             await self._database.write(pipeline)
+            if self._cache is not None:
+                await self._cache.write(f"pipeline:{pipeline}", self._settings.region)
+        except CacheError as error:
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"error": f"cache: {error}"}
         except NameNotFound as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)}
         except _DATABASE_ERRORS as error:
@@ -213,6 +230,7 @@ class Api:
                 self._busy += 1
                 try:
                     status, document = await self.respond(method, path, body)
+                    self._metrics.count(method, path, status)
                     writer.write(_encode(status, document, keeps_alive=keeps_alive))
                     await writer.drain()
                 finally:
@@ -228,10 +246,11 @@ class Api:
 
 
 def _encode(status: HTTPStatus, document: Any, *, keeps_alive: bool) -> bytes:
-    payload = json.dumps(document).encode()
+    kind = "text/plain" if isinstance(document, str) else "application/json"
+    payload = (document if isinstance(document, str) else json.dumps(document)).encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(payload)}\r\n"
         f"Connection: {'keep-alive' if keeps_alive else 'close'}\r\n\r\n"
     )
     return head.encode() + payload

@@ -29,6 +29,8 @@ RECORDER_PORT: Final = 8090
 EAST_DATABASES: Final = 7
 """Third octet of what an operator runs in a cluster."""
 REGISTRY_PORT: Final = 5000
+CACHE_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
 
 PUBLIC_NAME: Final = "api.healing-guard.com"
 ZONE: Final = "healing-guard.com"
@@ -132,6 +134,14 @@ class AddressPlan:
         """Returns where the region's k-th load balancer listens."""
         return f"127.{self.octet(region)}.3.{_checked(k, _MAX_PODS)}", BALANCER_PORT
 
+    def cache_node(self, region: str, k: int) -> Address:
+        """Returns where the region's k-th data node of the cache listens."""
+        return f"127.{self.octet(region)}.5.{_checked(k, _MAX_RDS)}", CACHE_PORT
+
+    def cache_sentinel(self, region: str, k: int) -> Address:
+        """Returns where the k-th sentinel of the cache, in that region, listens."""
+        return f"127.{self.octet(region)}.5.{100 + _checked(k, _MAX_RDS)}", SENTINEL_PORT
+
     @property
     def dns(self) -> Address:
         """Where the authoritative DNS server listens, on UDP as on TCP."""
@@ -141,6 +151,16 @@ class AddressPlan:
     def recorder(self) -> Address:
         """Where the recorder of Slack and Statuspage calls listens."""
         return f"127.{self.net}.0.80", RECORDER_PORT
+
+    @property
+    def prometheus(self) -> Address:
+        """Where the Prometheus of both regions listens."""
+        return f"127.{self.net}.0.90", 9090
+
+    @property
+    def grafana(self) -> Address:
+        """Where its Grafana listens."""
+        return f"127.{self.net}.0.91", 3000
 
     @property
     def recorder_url(self) -> str:

@@ -63,9 +63,16 @@ SHAPES: Final[Mapping[str, Shape]] = {
             summary="RDS with its standby in the same region",
             database="drctl.lab.estate.databases_rds:RdsInOneRegion",
         ),
+        Shape(
+            name="cache",
+            summary="as region, and a cache that the application cannot do without",
+            parts=("drctl.lab.cache.part:Cache",),
+        ),
     )
 }
 DEFAULT: Final = "region"
+ALWAYS: Final = ("drctl.lab.monitoring.part:Monitoring",)
+"""Parts of every shape: cheap, and wanted after any recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +132,7 @@ def shape(name: str) -> Shape:
 def parts(chosen: Shape, site: Site) -> dict[str, Part]:
     """Makes a shape's parts, by class name; starts nothing."""
     made: dict[str, Part] = {}
-    for path in chosen.parts:
+    for path in (*ALWAYS, *chosen.parts):
         maker = load(path)
         made[maker.__name__] = maker(site)
     return made

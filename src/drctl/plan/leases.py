@@ -30,7 +30,9 @@ def planned_lease(
     Raises:
         InvalidError: The environment names a store that is not installed, or its settings wrongly.
     """
-    changing = [step for step in steps if step.effect.changes_something]
+    changing = [
+        step for step in steps if step.effect.changes_something and not _only_marks(registry, step)
+    ]
     moving = [step for step in changing if step.effect in MOVES]
     choice = environment.lease
     common = PlannedLease(
@@ -55,6 +57,11 @@ def planned_lease(
             "shares_fate_with": tuple(sorted(left.intersection(cell.places))),
         }
     )
+
+
+def _only_marks(registry: Registry, step: PlannedStep) -> bool:
+    action = registry.get(step.call.uses) if step.call else None
+    return action is not None and action.leaves_mark and step.undo is None
 
 
 def cell_of(registry: Registry, lease: PlannedLease) -> Cell | None:

@@ -53,6 +53,7 @@ class _Simulated(Action[Target, Params, Outputs]):
             setattr(self, name, getattr(real, name))
         self.asks_person = real.asks_person  # type: ignore[misc]  # as above
         self.measures_loss = real.measures_loss  # type: ignore[misc]  # as above
+        self.leaves_mark = real.leaves_mark  # type: ignore[misc]  # as above
         self.may_be_empty = real.may_be_empty  # type: ignore[misc]  # as above
         self.proves_one_primary = real.proves_one_primary  # type: ignore[misc]  # as above
         self._real, self._world, self._ledger = real, world, ledger

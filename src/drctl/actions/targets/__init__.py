@@ -13,6 +13,7 @@ from pydantic import Field
 
 from drctl.actions.targets.apps import Deployment
 from drctl.actions.targets.balancers import LoadBalancer
+from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
@@ -23,6 +24,7 @@ from drctl.actions.targets.kubernetes import (
     KubernetesObject,
     PostgresCluster,
 )
+from drctl.actions.targets.monitoring import GrafanaServer, PrometheusServer
 from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
@@ -47,13 +49,16 @@ __all__ = [
     "AnyTarget",
     "ArgoApplication",
     "AwsConnection",
+    "Cache",
     "ClientPath",
     "DatabaseRole",
     "Deployment",
     "DnsRecord",
+    "Endpoint",
     "FailoverSwitch",
     "FluxHelmRelease",
     "FluxKustomization",
+    "GrafanaServer",
     "HostConnection",
     "KubernetesConnection",
     "KubernetesObject",
@@ -63,7 +68,11 @@ __all__ = [
     "PostgresCluster",
     "PostgresHost",
     "PostgresServer",
+    "PrometheusServer",
     "RdsInstance",
+    "RedisAccess",
+    "RedisSentinels",
+    "RedisServer",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
@@ -87,6 +96,10 @@ AnyTarget: TypeAlias = Annotated[
     | DnsRecord
     | LoadBalancer
     | DatabaseRole
+    | PrometheusServer
+    | GrafanaServer
+    | RedisSentinels
+    | RedisServer
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

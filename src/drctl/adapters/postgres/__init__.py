@@ -1,6 +1,7 @@
 """PostgreSQL: servers that their owner manages, and what RDS lets through."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.postgres.clients import AssertClientsWrite
 from drctl.adapters.postgres.exposure import Admit
 from drctl.adapters.postgres.fence import Fence
 from drctl.adapters.postgres.identity import SystemIdentifierPin
@@ -25,6 +26,7 @@ ADAPTER = Adapter(
     name="postgres",
     actions=(
         Admit(),
+        AssertClientsWrite(),
         AssertOnly(),
         AssertRows(),
         AssertWritable(),

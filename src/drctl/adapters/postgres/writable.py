@@ -43,6 +43,7 @@ class AssertWritable(Action[Database, NoParams, WritableOutputs]):
     name: ClassVar[str] = "postgres.primary.assert_writable"
     summary: ClassVar[str] = "Writes a token, and reads it back in a new connection"
     effect: ClassVar[Effect] = Effect.CHANGE
+    leaves_mark: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.KEYED
     targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance)
     outputs: ClassVar[type[Outputs]] = WritableOutputs

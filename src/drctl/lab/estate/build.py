@@ -68,7 +68,9 @@ def build(
         The emulated account, the clusters and the primary database.
     """
     plan, secrets, aws = doors.plan, doors.secrets, doors.aws
-    clusters = Clusters(plan, secrets, authorities)
+    told = [fact.get("application", {}) for fact in facts.values()]
+    application = {name: value for one in told for name, value in one.items()}
+    clusters = Clusters(plan, secrets, authorities, application)
 
     def traffic() -> tuple[dict[str, parts.Balancer], str]:
         parts.buckets(aws)

@@ -1,6 +1,7 @@
 """The estate's Kubernetes part, built through the official client."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from drctl.lab.access import Secrets
@@ -17,13 +18,21 @@ SECRET = "healing-guard-db"
 class Clusters:
     """The lab's clusters, each through its own server and token."""
 
-    def __init__(self, plan: AddressPlan, secrets: Secrets, authorities: dict[str, str]) -> None:
+    def __init__(
+        self,
+        plan: AddressPlan,
+        secrets: Secrets,
+        authorities: dict[str, str],
+        application: Mapping[str, str],
+    ) -> None:
         """
         Args:
             plan: Where the lab listens.
             secrets: Passwords and tokens, all there already.
             authorities: Region to the file of the authority that its API server is trusted by.
+            application: What a shape's parts tell the application, as variables.
         """
+        self._application = application
         self._plan = plan
         self._secrets = secrets
         self._authorities = authorities
@@ -104,6 +113,7 @@ class Clusters:
             "REGION": region,
             "RESOLVER": f"{dns_host}:{dns_port}",
             "PYTHONPATH": python_path(),
+            **self._application,
         }
         secret = {
             "DATABASE_HOST": "host",
