@@ -9,7 +9,7 @@ SUITES := crash faults postgres-safety leases integrity sim clocks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean \
-	safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
+	runbooks safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -38,6 +38,12 @@ test: $(READY) ## All tests: unit, scenarios, properties, contracts, end to end
 
 e2e: $(READY) ## Only the end-to-end failovers
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/e2e
+
+runbooks: $(READY) ## Every shipped runbook: validated, simulated with each fault, run in the lab
+	@rm -rf build/runbooks
+	@$(BIN)/drctl validate runbooks/*.yaml
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/scenarios tests/shipped tests/e2e; \
+		code=$$?; $(BIN)/python tests/e2e/table.py && exit $$code
 
 safety: ## Every safety suite, whole; about an hour on two cores
 	@for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || exit 1; done

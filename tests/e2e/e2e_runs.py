@@ -1,7 +1,6 @@
 """What end-to-end tests of runbooks share."""
 
 import contextlib
-import json
 import time
 
 
@@ -23,10 +22,7 @@ def shaped(lab, shape: str):
 
 def verdict(lab, *, after_s: float = 1.5) -> dict:
     """What the client saw, a moment after the run, beside what drctl says."""
-    time.sleep(after_s)
-    told = lab.drctl("lab", "verdict", "latest", "-o", "json")
-    assert told.returncode == 0, told.stderr
-    return json.loads(told.stdout)
+    return lab.verdict(after_s=after_s)
 
 
 def finished(lab) -> dict[str, dict]:

@@ -1,6 +1,5 @@
 """What the stories about the way in share: a lab, a client, a run with somebody at its gates."""
 
-import json
 import time
 from contextlib import contextmanager
 
@@ -51,9 +50,7 @@ def verdict(lab):
     time.sleep(2)
     stopped = lab.drctl("lab", "traffic", "--stop")
     assert stopped.returncode == 0, stopped.stderr
-    told = lab.drctl("lab", "verdict", "latest", "-o", "json")
-    assert told.returncode == 0, told.stdout + told.stderr
-    return json.loads(told.stdout)
+    return lab.verdict(after_s=0)
 
 
 def outputs(lab):

@@ -1,7 +1,6 @@
 """What the RDS runbooks' end-to-end tests share: SQL as the application, a gate, a look at RDS."""
 
 import asyncio
-import json
 import time
 
 INCIDENT = "incident=inc-20261122-001"
@@ -100,8 +99,6 @@ def said_go(lab, gate):
 def verdict(lab):
     time.sleep(1.5)
     lab.drctl("lab", "traffic", "--stop")
-    judged = lab.drctl("lab", "verdict", "latest", "-o", "json")
-    assert judged.returncode == 0, judged.stderr
-    found = json.loads(judged.stdout)
-    assert found["promises"]["broken"] == 0, judged.stdout
+    found = lab.verdict(after_s=0)
+    assert found["promises"]["broken"] == 0, found
     return found

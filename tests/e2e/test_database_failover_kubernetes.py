@@ -1,6 +1,5 @@
 """The primary of an operator-managed PostgreSQL is lost; its standby cluster takes over."""
 
-import json
 import time
 
 import pytest
@@ -57,7 +56,7 @@ def test_an_operators_standby_cluster_takes_over_and_no_acknowledged_write_is_lo
     assert ended["fence_old_primary"]["outputs"]["method"] == "scaled_to_zero"
     assert ended["promote"]["outputs"]["timeline"] == 2
     assert ended["one_primary"]["outcome"] == "succeeded"
-    verdict = json.loads(lab.drctl("lab", "verdict", "latest", "-o", "json").stdout)
+    verdict = lab.verdict(after_s=0)
     assert verdict["client"]["outage_s"] > 0
     assert verdict["client"]["wrong_side_writes"] == 0
     assert verdict["agree"]["loss_within_bound"] is True

@@ -23,7 +23,10 @@ def demo(mode: str, net: int, tmp_path: Path) -> dict:
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert not _running(net), "the demo left processes"
-    return json.loads((tmp_path / "demo" / "verdict.json").read_text())
+    verdict = json.loads((tmp_path / "demo" / "verdict.json").read_text())
+    if mode == "plain":
+        lab.row(verdict, json.loads((tmp_path / "demo" / "debts.json").read_text()))
+    return verdict
 
 
 def _running(net: int) -> list[str]:
