@@ -78,7 +78,7 @@ class Lab:
         events = self.events()
         started = next(one for one in events if one["type"] == "run_started")
         ended = [one for one in events if one["type"] == "run_finished"][-1]
-        run = sorted((self.state / "drctl" / "runs").iterdir())[-1].name
+        run = max((self.state / "drctl" / "runs").iterdir()).name
         row = {
             "runbook": started["runbook"],
             "result": ended["result"],

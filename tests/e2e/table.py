@@ -1,6 +1,7 @@
 """
-The table of ``make runbooks``: what each shipped runbook did for an independent client, in the lab,
-against the failure that it is for. Fails when a runbook has no row, or its last run did not succeed.
+The table of ``make runbooks``: what each shipped runbook did for an independent client, in the
+lab, against the failure that it is for. Fails when a runbook has no row, or its last run did not
+succeed.
 """
 
 import json
