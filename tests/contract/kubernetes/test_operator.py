@@ -94,7 +94,7 @@ class Operated:
         return cluster
 
     def run(self, work):
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(150)
 
     def stop(self):
         with contextlib.suppress(Exception):
@@ -170,7 +170,7 @@ def is_in_recovery(operated, name):
     return operated.run(operated.servers[name].server.status()).in_recovery
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_a_zalando_standby_is_promoted_by_its_section_and_by_nothing_else(operated, ask):
     old, new = operated.target(PRIMARY), operated.target(STANDBY)
     # The plan's way: it changes nothing, since Patroni sets that parameter itself.
@@ -211,7 +211,7 @@ async def test_a_zalando_standby_is_promoted_by_its_section_and_by_nothing_else(
     assert owed.key.startswith("standby:postgres:")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_a_fence_is_taken_back_and_a_living_primary_is_not_called_fenced(operated, ask):
     old = operated.target(PRIMARY)
     # An operator that does not act: its server goes on taking connections.
@@ -261,7 +261,7 @@ class Cnpg:
                 await caller.call("PATCH", f"{CNPG}/orders/status", now)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 async def test_cloudnativepg_is_asked_by_target_primary_and_fenced_by_its_annotation(operated, ask):
     cnpg = Cnpg(operated)
     old = operated.target(PRIMARY, "cnpg", instance=PRIMARY)

@@ -162,6 +162,7 @@ async def _run(ctx: Context, target: Deployment, pod: str, params: ExecParams) -
 def _talk(url: str, token: str, ca_file: str, what: str, left_s: float) -> _Ended:
     import websocket
 
+    socket: Any
     try:
         socket = websocket.create_connection(
             url,
