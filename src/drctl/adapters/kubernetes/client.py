@@ -89,6 +89,9 @@ class Cluster:
         """
         Reads the objects of a collection that fit a label selector, as `get` reads one.
 
+        Args:
+            selector: ``name=value`` with commas between; empty: all of them.
+
         Raises:
             ActionError: What the server said, or that it did not.
         """
@@ -102,6 +105,8 @@ class Cluster:
                 raise Unavailable(f"GET {path}: answered something that is no list")
             if self._version(answer) < newest:
                 raise Unavailable(f"GET {path}: answered from before our own change")
+            if not all(_fits(one, selector) for one in found):
+                raise Unavailable(f"GET {path}: answered about others than {selector}")
             return found
 
         return await retry_read(
@@ -308,6 +313,19 @@ def _is_about_another(path: str, answer: Any, name: str) -> str | None:
     place = path.partition("?")[0].removesuffix(_SCALE)
     wanted = name or unquote(place.rsplit("/", 1)[-1])
     return None if found == wanted else str(found)
+
+
+def _fits(raw: dict[str, Any], selector: str) -> bool:
+    """Whether an object carries the labels that were asked for."""
+    labels = (raw.get("metadata") or {}).get("labels") or {}
+    wanted = [pair.split("=", 1) for pair in selector.split(",") if pair]
+    return all(labels.get(name) == value for name, value in wanted)
+
+
+def selector_of(deployment: dict[str, Any]) -> str:
+    """The labels that every pod of a Deployment carries, as a selector."""
+    labels = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
+    return ",".join(f"{name}={labels[name]}" for name in sorted(labels))
 
 
 def deployment_path(target: Deployment) -> str:

@@ -25,7 +25,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import AuthRejected, Conflict, OutcomeUnknown, Rejected, Unavailable
 from drctl.actions.targets import Deployment, Text
 from drctl.adapters import _blocking, _secret
-from drctl.adapters.kubernetes.client import CONNECT_S, Cluster, beside
+from drctl.adapters.kubernetes.client import CONNECT_S, Cluster, beside, selector_of
 from drctl.adapters.kubernetes.errors import of_status
 from drctl.adapters.kubernetes.history import history
 from drctl.kernel.text import sanitize
@@ -99,7 +99,8 @@ class ExecInPod(Action[Deployment, ExecParams, Executed]):
         """
         cluster = Cluster(ctx, target.cluster)
         seen = await history(cluster, target)
-        pods = await cluster.items(beside(target, "v1", "pods"))
+        selector = selector_of(dict(seen.deployment))
+        pods = await cluster.items(beside(target, "v1", "pods"), selector=selector)
         ready = sorted(pod["metadata"]["name"] for pod in pods if _serves(pod, seen.current.uid))
         if not ready:
             raise Conflict(f"{target.label}: no pod of {seen.current} is ready")
@@ -161,6 +162,7 @@ async def _run(ctx: Context, target: Deployment, pod: str, params: ExecParams) -
 def _talk(url: str, token: str, ca_file: str, what: str, left_s: float) -> _Ended:
     import websocket
 
+    socket: Any
     try:
         socket = websocket.create_connection(
             url,

@@ -198,7 +198,7 @@ def _documents(text: str, path: str) -> list[Any]:
         if not part.strip():
             continue
         document = yaml_text.read(part, file=path)
-        if document.problems:
+        if document.problems or document.root is None:
             raise Rejected(f"{path}: {document.problems[0].what}")
         plain = yaml_tree.plain(document.root)
         meta = plain.get("metadata") if isinstance(plain, dict) else None

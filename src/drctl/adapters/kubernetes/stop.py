@@ -31,7 +31,13 @@ from drctl.actions.errors import (
     Unavailable,
 )
 from drctl.actions.targets import Deployment
-from drctl.adapters.kubernetes.client import Cluster, beside, deployment_path, replica_sets_path
+from drctl.adapters.kubernetes.client import (
+    Cluster,
+    beside,
+    deployment_path,
+    replica_sets_path,
+    selector_of,
+)
 from drctl.adapters.kubernetes.rollout import (
     FIRST_POLL_S,
     LAST_POLL_S,
@@ -229,15 +235,18 @@ def _noted(raw: dict[str, Any]) -> int | None:
 async def _pods(cluster: Cluster, target: Deployment, raw: dict[str, Any]) -> int:
     """How many pods of the target exist, those that are ending too."""
     uid = raw["metadata"]["uid"]
-    sets = {one["metadata"]["uid"] for one in await cluster.items(replica_sets_path(target))
-            if uid in _owners(one)}  # fmt: skip
-    pods = await cluster.items(beside(target, "v1", "pods"))
-    left = [pod for pod in pods if sets & _owners(pod)]
+    owned = [one for one in await cluster.items(replica_sets_path(target)) if uid in _owners(one)]
+    if any(_owners(one)[uid] != target.name for one in owned):
+        raise Unavailable(f"{target.label}: the ReplicaSets told of are of another Deployment")
+    sets = {one["metadata"]["uid"] for one in owned}
+    pods = await cluster.items(beside(target, "v1", "pods"), selector=selector_of(raw))
+    left = [pod for pod in pods if sets & _owners(pod).keys()]
     return sum(pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"} for pod in left)
 
 
-def _owners(one: dict[str, Any]) -> set[str]:
-    return {each["uid"] for each in one["metadata"].get("ownerReferences") or []}
+def _owners(one: dict[str, Any]) -> dict[str, str]:
+    """UIDs with names."""
+    return {each["uid"]: each["name"] for each in one["metadata"].get("ownerReferences") or []}
 
 
 async def _wait_gone(ctx: Context, cluster: Cluster, target: Deployment) -> None:

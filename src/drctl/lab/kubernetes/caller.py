@@ -53,7 +53,7 @@ class Caller:
                 said: dict[str, Any] = json.loads(answer.read())
                 return said
         except urllib.error.HTTPError as error:
-            said = error.read().decode("utf-8", "replace")
+            why = error.read().decode("utf-8", "replace")
             if error.code == HTTPStatus.NOT_FOUND:
-                raise FileNotFoundError(said) from error
-            raise OSError(f"{verb} {path}: {error.code}: {said[:300]}") from error
+                raise FileNotFoundError(why) from error
+            raise OSError(f"{verb} {path}: {error.code}: {why[:300]}") from error

@@ -56,7 +56,7 @@ class Jobs:
             return
         began = self._began.setdefault(uid, _now())
         deadline_s = spec.get("activeDeadlineSeconds")
-        reason = ""
+        reason = message = ""
         if deadline_s is not None and _now() - began >= deadline_s:
             reason, message = "DeadlineExceeded", "Job was active longer than specified deadline"
         elif failed > spec["backoffLimit"] or restarts > spec["backoffLimit"]:

@@ -80,7 +80,7 @@ def apply(
     }
     if conflicts and not force:
         raise _conflict(conflicts, api_version)
-    merged = _merged(copy.deepcopy(before), applied, is_custom)
+    merged: Object = _merged(copy.deepcopy(before), applied, is_custom)
     others: set[Path] = set().union(*(owned for key, owned in entries.items() if key != mine))
     for path in sorted(entries.get(mine, set()) - wanted - others, key=len, reverse=True):
         _remove(merged, path)

@@ -326,7 +326,7 @@ async def _body(request: web.Request, accepted: tuple[str, ...]) -> Any:
 
 def _yaml(raw: bytes) -> Any:
     document = yaml_text.read(raw.decode("utf-8", "replace"), file="body")
-    if document.problems:
+    if document.problems or document.root is None:
         raise bad_request(f"error decoding YAML: {document.problems[0].what}")
     return yaml_tree.plain(document.root)
 
