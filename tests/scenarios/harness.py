@@ -45,10 +45,14 @@ class Told:
     end: RunFinished | None
 
 
-def read_world(path: Path) -> World:
+def read_plain(path: Path) -> dict:
     document = yaml_text.read(path.read_text(), file=str(path))
     assert not document.problems
-    return World.model_validate(yaml_tree.plain(document.root))
+    return yaml_tree.plain(document.root)
+
+
+def read_world(path: Path) -> World:
+    return World.model_validate(read_plain(path))
 
 
 class _Inbox:

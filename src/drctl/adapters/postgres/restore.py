@@ -37,7 +37,7 @@ from drctl.adapters.postgres.programs import Programs
 from drctl.adapters.postgres.server import State, look
 
 _EVERY_S = 0.2
-_LAST_S = 1.0
+_LAST_S = 2.0
 _KEY = "drctl.restore_key"
 _REACHED = """
 SELECT pg_last_xact_replay_timestamp() AS last_commit, current_setting('drctl.restore_key', true)
