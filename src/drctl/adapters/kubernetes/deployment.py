@@ -8,9 +8,7 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
-    Cleared,
     Context,
-    Debt,
     Done,
     Effect,
     NoParams,
@@ -24,6 +22,7 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict
 from drctl.actions.targets import Deployment
+from drctl.adapters.kubernetes.autoscaler import autoscaler_of
 from drctl.adapters.kubernetes.client import Cluster, deployment_path
 from drctl.adapters.kubernetes.rollout import RESTART_KEY, Rollout, look, wait_until
 
@@ -65,7 +64,12 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         self, ctx: Context, target: Deployment, params: ScaleParams | None
     ) -> Observation:
         seen = await look(Cluster(ctx, target.cluster), target)
-        return Observation(facts={"replicas": seen.desired}, readings={"available": seen.available})
+        found = await autoscaler_of(Cluster(ctx, target.cluster), target)
+        why = found.would_override(params.replicas) if found and params else ""
+        return Observation(
+            facts={"replicas": seen.desired, "autoscaler": found.name if found else None},
+            readings={"available": seen.available, "overrides": why},
+        )
 
     def preview(
         self, observation: Observation, target: Deployment, params: ScaleParams | None
@@ -73,6 +77,8 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         now = observation.facts["replicas"]
         if params is None:
             return CannotTell(why=f"now {now} replicas; the number is known during the run")
+        if observation.readings.get("overrides"):
+            return CannotTell(why=str(observation.readings["overrides"]))
         if now == params.replicas:
             return Nothing(why=f"{target.name} has {now} replicas")
         return Change(before=f"{now} replicas", after=f"{params.replicas} replicas")
@@ -82,7 +88,8 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         Scales and waits.
 
         Raises:
-            Conflict: Something else, an autoscaler perhaps, set another number meanwhile.
+            Conflict: An autoscaler would set another number; nothing was changed. Or something else
+                set another one meanwhile.
             Rejected: The controller gave up, or the Deployment is gone.
             OutcomeUnknown: Sent, and not seen to end.
 
@@ -91,6 +98,9 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         """
         cluster = Cluster(ctx, target.cluster)
         before = await look(cluster, target)
+        found = await autoscaler_of(cluster, target)
+        if found and (why := found.would_override(params.replicas)):
+            raise Conflict(why)
         if before.desired != params.replicas:
             await cluster.patch(
                 f"{deployment_path(target)}/scale", {"spec": {"replicas": params.replicas}}
@@ -109,12 +119,6 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
             after_change=before.desired != params.replicas,
         )
         return Scaled(previous_replicas=before.desired, replicas=params.replicas)
-
-    def debts(
-        self, target: Deployment, params: ScaleParams, outputs: Scaled
-    ) -> tuple[Debt | Cleared, ...]:
-        """Whatever had stopped it: it runs again."""
-        return (Cleared(key=f"scaled:{target.identities[0]}"),)
 
     async def settled(
         self, ctx: Context, target: Deployment, params: ScaleParams
