@@ -26,6 +26,8 @@ POD_PORT: Final = 8000
 BALANCER_PORT: Final = 8080
 DNS_PORT: Final = 5353
 RECORDER_PORT: Final = 8090
+EAST_DATABASES: Final = 7
+"""Third octet of what an operator runs in a cluster."""
 REGISTRY_PORT: Final = 5000
 
 PUBLIC_NAME: Final = "api.healing-guard.com"

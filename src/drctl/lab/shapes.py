@@ -51,6 +51,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
             summary="RDS with its standby in the same region",
             database="drctl.lab.estate.databases_rds:RdsInOneRegion",
         ),
+        Shape(
+            name="operator",
+            summary="PostgreSQL by an operator of Kubernetes: a cluster and a standby cluster",
+            database="drctl.lab.estate.databases_operator:OperatorDatabases",
+            parts=("drctl.lab.operator.part:PostgresOperator", "drctl.lab.releases:Releases"),
+        ),
     )
 }
 DEFAULT: Final = "region"

@@ -151,6 +151,11 @@ class Supervisor:
         for instance in tuple(self._rds.instances.values()):
             if instance.endpoint_name == name and instance.described.endpoint is not None:
                 return instance.endpoint_ip
+        for part in self._parts.values():
+            # A cluster's own names: only some parts have any.
+            lookup = getattr(part, "lookup", None)
+            if lookup is not None and (found := lookup(name)) is not None:
+                return str(found)
         return self._balancers.lookup(name)
 
     def _cluster(self, region: str) -> KubernetesCluster:

@@ -63,8 +63,13 @@ class Lab:
         await self.cluster.stop()
         self._folder.cleanup()
 
-    async def call(self, method, path, body=None):
-        async with self._session.request(method, path, json=body) as answer:
+    async def patch(self, path, body):
+        """Strategic, as people patch."""
+        kind = {"Content-Type": "application/strategic-merge-patch+json"}
+        return await self.call("PATCH", path, body, headers=kind)
+
+    async def call(self, method, path, body=None, headers=None):
+        async with self._session.request(method, path, json=body, headers=headers) as answer:
             answer.raise_for_status()
             return await answer.json()
 
@@ -215,7 +220,11 @@ CASES = [
     Case(
         action="kubernetes.deployment.scale",
         lab="kubernetes",
-        ops=(LOOK, Op(name="PATCH deployments*", mutates=True)),
+        ops=(
+            LOOK,
+            Op(name="GET horizontalpodautoscalers"),
+            Op(name="PATCH deployments*", mutates=True),
+        ),
         open=_scale,
     ),
     Case(

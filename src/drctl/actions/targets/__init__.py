@@ -14,6 +14,13 @@ from pydantic import Field
 from drctl.actions.targets.apps import Deployment
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.kubernetes import (
+    ArgoApplication,
+    FluxHelmRelease,
+    FluxKustomization,
+    KubernetesObject,
+    PostgresCluster,
+)
 from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
@@ -32,13 +39,18 @@ from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
 __all__ = [
     "AccountId",
     "AnyTarget",
+    "ArgoApplication",
     "AwsConnection",
     "ClientPath",
     "Deployment",
     "DnsRecord",
     "FailoverSwitch",
+    "FluxHelmRelease",
+    "FluxKustomization",
     "KubernetesConnection",
+    "KubernetesObject",
     "Part",
+    "PostgresCluster",
     "PostgresServer",
     "RdsInstance",
     "Sibling",
@@ -55,6 +67,10 @@ AnyTarget: TypeAlias = Annotated[
     RdsInstance
     | PostgresServer
     | Deployment
+    | ArgoApplication
+    | FluxKustomization
+    | FluxHelmRelease
+    | PostgresCluster
     | FailoverSwitch
     | DnsRecord
     | SlackChannel

@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, AuthRejected, OutcomeUnknown, Throttled, Unavailable
-from drctl.actions.targets import Deployment, KubernetesConnection
+from drctl.actions.targets import Deployment, KubernetesConnection, KubernetesObject
 from drctl.adapters import _blocking, _secret
 from drctl.adapters.kubernetes.errors import of_status, translate
 from drctl.kernel.retry import retry_read
@@ -46,9 +46,15 @@ class Cluster:
         self._building = threading.Lock()
         self._changed: dict[str, int] = {}
 
-    async def get(self, path: str, *, patience: timedelta = PATIENCE) -> dict[str, Any]:
+    async def get(
+        self, path: str, *, patience: timedelta = PATIENCE, about: str | None = ""
+    ) -> dict[str, Any]:
         """
         Reads an object; repeats that while throttled or unavailable, for *patience*.
+
+        Args:
+            about: Name of the object that must be in the answer; empty: the path's last part;
+                ``None``: the answer is about no object.
 
         Raises:
             ActionError: What the server said, or that it did not.
@@ -56,7 +62,7 @@ class Cluster:
         ctx = self._ctx
 
         async def fresh() -> dict[str, Any]:
-            answer = await self.once(path)
+            answer = await self._call("GET", path, None, about=about)
             if self._version(answer) < self._changed.get(path, 0):
                 raise Unavailable(f"GET {path}: answered from before our own change")
             return answer
@@ -83,6 +89,9 @@ class Cluster:
         """
         Reads the objects of a collection that fit a label selector, as `get` reads one.
 
+        Args:
+            selector: ``name=value`` with commas between; empty: all of them.
+
         Raises:
             ActionError: What the server said, or that it did not.
         """
@@ -96,6 +105,8 @@ class Cluster:
                 raise Unavailable(f"GET {path}: answered something that is no list")
             if self._version(answer) < newest:
                 raise Unavailable(f"GET {path}: answered from before our own change")
+            if not all(_fits(one, selector) for one in found):
+                raise Unavailable(f"GET {path}: answered about others than {selector}")
             return found
 
         return await retry_read(
@@ -128,6 +139,43 @@ class Cluster:
         text = str((answer.get("metadata") or {}).get("resourceVersion", ""))
         return int(text) if text.isascii() and text.isdigit() else 0
 
+    async def apply(
+        self, path: str, body: dict[str, Any], *, manager: str, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """
+        Applies an object server-side, once, and never takes over what others own.
+
+        Args:
+            dry_run: The server does everything but store it: that changes nothing, and may be asked
+                while planning.
+
+        Raises:
+            Conflict: Another manager owns a field with another value; the message names both.
+            OutcomeUnknown: It may have arrived, and no answer came.
+            ActionError: It was refused, or was never sent.
+
+        Changes:
+            The object at *path*, unless it is a dry run.
+        """
+        asked = f"{path}?fieldManager={quote(manager, safe='')}&force=false&fieldValidation=Strict"
+        if dry_run:
+            return await self._call(
+                "PATCH", f"{asked}&dryRun=All", body, kind=APPLY_PATCH, mutates=False
+            )
+        answer = await self._call("PATCH", asked, body, kind=APPLY_PATCH)
+        self._changed[path] = self._version(answer)
+        return answer
+
+    async def text(self, path: str) -> str:
+        """
+        Reads something that is not JSON, a log, without repeating that.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        raw = await self._send("GET", path, None, kind="", mutates=False)
+        return raw.decode("utf-8", "replace")
+
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """
         Creates an object in the collection at *path*, once.
@@ -149,7 +197,14 @@ class Cluster:
         return made
 
     async def _call(
-        self, method: str, path: str, body: Any, *, kind: str = "", about: str | None = ""
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        *,
+        kind: str = "",
+        about: str | None = "",
+        mutates: bool | None = None,
     ) -> dict[str, Any]:
         """
         Sends one request.
@@ -158,9 +213,11 @@ class Cluster:
             kind: Media type of the body, when it is not plain JSON.
             about: Name of the object that must be in the answer; empty: the path's last part;
                 ``None``: any.
+            mutates: ``None``: everything but a GET does.
         """
-        raw = await self._send(method, path, body, kind=kind)
-        what, late = self._what(method, path), OutcomeUnknown if method != "GET" else Unavailable
+        changes = method != "GET" if mutates is None else mutates
+        raw = await self._send(method, path, body, kind=kind, mutates=changes)
+        what, late = self._what(method, path), OutcomeUnknown if changes else Unavailable
         try:
             answer: dict[str, Any] = json.loads(raw)
         except ValueError as error:
@@ -172,8 +229,8 @@ class Cluster:
     def _what(self, method: str, path: str) -> str:
         return f"{method} {path} in {self._connection.region}"
 
-    async def _send(self, method: str, path: str, body: Any, *, kind: str) -> bytes:
-        ctx, mutates = self._ctx, method != "GET"
+    async def _send(self, method: str, path: str, body: Any, *, kind: str, mutates: bool) -> bytes:
+        ctx = self._ctx
         what = self._what(method, path)
         left_s = ctx.deadline.left_s(ctx.clock)
         if left_s <= 0:
@@ -184,7 +241,7 @@ class Cluster:
             answer = self._built().call_api(
                 method,
                 self._connection.server.rstrip("/") + path,
-                header_params=self._headers(kind or "application/json" if mutates else ""),
+                header_params=self._headers(kind or "application/json" if method != "GET" else ""),
                 body=body,
                 _request_timeout=limits_s,
             )
@@ -258,6 +315,19 @@ def _is_about_another(path: str, answer: Any, name: str) -> str | None:
     return None if found == wanted else str(found)
 
 
+def _fits(raw: dict[str, Any], selector: str) -> bool:
+    """Whether an object carries the labels that were asked for."""
+    labels = (raw.get("metadata") or {}).get("labels") or {}
+    wanted = [pair.split("=", 1) for pair in selector.split(",") if pair]
+    return all(labels.get(name) == value for name, value in wanted)
+
+
+def selector_of(deployment: dict[str, Any]) -> str:
+    """The labels that every pod of a Deployment carries, as a selector."""
+    labels = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
+    return ",".join(f"{name}={labels[name]}" for name in sorted(labels))
+
+
 def deployment_path(target: Deployment) -> str:
     """Where the API server keeps the target's Deployment."""
     return f"/apis/apps/v1/namespaces/{_name(target.namespace)}/deployments/{_name(target.name)}"
@@ -266,6 +336,19 @@ def deployment_path(target: Deployment) -> str:
 def replica_sets_path(target: Deployment) -> str:
     """Where the API server keeps the ReplicaSets of the target's namespace."""
     return f"/apis/apps/v1/namespaces/{_name(target.namespace)}/replicasets"
+
+
+def beside(target: Deployment, group: str, plural: str, name: str = "") -> str:
+    """Where the API server keeps an object, or all of a kind, of the target's namespace."""
+    root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+    place = f"{root}/namespaces/{_name(target.namespace)}/{plural}"
+    return f"{place}/{_name(name)}" if name else place
+
+
+def object_path(target: KubernetesObject, group: str, plural: str) -> str:
+    """Where the API server keeps a target that is an object by itself."""
+    place = f"/apis/{group}/namespaces/{_name(target.namespace)}"
+    return f"{place}/{plural}/{_name(target.name)}"
 
 
 def secret_path(target: Deployment, name: str) -> str:

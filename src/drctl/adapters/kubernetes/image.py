@@ -1,5 +1,6 @@
 """Asks a registry whether an image is there, before anything is made to need it."""
 
+import hashlib
 import re
 from typing import ClassVar
 
@@ -87,8 +88,9 @@ class CheckImage(Action[Deployment, ImageParams, ImageThere]):
         kind = answer.headers.get("content-type", "").partition(";")[0]
         if not _DIGEST.fullmatch(digest) or kind not in _MANIFESTS:
             raise Unavailable(f"the registry of {params.image} answered something else: {kind}")
-        if reference.startswith("sha256:") and digest != reference:
-            raise Unavailable(f"the registry of {params.image} answered about {digest}")
+        held = f"sha256:{hashlib.sha256(answer.body).hexdigest()}"
+        if held != digest or (reference.startswith("sha256:") and digest != reference):
+            raise Unavailable(f"the registry of {params.image} answered with another manifest")
         return ImageThere(image=params.image, digest=digest)
 
 

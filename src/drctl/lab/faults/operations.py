@@ -15,7 +15,7 @@ _ROUTE53: Final = (
     (re.compile(r"/hostedzone/[^/?]+$"), "zone"),
 )
 _KUBERNETES: Final = re.compile(
-    r"^/(?:api|apis/[^/]+)/v1/(?:namespaces/[^/]+/)?([a-z]+)(?:/[^/?]+)?(/[a-z]+)?"
+    r"^/(?:api|apis/[^/]+)/v[a-z0-9]+/(?:namespaces/[^/]+/)?([a-z]+)(?:/[^/?]+)?(/[a-z]+)?"
 )
 _STATUSPAGE: Final = re.compile(r"/incidents/(unresolved|[^/?]+)")
 
