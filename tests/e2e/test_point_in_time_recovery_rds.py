@@ -1,4 +1,4 @@
-"""Bad writes are undone: the service runs on what was committed before them, and on nothing else."""
+"""Bad writes are undone: the service runs on what was committed before them, and nothing else."""
 
 import time
 from datetime import datetime
@@ -22,7 +22,9 @@ def test_bad_writes_are_undone_and_the_source_keeps_what_came_after(lab):
     time.sleep(0.3)
     # What went wrong: an update without a WHERE, and half of the rows gone.
     e2e.sql(NET, source, "UPDATE pipelines SET region = 'lost'")
-    e2e.sql(NET, source, "DELETE FROM pipelines WHERE ctid IN (SELECT ctid FROM pipelines LIMIT 50)")
+    e2e.sql(
+        NET, source, "DELETE FROM pipelines WHERE ctid IN (SELECT ctid FROM pipelines LIMIT 50)"
+    )
     time.sleep(2)
 
     done = e2e.run(

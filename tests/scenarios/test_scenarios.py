@@ -3,6 +3,7 @@ Every folder here is a runbook in a model estate with what must come of it; `mak
 what is expected.
 """
 
+import json
 import os
 from pathlib import Path
 
@@ -22,7 +23,9 @@ def told(folder: Path):
     runbook = folder / "runbook.yaml"
     if not runbook.exists():
         runbook = REPOSITORY / "runbooks" / "region-failover.yaml"
-    return tell(runbook, world, INPUTS)
+    more = folder / "inputs.json"
+    inputs = INPUTS | (json.loads(more.read_text()) if more.exists() else {})
+    return tell(runbook, world, inputs)
 
 
 @pytest.mark.parametrize("folder", SCENARIOS, ids=lambda path: path.name)

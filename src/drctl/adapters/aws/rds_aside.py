@@ -19,7 +19,6 @@ from drctl.actions.contract import (
     Done,
     Effect,
     NotDone,
-    Nothing,
     Observation,
     Outputs,
     Params,

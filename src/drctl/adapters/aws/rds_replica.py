@@ -187,7 +187,5 @@ def _source(source: str, own: str) -> dict[str, str]:
     return {"SourceDBInstanceIdentifier": source, "SourceRegion": parts[3]}
 
 
-def _wrong(
-    like: Settings | None, made: Settings, groups: tuple[str, ...]
-) -> tuple[str, ...]:
+def _wrong(like: Settings | None, made: Settings, groups: tuple[str, ...]) -> tuple[str, ...]:
     return differences(like if like is not None else made, made, groups)
