@@ -1,4 +1,4 @@
-"""Bad writes are undone: the service runs on what was committed before them, and on nothing else."""
+"""Bad writes are undone: the service runs on what was committed before them, and nothing else."""
 
 import time
 from datetime import datetime

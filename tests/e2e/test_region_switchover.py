@@ -1,4 +1,4 @@
-"""There and back as planned: the independent client loses no write, and a standby always follows."""
+"""There and back as planned: the client loses no write, and a standby always follows."""
 
 import pytest
 import rds_e2e as e2e

@@ -36,17 +36,22 @@ def inputs_of(path):
 
 
 def world_of(path, **faults):
-    """The base world with people who say go at every gate as soon as it is asked."""
+    """
+    The base world, with what is otherwise in ``worlds/NAME.yaml``, and with people who say go at
+    every gate as soon as it is asked.
+    """
     runbook = runbook_of(path)
+    own = HERE / "worlds" / path.name
+    known = {**BASE.actions, **(read_world(own).actions if own.exists() else {})}
     gates = [step.id for step in runbook.steps if step.gate or _asks(step)]
     says = tuple(
         words.SayAt(at=f"{minute}m", gate=gate) for gate in gates for minute in range(1, 60)
     )
     actions = {
-        name: BASE.actions.get(name, words.Behaviour()).model_copy(update={"faults": (fault,)})
+        name: known.get(name, words.Behaviour()).model_copy(update={"faults": (fault,)})
         for name, fault in faults.items()
     }
-    return BASE.model_copy(update={"actions": {**BASE.actions, **actions}, "says": says})
+    return BASE.model_copy(update={"actions": {**known, **actions}, "says": says})
 
 
 def _asks(step):

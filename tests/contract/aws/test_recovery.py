@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -52,11 +53,11 @@ def source(estate):
     async def write():
         session = await estate.connect("pitr-source", "drctl")
         await session.execute("CREATE TABLE numbers (n int)")
-        while not estate.bridge.window(estate.bridge.instances["pitr-source"].described):
+        while not estate.bridge.window(estate.bridge.instances["pitr-source"].described):  # noqa: ASYNC110 (a poll)
             await asyncio.sleep(0.1)
         times = []
         for number in range(5):
-            await session.execute(f"INSERT INTO numbers VALUES ({number})")
+            await session.execute("INSERT INTO numbers VALUES ($1)", number)
             times.append(await session.fetchval("SELECT clock_timestamp()"))
             await asyncio.sleep(1.1)
         system = await session.fetchval("SELECT system_identifier::text FROM pg_control_system()")
@@ -67,7 +68,7 @@ def source(estate):
 
     async def shipped():
         described = estate.bridge.instances["pitr-source"].described
-        while estate.bridge.window(described)[1] < times[-1] + timedelta(seconds=1):
+        while estate.bridge.window(described)[1] < times[-1] + timedelta(seconds=1):  # noqa: ASYNC110 (a poll)
             await asyncio.sleep(0.1)
 
     estate.run(shipped())
@@ -162,7 +163,7 @@ async def test_a_moment_that_cannot_be_had_is_refused_with_the_numbers(estate, s
         (now + timedelta(hours=2), r"is in the future: (2h|1h59m\d+s) from now"),
         (
             now - timedelta(days=2),
-            r"before the window: the earliest restorable time is .*Z, 2d|48h",
+            r"before the window: the earliest restorable time is .*Z, 4[78]h",
         ),
         (
             now - timedelta(milliseconds=50),
@@ -197,7 +198,7 @@ async def test_the_window_says_whether_a_moment_is_in_it(estate, source, context
     assert "too new" in too_new.why
     for days in (-400, 400):
         moment = (datetime.now(UTC) + timedelta(days=days)).isoformat()
-        with pytest.raises(Rejected, match="future|before the window"):
+        with pytest.raises(Rejected, match=r"future|before the window"):
             await WINDOW.perform(context(), wanted, WindowParams(time=moment))
 
 
@@ -209,6 +210,9 @@ async def test_a_source_in_quarantine_is_no_pattern_for_a_copy_s_network(
 
     def into(group):
         rds.modify_db_instance(DBInstanceIdentifier="pitr-source", VpcSecurityGroupIds=[group])
+        wanted = [{"VpcSecurityGroupId": group, "Status": "active"}]
+        while described(estate, "pitr-source")["VpcSecurityGroups"] != wanted:
+            time.sleep(0.1)
 
     await asyncio.to_thread(into, groups["healing-guard-fence"])
     try:
@@ -224,8 +228,9 @@ async def test_a_source_in_quarantine_is_no_pattern_for_a_copy_s_network(
 
 async def test_what_does_not_exist_is_not_restored(estate, context):
     params = RestoreParams(instance="never", time=datetime.now(UTC).isoformat())
+    nobody = estate.target(PROD, EAST).model_copy(update={"instance": "nobody"})
     with pytest.raises(NotFound):
-        await RESTORE.perform(context(20), estate.target("nobody", EAST), params)
+        await RESTORE.perform(context(20), nobody, params)
     settled = await RESTORE.settled(context(20), estate.target(PROD, EAST), params)
     assert isinstance(settled, NotDone)
 
@@ -319,8 +324,8 @@ async def test_a_snapshot_and_what_is_made_of_it(estate, source, context, lookin
     assert again == taken
     settled = await TAKE.settled(ctx, wanted, CreateParams(snapshot="before-the-change"))
     assert settled == Done(outputs=taken)
+    params = CreateParams(snapshot="before-the-change")
     with pytest.raises(Conflict, match="already"):
-        params = CreateParams(snapshot="before-the-change")
         await TAKE.perform(looking(60, key="another"), wanted, params)
     params = CopyParams(snapshot="before-the-change", instance="of-a-copy")
     made = await RESTORE_COPY.perform(looking(90), wanted, params)

@@ -1,14 +1,29 @@
 """From the request that makes an instance to one that is there, is ours, and is as it must be."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
 from drctl.actions.contract import Context
-from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
+from drctl.actions.errors import (
+    ActionError,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    Throttled,
+    Unavailable,
+)
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _sql
 from drctl.adapters.aws.client import Aws
-from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe, wait_until
+from drctl.adapters.aws.rds_api import (
+    AVAILABLE,
+    FIRST_POLL_S,
+    LAST_POLL_S,
+    DbInstance,
+    describe,
+)
 from drctl.adapters.aws.rds_settings import KEY_TAG, Settings, read
 
 _LATE_LOOKS = 3
@@ -64,17 +79,48 @@ async def _is_ours_or_unknown(ctx: Context, aws: Aws, instance: str) -> bool:
         raise OutcomeUnknown(f"sent, and then not readable: {error}") from error
 
 
-async def until_available(ctx: Context, aws: Aws, instance: str) -> DbInstance:
+def is_available(seen: DbInstance) -> bool:
+    """As a plain instance is done."""
+    return seen.status == AVAILABLE
+
+
+async def until(
+    ctx: Context,
+    aws: Aws,
+    instance: str,
+    reached: Callable[[DbInstance], bool] = is_available,
+) -> DbInstance:
     """
-    Waits until RDS calls it available, or says that it never will be.
+    Waits for an instance that was just asked for. Until it was seen once, an answer that there is
+    none is an old one.
 
     Raises:
-        Rejected: It is in a terminal state, ``incompatible-restore`` for one.
+        Rejected: It is in a terminal state, ``incompatible-restore`` for one; or it is gone again.
         OutcomeUnknown: The deadline passed first.
     """
-    return await wait_until(
-        ctx, aws, instance, lambda seen: seen.status == AVAILABLE, after_change=True
-    )
+    pause_s, last, was_seen = FIRST_POLL_S, "nothing yet", False
+    while not ctx.deadline.has_passed(ctx.clock):
+        try:
+            seen = await describe(aws, instance, patience=timedelta())
+        except NotFound as error:
+            if was_seen:
+                raise Rejected(f"{instance} ({aws.region}) is gone: {error}") from error
+            last = str(error)
+        except (Throttled, Unavailable) as error:
+            last = str(error)
+        except ActionError as error:
+            raise OutcomeUnknown(f"sent, and then not readable: {error}") from error
+        else:
+            was_seen = True
+            if reached(seen):
+                return seen
+            if seen.is_terminal:
+                raise Rejected(f'RDS reports "{seen.status}" for {instance} ({aws.region})')
+            last = f'RDS still reports "{seen.status}" for {instance} ({aws.region})'
+            ctx.say(f"{instance}: {seen.status}")
+        await ctx.clock.sleep(min(pause_s, ctx.deadline.left_s(ctx.clock)))
+        pause_s = min(LAST_POLL_S, pause_s * 1.5)
+    raise OutcomeUnknown(last)
 
 
 async def settings_of(aws: Aws, instance: str) -> Settings:

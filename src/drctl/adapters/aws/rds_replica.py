@@ -21,7 +21,7 @@ from drctl.actions.errors import Conflict, Rejected
 from drctl.actions.targets import RdsInstance, Text
 from drctl.adapters.aws import rds_made
 from drctl.adapters.aws.client import Aws
-from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, wait_until
+from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance
 from drctl.adapters.aws.rds_debts import paid_standby
 from drctl.adapters.aws.rds_settings import KEY_TAG, Settings, differences, read
 
@@ -111,7 +111,7 @@ class CreateReplica(Action[RdsInstance, ReplicaParams, Replica]):
                 **_source(params.source, aws.region),
                 **_asked(like, groups, ctx.key),
             )
-        seen = await wait_until(ctx, aws, target.instance, _follows, after_change=True)
+        seen = await rds_made.until(ctx, aws, target.instance, _follows)
         made = await rds_made.settings_of(aws, target.instance)
         if wrong := _wrong(like, made, groups):
             raise Rejected(f"{target.label} is not as it must be: {'; '.join(wrong)}")

@@ -148,7 +148,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
                 RestoreTime=parse(params.time),
                 **source.request(security_groups=groups, key=ctx.key),
             )
-        seen = await rds_made.until_available(ctx, aws, params.instance)
+        seen = await rds_made.until(ctx, aws, params.instance)
         made = await rds_made.settings_of(aws, params.instance)
         if wrong := differences(source, made, groups):
             raise Rejected(f"{params.instance} is not as its source: {'; '.join(wrong)}")

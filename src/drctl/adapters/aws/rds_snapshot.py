@@ -237,7 +237,7 @@ class RestoreSnapshot(Action[RdsInstance, RestoreParams, RestoredCopy]):
                 DBSnapshotIdentifier=params.snapshot,
                 **like.request(security_groups=groups, key=ctx.key),
             )
-        seen = await rds_made.until_available(ctx, aws, params.instance)
+        seen = await rds_made.until(ctx, aws, params.instance)
         made = await rds_made.settings_of(aws, params.instance)
         if wrong := differences(like, made, groups):
             raise Rejected(f"{params.instance} is not as {target.instance}: {'; '.join(wrong)}")

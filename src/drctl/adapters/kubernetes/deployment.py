@@ -8,9 +8,7 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
-    Cleared,
     Context,
-    Debt,
     Done,
     Effect,
     NoParams,
@@ -121,12 +119,6 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
             after_change=before.desired != params.replicas,
         )
         return Scaled(previous_replicas=before.desired, replicas=params.replicas)
-
-    def debts(
-        self, target: Deployment, params: ScaleParams, outputs: Scaled
-    ) -> tuple[Debt | Cleared, ...]:
-        """Whatever had stopped it: it runs again."""
-        return (Cleared(key=f"scaled:{target.identities[0]}"),)
 
     async def settled(
         self, ctx: Context, target: Deployment, params: ScaleParams

@@ -16,6 +16,7 @@ from moto.rds.models import DBSnapshot, rds_backends
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.rds_backend import StrictRdsBackend, Window
 from drctl.lab.aws.rds_instance import LabInstance
+from drctl.lab.aws.rds_outages import RdsOutages
 from drctl.lab.aws.rds_parts import RdsInstance
 from drctl.lab.aws.rds_recovery import RecoveringRdsBackend
 from drctl.lab.aws.rds_work import RdsWork
@@ -32,7 +33,7 @@ _LOG: Final = logging.getLogger(__name__)
 _REPLICATION_CHECK_S: Final = 0.5
 
 
-class RdsBridge:
+class RdsBridge(RdsOutages):
     """
     Real servers for the instances that the emulated RDS was asked for.
 
@@ -48,8 +49,7 @@ class RdsBridge:
         run_as: RunAs | None = None,
         delays: VendorDelays | None = None,
     ) -> None:
-        self.instances: dict[str, RdsInstance] = {}
-        """By RDS identifier, from the call that creates it until it is deleted."""
+        super().__init__()
         self._plan = plan
         self._root = root or plan.lab_root()
         self._run_as = run_as or unprivileged()
@@ -113,90 +113,6 @@ class RdsBridge:
         await asyncio.gather(*jobs, return_exceptions=True)
         await asyncio.gather(*(instance.remove() for instance in self.instances.values()))
         self.instances.clear()
-
-    async def crash_region(self, region: str) -> None:
-        """
-        Ends a region's servers and relays with SIGKILL; their data stays.
-
-        Args:
-            region: Which.
-
-        Changes:
-            Ends processes.
-        """
-        for instance in self._in_region(region):
-            # Clients first: nobody must see a server that says goodbye.
-            await instance.close_doors()
-            if instance.link is not None:
-                await instance.link.kill()
-            await instance.server.kill()
-
-    async def recover_region(self, region: str) -> None:
-        """
-        Starts a crashed region's servers and relays again, as they were.
-
-        A primary comes back as a primary. An endpoint obeys its security
-        groups from the first packet on.
-
-        Args:
-            region: Which.
-
-        Changes:
-            Starts processes.
-        """
-        for instance in self._in_region(region):
-            if instance.link is not None:
-                await instance.link.start()
-            if instance.described.status != "stopped":
-                await instance.server.start()
-            await instance.open_doors()
-
-    async def crash(self, identifier: str) -> None:
-        """
-        Ends an instance's server with SIGKILL, for good as far as RDS is concerned: ``failed``.
-
-        Args:
-            identifier: The instance's.
-
-        Raises:
-            KeyError: There is no such instance.
-
-        Changes:
-            Ends processes.
-        """
-        instance = self.instances[identifier]
-        await instance.server.kill()
-        instance.described.has_crashed = True
-        instance.described.status = "failed"
-        await instance.obey()
-
-    async def mend(self) -> None:
-        """Starts crashed instances again, as they were; changes processes."""
-        for instance in list(self.instances.values()):
-            if instance.described.has_crashed:
-                await instance.server.start()
-                instance.described.has_crashed = False
-                instance.described.status = "available"
-                await instance.obey()
-
-    async def cut_off(self, identifier: str, *, is_cut_off: bool) -> None:
-        """
-        Makes an endpoint a black hole, or undoes it.
-
-        Args:
-            identifier: The instance's.
-            is_cut_off: Whether packets vanish.
-
-        Raises:
-            KeyError: There is no such instance.
-            RelayGoneError: Its relay ended.
-
-        Changes:
-            What the endpoint's relay lets through.
-        """
-        instance = self.instances[identifier]
-        instance.is_cut_off = is_cut_off
-        await instance.obey()
 
     @property
     def engine_version(self) -> str:
@@ -354,9 +270,6 @@ class RdsBridge:
 
     def _of(self, described: LabInstance) -> RdsInstance:
         return self.instances[described.db_instance_identifier]
-
-    def _in_region(self, region: str) -> list[RdsInstance]:
-        return [each for each in self.instances.values() if each.region == as_region(region)]
 
     @property
     def _running(self) -> tuple[asyncio.AbstractEventLoop, PostgresBinaries]:

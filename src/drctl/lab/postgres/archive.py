@@ -4,13 +4,12 @@ Base backups, the archive of WAL since, and servers made of both: the vendor's s
 The server itself archives each segment that is full (`archive_command`). `Backups.ship` closes the
 current one, after a transaction of its own whose commit carries a time: recovery to a time needs a
 commit *behind* that time to stop at, also on a database that nobody writes to. So every moment
-between `Backups.earliest` and `Backups.latest` can be restored exactly, and no other one is offered.
+between `Backups.earliest` and `Backups.latest` can be restored exactly, and no other is offered.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import shutil
 from datetime import datetime
@@ -215,6 +214,5 @@ def _copy_tree(copy: Path, data_dir: Path, run_as: RunAs | None) -> None:
     shutil.copytree(copy, data_dir)
     if run_as is None:
         return
-    for folder, _, files in os.walk(data_dir):
-        for path in (folder, *(os.path.join(folder, name) for name in files)):
-            os.chown(path, run_as.uid, run_as.gid)
+    for path in (data_dir, *data_dir.rglob("*")):
+        give_away(path, run_as)

@@ -228,13 +228,7 @@ class PostgresServer:
         await self._until("takes writes", self._takes_writes, within_s=within_s)
 
     async def wait_until_streaming(self, *, within_s: float = _START_WITHIN_S) -> None:
-        """
-        Waits until the standby receives WAL from its source.
-
-        Raises:
-            RuntimeError: The server does not run.
-            TimeoutError: It receives nothing.
-        """
+        """Waits for a standby to receive WAL; raises as `promote` when it does not."""
         await self._until("receives WAL", self.is_streaming, within_s=within_s)
 
     async def is_streaming(self) -> bool:
