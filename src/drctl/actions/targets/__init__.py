@@ -29,6 +29,7 @@ from drctl.actions.targets.parts import (
     Url,
     Witness,
 )
+from drctl.actions.targets.storage import EcrRepository, S3Bucket
 from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
 
 __all__ = [
@@ -39,12 +40,14 @@ __all__ = [
     "DatabaseRole",
     "Deployment",
     "DnsRecord",
+    "EcrRepository",
     "FailoverSwitch",
     "KubernetesConnection",
     "LoadBalancer",
     "Part",
     "PostgresServer",
     "RdsInstance",
+    "S3Bucket",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
@@ -63,6 +66,8 @@ AnyTarget: TypeAlias = Annotated[
     | DnsRecord
     | LoadBalancer
     | DatabaseRole
+    | S3Bucket
+    | EcrRepository
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),
