@@ -1,7 +1,7 @@
 """The way in, without databases: the strict control plane, load balancers, pods that answer."""
 
 import asyncio
-import datetime
+import datetime as dt
 import itertools
 import shutil
 import tempfile
@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from drctl.actions.targets import DatabaseRole, LoadBalancer
+from drctl.actions.targets import DatabaseRole, EcrRepository, LoadBalancer, S3Bucket
 from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.elbv2 import Elbv2Overlay
@@ -29,7 +29,7 @@ from drctl.lab.zones import Resolution
 
 EAST = "us-east-1"
 ACCOUNT, KEY_ID = "123456789012", "AKIALABLABLABLABLAB1"
-SERVICES = ("ec2", "elbv2", "route53", "s3", "secretsmanager", "sts")
+SERVICES = ("ec2", "ecr", "elbv2", "route53", "s3", "secretsmanager", "sts")
 OLD, NEXT = "the-password-of-today-0", "the-password-of-tomorrow-1"
 
 
@@ -132,15 +132,15 @@ class Edge:
         """An imported certificate's ARN, and its text for whoever must trust it."""
         key = ec.generate_private_key(ec.SECP256R1())
         who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        now = datetime.datetime.now(datetime.UTC)
+        now = dt.datetime.now(dt.UTC)
         made = (
             x509.CertificateBuilder()
             .subject_name(who)
             .issuer_name(who)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(now - datetime.timedelta(days=1))
-            .not_valid_after(now + datetime.timedelta(days=2))
+            .not_valid_before(now - dt.timedelta(days=1))
+            .not_valid_after(now + dt.timedelta(days=2))
             .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
             .sign(key, hashes.SHA256())
         )
@@ -222,6 +222,14 @@ class Edge:
             }
             | more
         )
+
+    def bucket(self, name, url=None):
+        """What an environment file would say of a bucket."""
+        return S3Bucket.model_validate({"aws": self.connection(url), "bucket": name})
+
+    def repository(self, name, url=None):
+        """What an environment file would say of a registry's repository."""
+        return EcrRepository.model_validate({"aws": self.connection(url), "repository": name})
 
     def found(self, name):
         """The API's description of a load balancer; None when there is none."""

@@ -6,7 +6,7 @@ import base64
 import pytest
 
 from drctl.actions.contract import Change, Done, NoParams, NotDone, Nothing
-from drctl.actions.errors import NotFound, Rejected, Unavailable
+from drctl.actions.errors import Conflict, NotFound, Rejected, Unavailable
 from drctl.actions.targets import DatabaseRole
 from drctl.adapters.kubernetes.credential import DeliverCredential
 from drctl.adapters.kubernetes.deployment import WaitForDeployment, WaitParams
@@ -83,6 +83,9 @@ async def test_every_secret_gets_the_next_password(cluster, target, context):
     assert (await DELIVER.perform(context(), both, GO)).changed == ()
     seen = await DELIVER.observe(context(), both, GO)
     assert isinstance(DELIVER.preview(seen, both, GO), Nothing)
+    other = target.cluster.model_copy(update={"cluster_uid": "another"})
+    with pytest.raises(Conflict, match="the environment pins another"):
+        await DELIVER.perform(context(), role(here=place("first") | {"cluster": other}), GO)
     with pytest.raises(NotFound):
         await DELIVER.perform(context(), role(gone=place("nowhere")), GO)
     with pytest.raises(Rejected, match="no delivered_to"):

@@ -20,6 +20,14 @@ from drctl.lab.faults.postgres import PostgresFaultProxy
 
 BENCH = Path(__file__).parents[2] / "contract" / "edge" / "edge_bench.py"
 NET = 64
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.docker.distribution.manifest.v2+json",
+        "config": {"digest": f"sha256:{'1' * 64}", "size": 1},
+        "layers": [],
+    }
+)
 _NUMBERS = itertools.count(1)
 
 
@@ -46,7 +54,7 @@ class Lab:
         host, port = self.edge.plan.aws_address(self.bench.EAST)
 
         def answer(deed, operation):
-            is_json = operation.startswith("secretsmanager:")
+            is_json = operation.startswith(("secretsmanager:", "ecr:"))
             return (answers.aws_json if is_json else answers.aws)(deed, operation)
 
         return HttpFaultProxy(
@@ -64,6 +72,9 @@ async def _balancer(lab, scripts, *, listens=True, **more):
     edge, name = lab.edge, f"lb-{next(_NUMBERS)}"
     ports = (8080,) if listens else ()
     await asyncio.to_thread(edge.balancer, name, targets=["127.65.2.9"], ports=ports)
+    async with asyncio.timeout(10):
+        while (await asyncio.to_thread(edge.found, name))["State"]["Code"] != "active":  # noqa: ASYNC110 (a poll)
+            await asyncio.sleep(0.05)
     api = lab.api(scripts["http"])
     scripts["http"].swap = ((name.encode(), b"another"),)
     async with serving(api):
@@ -234,6 +245,67 @@ def _vault(*, puts):
             yield Site(target=target, params={}, proxies=[api], applied=applied, holds=holds)
 
     return opened
+
+
+@contextlib.asynccontextmanager
+async def _restore(lab, scripts):
+    edge, name = lab.edge, f"bucket-{next(_NUMBERS)}"
+    s3 = edge.client("s3")
+
+    def lay_down():
+        s3.create_bucket(Bucket=name)
+        kept = {"Status": "Enabled"}
+        s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=kept)
+        first = s3.put_object(Bucket=name, Key="list", Body=b"good")["VersionId"]
+        s3.put_object(Bucket=name, Key="list", Body=b"bad")
+        return first
+
+    first = await asyncio.to_thread(lay_down)
+    api = lab.api(scripts["http"])
+    scripts["http"].swap = ((name.encode(), b"another"),)
+    async with serving(api):
+        target = edge.bucket(name, f"http://{HOST}:{await api.start(HOST)}")
+
+        def content():
+            return s3.get_object(Bucket=name, Key="list")["Body"].read()
+
+        async def holds(_key, _outputs):
+            return await asyncio.to_thread(content) == b"good"
+
+        async def applied(key):
+            return int(await holds(key, None))
+
+        yield Site(
+            target=target,
+            params={"key": "list", "version": first},
+            proxies=[api],
+            applied=applied,
+            holds=holds,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _image(lab, scripts):
+    edge, name = lab.edge, f"app-{next(_NUMBERS)}"
+    ecr = edge.client("ecr")
+
+    def lay_down():
+        ecr.create_repository(repositoryName=name)
+        put = ecr.put_image(repositoryName=name, imageManifest=MANIFEST, imageTag="1.0.0")
+        return put["image"]["imageId"]["imageDigest"]
+
+    digest = await asyncio.to_thread(lay_down)
+    api = lab.api(scripts["http"])
+    scripts["http"].swap = ((name.encode(), b"another"),)
+    async with serving(api):
+        target = edge.repository(name, f"http://{HOST}:{await api.start(HOST)}")
+
+        async def holds(_key, outputs):
+            return outputs.get("digest") == digest
+
+        yield Site(
+            target=target, params={"tag": "1.0.0"}, proxies=[api], applied=_never, holds=holds
+        )
 
 
 @contextlib.asynccontextmanager
@@ -446,6 +518,18 @@ CASES = [
         may_be_partial=True,
     ),
     Case(
+        action="aws.s3.object.restore_version",
+        lab="edge",
+        ops=(Op(name="s3:GET"), Op(name="s3:PUT", mutates=True, skip=NO_ECHO)),
+        open=_restore,
+    ),
+    Case(
+        action="aws.ecr.image.check",
+        lab="edge",
+        ops=(Op(name="ecr:AmazonEC2ContainerRegistry_V20150921.DescribeImages"),),
+        open=_image,
+    ),
+    Case(
         action="postgres.role.rotate",
         lab="postgres",
         ops=(
@@ -480,7 +564,10 @@ CASES = [
     Case(
         action="kubernetes.credential.deliver",
         lab="kubernetes",
-        ops=(Op(name="GET secrets"), Op(name="PATCH secrets", mutates=True)),
+        ops=(
+            *(Op(name="GET namespaces"), Op(name="GET secrets")),
+            Op(name="PATCH secrets", mutates=True),
+        ),
         open=_deliver,
     ),
 ]

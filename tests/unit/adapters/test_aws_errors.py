@@ -25,7 +25,15 @@ OPERATIONS = {
     "sts": ["GetCallerIdentity"],
     "rds": ["DescribeDBInstances", "ModifyDBInstance", "RebootDBInstance", "PromoteReadReplica"],
     "ec2": ["DescribeSecurityGroups"],
-    "s3": ["PutObject", "GetObject", "HeadObject", "DeleteObject"],
+    "s3": [
+        "PutObject",
+        "GetObject",
+        "HeadObject",
+        "DeleteObject",
+        "ListObjectVersions",
+        "CopyObject",
+    ],
+    "ecr": ["DescribeImages"],
     "route53": [
         "ChangeResourceRecordSets",
         "GetChange",

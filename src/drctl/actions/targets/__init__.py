@@ -42,6 +42,7 @@ from drctl.actions.targets.parts import (
     Url,
     Witness,
 )
+from drctl.actions.targets.storage import EcrRepository, S3Bucket
 from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "Deployment",
     "DnsRecord",
     "Endpoint",
+    "EcrRepository",
     "FailoverSwitch",
     "FluxHelmRelease",
     "FluxKustomization",
@@ -73,6 +75,7 @@ __all__ = [
     "RedisAccess",
     "RedisSentinels",
     "RedisServer",
+    "S3Bucket",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
@@ -100,6 +103,8 @@ AnyTarget: TypeAlias = Annotated[
     | GrafanaServer
     | RedisSentinels
     | RedisServer
+    | S3Bucket
+    | EcrRepository
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

@@ -1,6 +1,7 @@
 """Amazon Web Services: RDS, Route 53, and the identity behind the credentials."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.aws.ecr import CheckImage
 from drctl.adapters.aws.elbv2_check import AssertServing, CheckBalancer
 from drctl.adapters.aws.elbv2_isolate import IsolateBalancer, ReadmitBalancer
 from drctl.adapters.aws.elbv2_rebuild import DeleteEmergencyBalancer, RebuildBalancer
@@ -19,6 +20,7 @@ from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.rds_window import ReadWindow
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
+from drctl.adapters.aws.s3_restore import RestoreVersion
 from drctl.adapters.aws.vault import CheckSecret, PutSecret
 
 __all__ = ["ADAPTER"]
@@ -50,6 +52,8 @@ ADAPTER = Adapter(
         ReadmitBalancer(),
         CheckSecret(),
         PutSecret(),
+        CheckImage(),
+        RestoreVersion(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

@@ -86,6 +86,8 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("EncryptionFailure", Rejected),
     ("HealthUnavailable", Unavailable),
     ("InternalServiceError", Unavailable),
+    ("ServerException", Unavailable),
+    ("ObjectNotInActiveTier*", Conflict),
     ("EncryptionTypeMismatch", Rejected),
     ("MethodNotAllowed", Rejected),
     ("PermanentRedirect", Rejected),

@@ -16,13 +16,19 @@ from drctl.actions.contract import (
 from drctl.actions.errors import Conflict, Unavailable
 from drctl.actions.targets import (
     AwsConnection,
+    DatabaseRole,
     DnsRecord,
+    EcrRepository,
     FailoverSwitch,
     LoadBalancer,
     RdsInstance,
+    S3Bucket,
     Target,
 )
 from drctl.adapters.aws.client import Aws
+
+_REACHED = (RdsInstance, FailoverSwitch, DnsRecord, LoadBalancer, S3Bucket, EcrRepository)
+"""Targets that have an AWS connection of their own."""
 
 
 class Caller(Outputs):
@@ -40,8 +46,10 @@ async def caller(ctx: Context, connection: AwsConnection) -> Caller:
 
 def connection_of(target: Target) -> AwsConnection | None:
     """The AWS connection of a target that has one."""
-    if isinstance(target, RdsInstance | FailoverSwitch | DnsRecord | LoadBalancer):
+    if isinstance(target, _REACHED):
         return target.aws
+    if isinstance(target, DatabaseRole) and target.kept_in is not None:
+        return target.kept_in.aws
     return None
 
 
@@ -52,7 +60,7 @@ class CheckIdentity(Action[Target, NoParams, Caller]):
     summary: ClassVar[str] = "Ask AWS who the credentials of a target belong to"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets = (RdsInstance, FailoverSwitch, DnsRecord, LoadBalancer)
+    targets = _REACHED
     outputs = Caller
 
     def planes(self, target: Target) -> tuple[str, ...]:

@@ -17,9 +17,10 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import Rejected
+from drctl.actions.errors import Conflict, Rejected
 from drctl.actions.targets import DatabaseRole, Deployment
 from drctl.actions.targets.credentials import SecretKey
+from drctl.adapters.kubernetes.cluster import uid_of
 from drctl.adapters.kubernetes.secret import Patched, PatchParams, PatchSecret
 
 
@@ -73,7 +74,8 @@ class DeliverCredential(Action[DatabaseRole, NoParams, Delivered]):
         Raises:
             Rejected: The environment names no place.
             NotFound: A Secret is missing.
-            Conflict: Somebody changed one meanwhile.
+            Conflict: Somebody changed one meanwhile; or a cluster is another than the environment
+                pins, and then nothing was sent.
             OutcomeUnknown: Sent, and no answer came.
 
         Changes:
@@ -82,6 +84,8 @@ class DeliverCredential(Action[DatabaseRole, NoParams, Delivered]):
         if not target.delivered_to:
             raise Rejected(f"{target.label} has no delivered_to in the environment")
         changed = []
+        for place in target.delivered_to.values():
+            await _require_cluster(ctx, place)
         for word, place in sorted(target.delivered_to.items()):
             done = await PatchSecret().perform(ctx, _beside(place), _params(target, place))
             changed += [word] if done.changed_keys else []
@@ -96,6 +100,15 @@ class DeliverCredential(Action[DatabaseRole, NoParams, Delivered]):
                 return seen
         places = tuple(sorted(target.delivered_to))
         return Done(outputs=Delivered(changed=places, places=places))
+
+
+async def _require_cluster(ctx: Context, place: SecretKey) -> None:
+    found = await uid_of(ctx, place.cluster)
+    if found != place.cluster.cluster_uid:
+        raise Conflict(
+            f"{place.cluster.server} is cluster {found}, the environment pins"
+            f" {place.cluster.cluster_uid}"
+        )
 
 
 def _beside(place: SecretKey) -> Deployment:
