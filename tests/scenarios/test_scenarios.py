@@ -3,7 +3,6 @@ Every folder here is a runbook in a model estate with what must come of it; `mak
 what is expected.
 """
 
-import json
 import os
 from pathlib import Path
 
