@@ -13,6 +13,7 @@ from harness import HERE, REPOSITORY, read_world, tell
 
 from drctl.actions.contract import Effect, Repeat
 from drctl.actions.registry import installed
+from drctl.config.environment import load_environment
 from drctl.runbook import check_runbook
 from drctl.simulated import world as words
 
@@ -20,8 +21,15 @@ REGISTRY = installed()
 RUNBOOKS = sorted((REPOSITORY / "runbooks").glob("*.yaml"))
 BASE = read_world(HERE / "base_world.yaml")
 INPUTS = {"incident": "inc-20260101-001"}
-NEEDED = {"change": "chg-20260101-001", "time": "2026-01-01T00:00:00Z"}
+NEEDED = {
+    "change": "chg-20260101-001",
+    "time": "2025-12-31T22:00:00Z",
+    "operator_address": "10.0.0.7",
+    "app_network": "10.0.0.0/8",
+}
 """Inputs that some have besides."""
+ENVIRONMENTS = (HERE / "environment.yaml", HERE / "database.yaml")
+"""A managed estate, and one whose databases are their owner's."""
 
 
 def runbook_of(path):
@@ -33,6 +41,19 @@ def runbook_of(path):
 def inputs_of(path):
     known = INPUTS | NEEDED
     return {name: known[name] for name in runbook_of(path).inputs if name in known}
+
+
+def environment_of(path):
+    """The one that has its targets."""
+    for environment in ENVIRONMENTS:
+        targets = load_environment(environment).targets
+        if not check_runbook(path, registry=REGISTRY, environment=targets)[1]:
+            return environment
+    raise AssertionError(f"no model environment has the targets of {path.stem}")
+
+
+def told(path, **faults):
+    return tell(path, world_of(path, **faults), inputs_of(path), environment_of(path))
 
 
 def world_of(path, **faults):
@@ -91,7 +112,7 @@ def sent_twice(came):
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
 def test_it_ends_well_when_nothing_goes_wrong(path):
-    came = tell(path, world_of(path), inputs_of(path))
+    came = told(path)
     assert came.end is not None, came.lines
     assert came.end.result == "succeeded", "\n".join(came.lines)
     assert sent_twice(came) == []
@@ -100,7 +121,7 @@ def test_it_ends_well_when_nothing_goes_wrong(path):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_what_is_refused_for_good_is_no_success(path, action):
     fault = words.Fault(call=1, calls=0, error="rejected")
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = told(path, **{action: fault})
     assert came.end is not None, came.lines
     assert action not in [name for name, _key in came.ledger.applied]
     assert came.end.result != "succeeded", "\n".join(came.lines)
@@ -113,7 +134,7 @@ def test_what_is_refused_for_good_is_no_success(path, action):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_a_lost_reply_changes_nothing_about_the_end(path, action):
     fault = words.Fault(call=1, error="outcome_unknown", applied=True)
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = told(path, **{action: fault})
     assert came.end is not None, came.lines
     assert came.end.result == "succeeded", "\n".join(came.lines)
     assert sent_twice(came) == []
@@ -122,7 +143,7 @@ def test_a_lost_reply_changes_nothing_about_the_end(path, action):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_a_request_that_was_lost_is_never_taken_for_done(path, action):
     fault = words.Fault(call=1, error="outcome_unknown", applied=False)
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = told(path, **{action: fault})
     assert came.end is not None, came.lines
     if came.end.result == "succeeded":
         assert action in [name for name, _key in came.ledger.applied], "\n".join(came.lines)
