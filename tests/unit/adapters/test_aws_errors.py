@@ -23,7 +23,15 @@ from drctl.adapters.aws.errors import EXCEPTIONS, translate, word_of_code, words
 
 OPERATIONS = {
     "sts": ["GetCallerIdentity"],
-    "rds": ["DescribeDBInstances", "ModifyDBInstance", "RebootDBInstance", "PromoteReadReplica"],
+    "rds": [
+        "DescribeDBInstances",
+        "ModifyDBInstance",
+        "RebootDBInstance",
+        "PromoteReadReplica",
+        "DescribeDBInstanceAutomatedBackups",
+        "CreateDBSnapshot",
+        "DescribeDBSnapshots",
+    ],
     "ec2": ["DescribeSecurityGroups"],
     "s3": [
         "PutObject",
