@@ -28,7 +28,7 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 _SAID_LENGTH = 500
-_SCALE = "/scale"
+_SCALE, _STATUS = "/scale", "/status"
 
 
 class Cluster:
@@ -130,7 +130,7 @@ class Cluster:
             The object at *path*.
         """
         answer = await self._call("PATCH", path, body, kind=kind)
-        self._changed[path.removesuffix(_SCALE)] = self._version(answer)
+        self._changed[_whole(path)] = self._version(answer)
         return answer
 
     @staticmethod
@@ -310,9 +310,13 @@ def _is_about_another(path: str, answer: Any, name: str) -> str | None:
         return None  # the server itself
     meta = answer.get("metadata")
     found = meta.get("name") if isinstance(meta, dict) else None
-    place = path.partition("?")[0].removesuffix(_SCALE)
-    wanted = name or unquote(place.rsplit("/", 1)[-1])
+    wanted = name or unquote(_whole(path).rsplit("/", 1)[-1])
     return None if found == wanted else str(found)
+
+
+def _whole(path: str) -> str:
+    """The path of the object itself, of which *path* may name a part."""
+    return path.partition("?")[0].removesuffix(_SCALE).removesuffix(_STATUS)
 
 
 def _fits(raw: dict[str, Any], selector: str) -> bool:
