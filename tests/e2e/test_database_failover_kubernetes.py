@@ -43,7 +43,9 @@ def test_an_operators_standby_cluster_takes_over_and_no_acknowledged_write_is_lo
     time.sleep(4)
     broke = lab.drctl("lab", "break", "database")
     assert broke.returncode == 0, broke.stdout + broke.stderr
-    run = lab.start("run", "database-failover-kubernetes", "-e", "lab", "-i", INCIDENT, "--no-input")
+    run = lab.start(
+        "run", "database-failover-kubernetes", "-e", "lab", "-i", INCIDENT, "--no-input"
+    )
     approve(lab, "go")
     shown, _ = run.communicate(timeout=150)
     assert run.returncode == 0, shown
