@@ -258,6 +258,8 @@ class Cluster:
             raise
         except Exception as error:  # a garbled answer makes the libraries raise anything
             raise translate(error, what, mutates=mutates) from error
+        if not mutates and (other := _misses_another(path, status, raw)):
+            raise Unavailable(f"{what}: answered that another object is not there, {other}")
         if not 200 <= status < 300:  # noqa: PLR2004 (HTTP's own class)
             raise of_status(status, _said(raw), headers, what, mutates=mutates)
         return raw
@@ -312,6 +314,17 @@ def _is_about_another(path: str, answer: Any, name: str) -> str | None:
     found = meta.get("name") if isinstance(meta, dict) else None
     wanted = name or unquote(_whole(path).rsplit("/", 1)[-1])
     return None if found == wanted else str(found)
+
+
+def _misses_another(path: str, status: int, raw: bytes) -> str:
+    """The name of what a 404 is about, when that is nowhere in *path*: it tells nothing of ours."""
+    if status != 404:  # noqa: PLR2004 (HTTP's own)
+        return ""
+    try:
+        name = str(json.loads(raw)["details"]["name"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "" if _name(name) in path else name
 
 
 def _whole(path: str) -> str:
