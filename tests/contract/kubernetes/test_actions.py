@@ -4,7 +4,16 @@ import base64
 
 import pytest
 
-from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone, Nothing
+from drctl.actions.contract import (
+    CannotTell,
+    Change,
+    Cleared,
+    Debt,
+    Done,
+    NoParams,
+    NotDone,
+    Nothing,
+)
 from drctl.actions.errors import AuthRejected, Conflict, NotFound, OutcomeUnknown, Rejected
 from drctl.adapters.kubernetes.cluster import CheckCluster, ClusterPin
 from drctl.adapters.kubernetes.deployment import (
@@ -50,6 +59,9 @@ async def test_scaling_ends_when_so_many_serve(cluster, target, context):
     assert (await SCALE.perform(context(), target, params)).previous_replicas == 3
     down = await SCALE.perform(context(), target, ScaleParams(replicas=1))
     assert (down.previous_replicas, down.replicas) == (3, 1)
+    [owed], [paid] = SCALE.debts(target, params, done), SCALE.debts(target, params, down)
+    assert isinstance(owed, Debt)
+    assert paid == Cleared(key=owed.key)
 
 
 def test_zero_is_not_a_scale():

@@ -278,6 +278,7 @@ CASES = [
         ops=(
             Op(name="GET api/v1", skip=frozenset({Deed.WRONG_OBJECT})),
             Op(name="GET configmaps"),
+            Op(name="DRYRUN configmaps"),
             Op(name="PATCH configmaps", mutates=True),
         ),
         open=_apply,

@@ -28,7 +28,7 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 APPLY_PATCH = "application/apply-patch+yaml"
 _SAID_LENGTH = 500
-_SCALE = "/scale"
+_SCALE, _STATUS = "/scale", "/status"
 
 
 class Cluster:
@@ -130,7 +130,7 @@ class Cluster:
             The object at *path*.
         """
         answer = await self._call("PATCH", path, body, kind=kind)
-        self._changed[path.removesuffix(_SCALE)] = self._version(answer)
+        self._changed[_whole(path)] = self._version(answer)
         return answer
 
     @staticmethod
@@ -258,6 +258,8 @@ class Cluster:
             raise
         except Exception as error:  # a garbled answer makes the libraries raise anything
             raise translate(error, what, mutates=mutates) from error
+        if not mutates and (other := _misses_another(path, status, raw)):
+            raise Unavailable(f"{what}: answered that another object is not there, {other}")
         if not 200 <= status < 300:  # noqa: PLR2004 (HTTP's own class)
             raise of_status(status, _said(raw), headers, what, mutates=mutates)
         return raw
@@ -310,9 +312,24 @@ def _is_about_another(path: str, answer: Any, name: str) -> str | None:
         return None  # the server itself
     meta = answer.get("metadata")
     found = meta.get("name") if isinstance(meta, dict) else None
-    place = path.partition("?")[0].removesuffix(_SCALE)
-    wanted = name or unquote(place.rsplit("/", 1)[-1])
+    wanted = name or unquote(_whole(path).rsplit("/", 1)[-1])
     return None if found == wanted else str(found)
+
+
+def _misses_another(path: str, status: int, raw: bytes) -> str:
+    """The name of what a 404 is about, when that is nowhere in *path*: it tells nothing of ours."""
+    if status != 404:  # noqa: PLR2004 (HTTP's own)
+        return ""
+    try:
+        name = str(json.loads(raw)["details"]["name"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "" if _name(name) in path else name
+
+
+def _whole(path: str) -> str:
+    """The path of the object itself, of which *path* may name a part."""
+    return path.partition("?")[0].removesuffix(_SCALE).removesuffix(_STATUS)
 
 
 def _fits(raw: dict[str, Any], selector: str) -> bool:

@@ -8,7 +8,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NoParams,
@@ -132,6 +134,18 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         if _serves(seen, params.replicas):
             return Done(outputs=Scaled(previous_replicas=None, replicas=params.replicas))
         return CannotTell(why=f"{target.label} is scaled, but {seen}")
+
+    def debts(
+        self, target: Deployment, params: ScaleParams, outputs: Scaled
+    ) -> tuple[Debt | Cleared, ...]:
+        key, before = f"scaled:{target.identities[0]}", outputs.previous_replicas
+        if before is None or outputs.replicas == before:
+            return ()
+        if outputs.replicas < before:
+            return (Cleared(key=key),)
+        what = f"{target.label} has {outputs.replicas} replicas instead of {before}"
+        remedy = "scale it back once the traffic is as usual, and give its manifest the number"
+        return (Debt(key=key, what=what, remedy=remedy),)
 
 
 def _serves(seen: Rollout, replicas: int) -> bool:

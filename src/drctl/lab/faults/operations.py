@@ -54,10 +54,11 @@ def aws(request: Request) -> str:
 
 
 def kubernetes(request: Request) -> str:
-    """``PATCH deployments/scale``, ``GET version``."""
+    """``PATCH deployments/scale``, ``GET version``, ``DRYRUN configmaps``: what stores nothing."""
     found = _KUBERNETES.match(request.target)
     what = f"{found[1]}{found[2] or ''}" if found else request.target.partition("?")[0].strip("/")
-    return f"{request.method} {what}"
+    verb = "DRYRUN" if "dryRun=All" in request.target else request.method
+    return f"{verb} {what}"
 
 
 def messages(request: Request) -> str:

@@ -174,5 +174,12 @@ class PostgresOperator:
         except FileNotFoundError:
             await self._caller.call("POST", _PODS, {"metadata": meta, "spec": spec})
         ready = {"type": "Ready", "status": "True"}
-        status = {"phase": "Running", "podIP": address, "conditions": [ready]}
+        state = {"name": "postgres", "ready": True, "started": True, "restartCount": 0}
+        state |= {"image": container["image"], "imageID": f"lab://{container['image']}"}
+        status = {
+            "phase": "Running",
+            "podIP": address,
+            "conditions": [ready],
+            "containerStatuses": [state],
+        }
         await self._caller.call("PATCH", f"{_PODS}/{pod}/status", {"status": status})
