@@ -17,7 +17,7 @@ def lab(request, tmp_path):
     made.drctl("lab", "down")
     shape = request.node.get_closest_marker("shape")
     words = ("--shape", shape.args[0]) if shape else ()
-    up = made.drctl("lab", "up", *words, timeout_s=120)
+    up = made.drctl("lab", "up", *words, timeout_s=240)
     assert up.returncode == 0, up.stdout + up.stderr
     try:
         yield made

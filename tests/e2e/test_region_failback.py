@@ -38,7 +38,7 @@ def test_after_a_failover_the_lost_region_is_rebuilt_and_served_from_again(lab):
     calm = e2e.verdict(lab, of_run=False)
     assert done["fence_old_primary"]["outputs"]["durable"] is True
     assert done["reprotect"]["outputs"]["replication"] == "replicating"
-    assert calm["client"]["failed"] == 0, "rebuilding a standby must not be noticed"
+    assert calm["client"]["failed"] == 0, f"rebuilding a standby must not be noticed: {calm}"
     assert not {"standby", "fence"} & owed(lab)
 
     e2e.traffic(lab, 3)

@@ -179,7 +179,7 @@ def connection_to():
     return make
 
 
-NET = int(__import__("os").environ.get("TRY_NET", "140"))
+NET = 140
 EAST, WEST = "us-east-1", "us-west-2"
 KEY_ID = "AKIALABLABLABLABLAB1"
 PASSWORD = "correct-horse-battery"

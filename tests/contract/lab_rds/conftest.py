@@ -20,7 +20,7 @@ from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
 from drctl.lab.plan import AddressPlan
 
-NET = int(__import__("os").environ.get("TRY_NET", "110"))
+NET = 110
 EAST, WEST = "us-east-1", "us-west-2"
 KEY_ID = "AKIATESTTESTTESTTES1"
 MASTER, PASSWORD = "master", "correct horse battery"

@@ -10,6 +10,7 @@ from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast
 import moto.rds.urls
 from moto.rds.exceptions import (
     DBInstanceAlreadyExists,
+    DBInstanceNotFoundError,
     InvalidParameterCombination,
     InvalidParameterValue,
     RDSClientError,
@@ -328,7 +329,12 @@ class StrictRdsBackend(RDSBackend):
 
     def _source_of(self, instance: LabInstance) -> LabInstance | None:
         source = instance.source_db_instance_identifier
-        return None if source is None else self._lab(self.find_db_from_id(source))
+        if source is None:
+            return None
+        try:
+            return self._lab(self.find_db_from_id(source))
+        except DBInstanceNotFoundError:
+            return None  # deleted before its replica
 
     def _refuse_taken(self, identifier: str) -> None:
         self._validate_db_identifier(identifier)

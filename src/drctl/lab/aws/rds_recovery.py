@@ -180,7 +180,7 @@ class RecoveringRdsBackend(StrictRdsBackend):
 
     def _backup_of(self, instance: LabInstance) -> dict[str, Any]:
         window = self._real.window(instance)
-        backup = {
+        backup: dict[str, Any] = {
             "DBInstanceArn": instance.db_instance_arn,
             "DbiResourceId": instance.dbi_resource_id,
             "Region": self.region_name,

@@ -22,7 +22,6 @@ from drctl.lab.relay_handle import Relay
 
 _SLOT_FREE_WITHIN_S: Final = 2.0
 _POLL_S: Final = 0.05
-_BACKUP_TRIES: Final = 3
 
 
 class RdsWork:
@@ -103,21 +102,24 @@ class RdsWork:
         if not is_wanted or instance.backups is not None:
             return
         instance.backups = Backups(instance.server)
-        # It must not fail the instance: AWS tries again, and until then nothing can be restored.
-        for _ in range(_BACKUP_TRIES):
-            with contextlib.suppress(RuntimeError, OSError, TimeoutError, asyncpg.PostgresError):
-                await instance.backups.begin()
-                return
-            await asyncio.sleep(self._delays.ship_s)
+        try:
+            await instance.backups.begin()
+        except (RuntimeError, OSError, TimeoutError, asyncpg.PostgresError):
+            # It does not fail the instance: `ship` tries again, and until then nothing can be
+            # restored.
+            instance.backups = None
 
     async def ship(self, instance: RdsInstance) -> None:
         """Moves the end of what can be restored; a server that is ill stays where it was."""
         backups = instance.backups
-        if backups is None or backups.earliest is None or not instance.server.is_running:
+        if not instance.server.is_running or instance.described.status != "available":
             return
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError):
-            await backups.ship()
-            instance.described.restorable = backups.latest
+        if backups is None:
+            await self.back_up(instance)
+        elif backups.earliest is not None:
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError):
+                await backups.ship()
+                instance.described.restorable = backups.latest
 
     async def replicate(self, instance: RdsInstance, source: LabInstance) -> None:
         """Makes a standby; it is ``available`` when it streams."""

@@ -22,8 +22,8 @@ def has_internet(region: str, vpc_id: str | None) -> bool:
     """Says whether a network, the default one when ``None``, has an internet gateway."""
     backend = ec2_backends[ACCOUNT_ID][region]
     wanted = vpc_id or backend.default_vpc.id
-    gateways = list(backend.internet_gateways.values())
-    return any(gateway.vpc is not None and gateway.vpc.id == wanted for gateway in gateways)
+    gateways: list[Any] = list(backend.internet_gateways.values())
+    return any(one.vpc is not None and one.vpc.id == wanted for one in gateways)
 
 
 def admit(region: str, group_ids: Iterable[str], port: int = POSTGRES_PORT) -> bool:

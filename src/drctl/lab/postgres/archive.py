@@ -65,6 +65,7 @@ class Backups:
             Fills the server's archive.
         """
         server = self._server
+        shutil.rmtree(self._base, ignore_errors=True)  # of a try that failed
         await copy_of(server, self._base)
         self._superuser_password = server._superuser_password
         self._replication_password = server._replication_password
