@@ -55,6 +55,11 @@ def test_a_killed_load_balancer_is_rebuilt_once_and_customers_are_served_again(t
         made = changes(lab, "elasticloadbalancing.CreateLoadBalancer")
         assert len(made) == made_before + 1, made
 
+        # It is owed until the lost one is repaired: pods behind it are known by their addresses.
+        owed = lab.drctl("status")
+        assert "healing-guard-lb-emergency stands in for" in owed.stdout, owed.stdout
+        assert owed.returncode != 0
+
         seen = verdict(lab)
         assert seen["client"]["outage_s"] > 0
         assert seen["client"]["lost_acknowledged"] == 0

@@ -205,7 +205,7 @@ class IsolateBalancer(_Door):
         return (
             Debt(
                 key=_debt_key(target),
-                what=f"{', '.join(outputs.security_groups)} let(s) nobody in",
+                what=f"{target.name} lets nobody in",
                 remedy=f"aws.elbv2.readmit on {target.name}, once it is safe; the groups of before"
                 f" are in its tag {TAG}",
             ),

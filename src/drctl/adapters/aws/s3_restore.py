@@ -155,7 +155,7 @@ async def _look(
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
     """The wanted version, and the current one when the object is not deleted."""
     versions: list[dict[str, Any]] = []
-    marker: dict[str, str] = {}
+    marker: dict[str, Any] = {}
     while True:
         page = await aws.read(
             "s3", "list_object_versions", Bucket=target.bucket, Prefix=params.key, **marker

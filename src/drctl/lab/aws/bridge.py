@@ -210,7 +210,7 @@ class BalancerBridge:
 
     def _certificate(self, region: str, listener: FakeListener) -> Path | None:
         """The file with the key and the chain of a TLS listener; None for a plain one."""
-        if listener.protocol != "HTTPS":
+        if listener.certificate is None:
             return None
         held = get_backend("acm")[ACCOUNT_ID][region].get_certificate(listener.certificate)
         path = self._root / "certificates" / f"{listener.arn.rsplit('/', 1)[-1]}.pem"

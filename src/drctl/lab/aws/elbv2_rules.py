@@ -155,9 +155,9 @@ def listener_once(original: Callable[..., FakeListener]) -> Callable[..., FakeLi
         balancer = self.load_balancers.get(arn)
         certificate = call.get("certificate")
         if (protocol == "HTTPS") != bool(certificate):
-            wanted = "must" if protocol == "HTTPS" else "cannot"
+            must = "must" if protocol == "HTTPS" else "cannot"
             raise ELBClientError(
-                "ValidationError", f"A certificate {wanted} be specified for {protocol} listeners"
+                "ValidationError", f"A certificate {must} be specified for {protocol} listeners"
             )
         if certificate and not self._certificate_exists(certificate):
             raise ELBClientError("CertificateNotFound", f"Certificate '{certificate}' not found")
