@@ -219,7 +219,7 @@ CASES = [
         ),
         open=_failover,
         timeout_s=10.0,
-        slots=2,
+        slots=6,
     ),
     Case(
         action="redis.primary.assert_writable",
@@ -232,7 +232,7 @@ CASES = [
             Op(name="redis:GET", skip=SAME),
         ),
         open=_written,
-        # Failing means: not proven. The mark that was written is kept, and writing it again is safe.
+        # Failing means: not proven. The mark that was written is kept; writing it again is safe.
         may_be_partial=True,
     ),
     Case(
