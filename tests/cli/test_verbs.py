@@ -120,9 +120,9 @@ def test_two_runbooks_for_the_same_are_a_question_not_a_guess(drctl, tmp_path, m
 def test_of_two_runbooks_the_one_that_fits_the_environment_is_taken(drctl, tmp_path):
     folder = tmp_path / "runbooks"
     folder.mkdir()
-    for name, app in (("one", "app.recovery"), ("two", "app.nowhere")):
+    for name, target in (("one", "app.recovery"), ("two", "app.nowhere")):
         text = RUNBOOK.format(scenario=", scenario: security-breach").replace("mine", name)
-        (folder / f"{name}.yaml").write_text(text.replace("app.recovery", app))
+        (folder / f"{name}.yaml").write_text(text.replace("app.recovery", target))
     said = drctl("isolate", "app", "-e", environment(tmp_path), "--list").stdout
     assert said.startswith("one (")
     assert "(not two)" in said

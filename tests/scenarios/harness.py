@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from drctl.actions.registry import installed
+from drctl.app.runbooks import load
 from drctl.app.running import Consent, preflight
 from drctl.cli.execute import exit_code
 from drctl.cli.exit import Exit
@@ -20,7 +21,7 @@ from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import RefusedError
 from drctl.plan.make import Planner
 from drctl.plan.model import Plan
-from drctl.runbook import load_runbook, resolve_inputs
+from drctl.runbook import resolve_inputs
 from drctl.simulated.clock import VirtualClock, run_virtual
 from drctl.simulated.log import MemoryLog
 from drctl.simulated.world import Ledger, People, World, registry_of
@@ -76,10 +77,11 @@ async def _tell(runbook: Path, world: World, inputs: dict[str, str], environment
     clock, ledger = VirtualClock(), Ledger()
     registry = registry_of(world, installed(), ledger)
     env = load_environment(environment)
-    checked = load_runbook(runbook, registry=registry, environment=env.targets)
+    loaded = load(runbook, registry, env.targets)
     planner = Planner(registry=registry, clock=clock, secrets=LocalSecrets())
-    given = {name: value for name, value in inputs.items() if name in checked.inputs}
-    draft = planner.draft(checked, "0" * 64, env, resolve_inputs(checked, given))
+    known = {name: value for name, value in inputs.items() if name in loaded.runbook.inputs}
+    given = resolve_inputs(loaded.runbook, known)
+    draft = planner.draft(loaded.runbook, "0" * 64, env, given, included=loaded.source.included)
     plan = (await planner.look(draft)).model_copy(update={"world": "simulated"}).sealed()
     ledger.calls.clear()
     assert ledger.applied == [], "planning must not change anything"

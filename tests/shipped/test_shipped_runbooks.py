@@ -14,7 +14,10 @@ from drctl.runbook import ancestors, load_runbook, resolve_inputs
 from drctl.runbook.schema import schema
 
 RUNBOOKS = sorted((Path(__file__).parents[2] / "runbooks").glob("*.yaml"))
-ADAPTERS = ("aws", "dns", "http", "human", "kubernetes", "postgres", "slack", "statuspage")
+ADAPTERS = (
+    "aws", "dns", "grafana", "http", "human", "kubernetes", "postgres", "prometheus", "redis",
+    "shell", "slack", "statuspage",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")

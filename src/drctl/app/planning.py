@@ -40,11 +40,17 @@ async def plan_loaded(
     """Plans a runbook that was checked against this environment."""
     inputs = resolve_inputs(loaded.runbook, given)
     planner = _planner(parts)
-    draft = planner.draft(loaded.runbook, loaded.sha256, environment, inputs)
-    sources = {
-        str(loaded.path.resolve()): loaded.sha256,
-        str(environment.file.resolve()): environment.sha256,
-    }
+    draft = planner.draft(
+        loaded.runbook,
+        loaded.sha256,
+        environment,
+        inputs,
+        file=str(loaded.path),
+        included=loaded.source.included,
+    )
+    files = loaded.files
+    own = str(loaded.path.resolve())
+    sources = {own: files[own], str(environment.file.resolve()): environment.sha256, **files}
     draft = draft.model_copy(update={"sources": sources}).sealed()
     return draft if offline else await planner.look(draft)
 

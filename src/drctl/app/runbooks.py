@@ -1,8 +1,8 @@
 """Finds runbooks: by path, by name, by the scenario they are for."""
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from drctl.actions.registry import Registry
@@ -12,6 +12,7 @@ from drctl.config.places import runbook_folders
 from drctl.kernel.errors import InvalidError, Problem
 from drctl.kernel.text import did_you_mean
 from drctl.runbook import Runbook, check_runbook
+from drctl.runbook.include import Included, includes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,13 @@ class Loaded:
     runbook: Runbook
     path: Path
     sha256: str
+    source: Included
+    """The same with the runbooks that it includes."""
+
+    @property
+    def files(self) -> dict[str, str]:
+        """SHA-256 of every file it is made of by absolute path, its own first."""
+        return dict(_files(self.source))
 
 
 def all_runbooks() -> dict[str, Path]:
@@ -59,20 +67,65 @@ def find_runbook(name_or_path: str) -> Path:
     )
 
 
+def _files(source: Included) -> Iterator[tuple[str, str]]:
+    yield str(Path(source.file).resolve()), source.sha256
+    for inner in source.included.values():
+        yield from _files(inner)
+
+
 def load(path: Path, registry: Registry, targets: Mapping[str, Target] | None = None) -> Loaded:
     """
-    Reads and checks one runbook, once: the text that is checked is the text that is hashed.
+    Reads and checks one runbook, and those that it includes, each once: the text that is checked
+    is the text that is hashed.
 
     Raises:
-        InvalidError: All problems of the file.
+        InvalidError: All problems of the first file that has any.
     """
+    source = _source(path, registry, targets, {}, ())
+    return Loaded(runbook=source.runbook, path=path, sha256=source.sha256, source=source)
+
+
+def _source(
+    path: Path,
+    registry: Registry,
+    targets: Mapping[str, Target] | None,
+    bound: Mapping[str, str],
+    around: tuple[Path, ...],
+) -> Included:
+    """One runbook; *bound* are its aliases that stand for targets of the runbook *around* it."""
     data = _read(path)
     runbook, problems = check_runbook(
-        data.decode("utf-8", "replace"), registry=registry, environment=targets, file=str(path)
+        data.decode("utf-8", "replace"),
+        registry=registry,
+        environment=targets,
+        file=str(path),
+        targets=bound,
     )
     if runbook is None or problems:
         raise InvalidError(problems)
-    return Loaded(runbook=runbook, path=path, sha256=hashlib.sha256(data).hexdigest())
+    included = {}
+    for step_id, wanted in includes(runbook).items():
+        at = runbook.step(step_id).position
+        inner = _beside(path, wanted.runbook)
+        if inner.resolve() in {one.resolve() for one in (*around, path)}:
+            what = f"step {step_id} includes {wanted.runbook}, which includes it in turn"
+            raise InvalidError((Problem(code="DR1094", what=what, at=at),))
+        names = {alias: runbook.targets[mine] for alias, mine in wanted.targets.items()}
+        found = _source(inner, registry, targets, names, (*around, path))
+        unknown = sorted(names.keys() - found.runbook.targets.keys())
+        if unknown:
+            near = did_you_mean(unknown[0], found.runbook.targets)
+            what = f'{wanted.runbook} has no target "{unknown[0]}"{near}'
+            raise InvalidError((Problem(code="DR1025", what=what, at=at),))
+        included[step_id] = replace(found, inputs=wanted.inputs)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return Included(runbook=runbook, file=str(path), sha256=sha256, included=included)
+
+
+def _beside(path: Path, wanted: str) -> Path:
+    """A file is seen from the one that includes it; a name is that of a neighbour, or shipped."""
+    beside = path.parent / (wanted if wanted.endswith((".yaml", ".yml")) else f"{wanted}.yaml")
+    return beside if beside.is_file() else find_runbook(wanted)
 
 
 def _read(path: Path) -> bytes:

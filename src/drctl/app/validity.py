@@ -100,14 +100,16 @@ def require_same_sources(parts: Parts, plan: Plan) -> None:
 
 def _differences(parts: Parts, plan: Plan) -> list[str]:
     """What a plan of the same inputs would say otherwise now; looks at nothing outside."""
-    runbook, environment = (Path(path) for path in plan.sources)
+    runbook, environment = (Path(path) for path in tuple(plan.sources)[:2])
     try:
         env = load_environment(environment)
         loaded = load(runbook, parts.registry, env.targets)
     except DrctlError as error:
         return [f"it does not hold any more: {error}"]
     planner = Planner(registry=parts.registry, clock=parts.clock, secrets=parts.secrets)
-    fresh = planner.draft(loaded.runbook, loaded.sha256, env, plan.inputs)
+    fresh = planner.draft(
+        loaded.runbook, loaded.sha256, env, plan.inputs, included=loaded.source.included
+    )
     return list(_different(_comparable(plan), _comparable(fresh)))
 
 

@@ -53,25 +53,38 @@ def schema() -> None:
 
 
 @action_app.command("list")
-def list_actions(output: OutputOption = Format.TEXT) -> None:
-    """Lists the installed actions with their effect."""
+def list_actions(output: OutputOption = Format.TEXT, color: ColorOption = Color.AUTO) -> None:
+    """
+    Lists the installed actions: what each does to the world, what doing it twice would do, and the
+    planes that it cannot work without.
+
+    Example: drctl action list
+    """
     with errors_shown():
+        from drctl.actions.catalogue import planes_of
         from drctl.actions.registry import installed
+        from drctl.view.table import show_table
 
         registry = installed()
         if output is not Format.TEXT:
             print_json({"version": 1, "actions": [_described(action) for action in registry]})
             return
-        for action in registry:
-            typer.echo(f"{action.name:<42} {action.effect:<8} {action.summary}")
+        rows = [
+            (one.name, one.effect, one.repeat, ", ".join(planes_of(one)) or "none", one.summary)
+            for one in registry
+        ]
+        show_table(console(color), ("ACTION", "EFFECT", "REPEAT", "PLANES", "WHAT"), rows)
 
 
 def _described(action: "AnyAction") -> dict[str, object]:
+    from drctl.actions.catalogue import planes_of
+
     return {
         "name": action.name,
         "summary": action.summary,
         "effect": action.effect,
         "repeat": action.repeat,
+        "planes": planes_of(action),
         "targets": [target.model_fields["kind"].default for target in action.targets],
         "params": action.params.model_json_schema(),
         "outputs": action.outputs.model_json_schema(mode="serialization"),

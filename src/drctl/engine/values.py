@@ -7,6 +7,7 @@ from drctl.engine.state import State
 from drctl.kernel.clock import Instant
 from drctl.plan.forecast import forecast_s
 from drctl.plan.model import Plan
+from drctl.plan.terms import inputs_of, outer
 
 
 def values(
@@ -24,7 +25,8 @@ def values(
     # Once service is restored the clock stands.
     elapsed_s = state.elapsed(now).seconds if state.restored_s is None else state.restored_s
     rto_s = plan.objectives.rto_s
-    known: dict[str, Any] = {f"inputs.{name}": value for name, value in plan.inputs.items()}
+    scope = plan.by_id[step].scope if step else ""
+    known = _inputs(plan, state, now, scope)
     known |= {
         "env.name": plan.environment,
         "rto.budget": timedelta(seconds=rto_s),
@@ -45,9 +47,49 @@ def values(
         known["rto.forecast"] = timedelta(seconds=elapsed_s + left_s)
     if state.loss is not None and state.loss.bound_s is not None:
         known["rpo.measured"] = timedelta(seconds=state.loss.bound_s)
-    known["steps"] = {
-        name: {"status": step.status, "attempts": step.attempt, "outputs": step.outputs}
-        for name, step in state.steps.items()
-        if f"steps.{name}" in text
-    }
+    known["steps"] = _steps(plan, state, scope, text)
     return known
+
+
+def _inputs(plan: Plan, state: State, now: Instant, scope: str) -> dict[str, Any]:
+    if not scope:
+        return inputs_of(plan, "", {})
+    text = str(plan.scopes[scope].inputs)
+    around = outer(scope)
+    known = _inputs(plan, state, now, around)
+    # What an included runbook is given may be what a step of the runbook around it gave.
+    known["steps"] = _steps(plan, state, around, text)
+    known["env.name"] = plan.environment
+    return inputs_of(plan, scope, known)
+
+
+def _steps(plan: Plan, state: State, scope: str, text: str) -> dict[str, Any]:
+    """The steps of one runbook that *text* mentions, by their own ids."""
+    prefix = f"{scope}." if scope else ""
+    found: dict[str, Any] = {}
+    for name, step in state.steps.items():
+        own = name.removeprefix(prefix)
+        if plan.by_id[name].scope == scope and f"steps.{own}" in text:
+            found[own] = {
+                "status": step.status,
+                "attempts": step.attempt,
+                "outputs": step.outputs,
+            }
+    for inner in plan.scopes:
+        own = inner.removeprefix(prefix)
+        if outer(inner) == scope and f"steps.{own}" in text:
+            found[own] = {"status": _status_of(plan, state, inner), "attempts": 1, "outputs": {}}
+    return found
+
+
+def _status_of(plan: Plan, state: State, scope: str) -> str:
+    """How an included runbook stands: as its worst step; nobody waits for its messages."""
+    inside = f"{scope}."
+    statuses = {
+        step.status
+        for name, step in state.steps.items()
+        if name.startswith(inside)
+        and not (plan.by_id[name].is_final or plan.by_id[name].is_message)
+    }
+    worst = ("failed", "unknown", "undone", "running", "waiting", "succeeded", "skipped")
+    return next(word for word in worst if word in statuses)

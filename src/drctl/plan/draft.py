@@ -13,6 +13,7 @@ from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
 from drctl.plan.forecast import Progress, left_s
 from drctl.plan.graph import longest_chain
+from drctl.plan.inline import Room, joined
 from drctl.plan.leases import planned_lease
 from drctl.plan.model import (
     Objectives,
@@ -21,13 +22,13 @@ from drctl.plan.model import (
     PlannedGate,
     PlannedPerson,
     PlannedPin,
+    PlannedScope,
     PlannedStep,
     Retry,
 )
+from drctl.plan.terms import has_marks, outer
 from drctl.runbook import Call, Runbook, Step
-from drctl.runbook.scopes import AT_THE_END, EVERYWHERE
-from drctl.runbook.signatures import output_types
-from drctl.runbook.values import CelType
+from drctl.runbook.include import Included
 
 DEFAULT_TIMEOUT_S = 60.0
 
@@ -37,17 +38,18 @@ class Drafting:
     """Drafts the plan of one runbook."""
 
     registry: Registry
-    runbook: Runbook
+    source: Included
 
-    def draft(
-        self, sha256: str, environment: Environment, inputs: Mapping[str, Any], *, now: Instant
-    ) -> Plan:
-        """The plan as far as it is known without looking at anything."""
-        runbook = self.runbook
+    def draft(self, environment: Environment, inputs: Mapping[str, Any], *, now: Instant) -> Plan:
+        """
+        The plan as far as it is known without looking at anything.
+
+        Raises:
+            InvalidError: What an included runbook is given does not fit it.
+        """
+        runbook, room = self.source.runbook, self._room
         steps = tuple(
-            self._step(step, is_final=is_final)
-            for group, is_final in ((runbook.steps, False), (runbook.finally_, True))
-            for step in group
+            self._step(inside, step, is_final=is_final) for inside, step, is_final in room.walk()
         )
         objectives = Objectives(
             rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
@@ -55,7 +57,7 @@ class Drafting:
             if environment.rpo_s is not None
             else runbook.objectives.rpo.total_seconds(),
             starts_at=runbook.objectives.clock.starts_at,
-            stops_after=runbook.objectives.clock.stops_after,
+            stops_after=room.stops(),
         )
         work = [step for step in steps if not step.is_final]
         left = {step.id: left_s(step, Progress()) for step in work}
@@ -68,14 +70,15 @@ class Drafting:
             runbook=runbook.metadata.name,
             title=runbook.metadata.title,
             scenario=runbook.metadata.scenario or "",
-            runbook_sha256=sha256,
+            runbook_sha256=self.source.sha256,
             environment=environment.name,
             environment_sha256=environment.sha256,
             world=environment.world,
             protected=environment.protected,
             resolvers=environment.resolvers,
             inputs=dict(inputs),
-            types=self._types(),
+            types=room.types(),
+            scopes=self._scopes(environment, inputs),
             objectives=objectives,
             targets=targets,
             steps=steps,
@@ -97,10 +100,38 @@ class Drafting:
             critical_path=chain,
         ).sealed()
 
+    @property
+    def _room(self) -> Room:
+        return Room(scope="", source=self.source, registry=self.registry)
+
+    def _scopes(
+        self, environment: Environment, inputs: Mapping[str, Any]
+    ) -> dict[str, PlannedScope]:
+        """Included runbooks, each with what is known of its inputs, outermost first."""
+        known = {"": {f"inputs.{name}": value for name, value in inputs.items()}}
+        types = {"": self._room.types()}
+        found = {}
+        for room in self._room.rooms():
+            known[room.scope] = known.get(room.scope, {}) | {"env.name": environment.name}
+            if not room.scope:
+                continue
+            types[room.scope] = room.types()
+            around = outer(room.scope)
+            given = room.inputs(types[around], known[around])
+            now = {name: value for name, value in given.items() if not has_marks(value)}
+            known[room.scope] |= {f"inputs.{name}": value for name, value in now.items()}
+            found[room.scope] = PlannedScope(
+                runbook=room.runbook.metadata.name,
+                sha256=room.source.sha256,
+                inputs=given,
+                types=types[room.scope],
+            )
+        return found
+
     def _gates(self) -> dict[str, PlannedGate]:
-        """The runbook's gates, and one for each task that a person does."""
+        """The runbooks' gates, and one for each task that a person does."""
         gates: dict[str, PlannedGate] = {
-            name: PlannedGate(
+            joined(room.scope, name): PlannedGate(
                 title=gate.title,
                 approvers=gate.approvers,
                 quorum=gate.quorum,
@@ -108,13 +139,14 @@ class Drafting:
                 self_approval=gate.self_approval,
                 reason_required=gate.reason_required,
             )
-            for name, gate in self.runbook.gates.items()
+            for room in self._room.rooms()
+            for name, gate in room.runbook.gates.items()
         }
-        for step in (*self.runbook.steps, *self.runbook.finally_):
+        for room, step, _is_final in self._room.walk():
             if self._asks_person(step) and step.timeout is not None:
                 expires_s = step.timeout.total_seconds()
                 # Who runs the recovery is often who does the task; to say so is not to judge it.
-                gates[_task(step)] = PlannedGate(
+                gates[_task(room, step)] = PlannedGate(
                     title=step.label, expires_s=expires_s, self_approval=True
                 )
         return gates
@@ -123,8 +155,8 @@ class Drafting:
         action = self.registry.get(step.uses) if step.uses else None
         return action is not None and action.asks_person
 
-    def _step(self, step: Step, *, is_final: bool) -> PlannedStep:
-        runbook = self.runbook
+    def _step(self, room: Room, step: Step, *, is_final: bool) -> PlannedStep:
+        runbook = room.runbook
         action = self.registry.get(step.uses) if step.uses else None
         is_task = self._asks_person(step)
         retry = step.retry
@@ -132,16 +164,19 @@ class Drafting:
         if step.gate:
             timeout = runbook.gates[step.gate].expires_after.total_seconds()
         return PlannedStep(
-            id=step.id,
+            id=joined(room.scope, step.id),
+            scope=room.scope,
             title=step.label,
             call=None
             if is_task
             else _call(runbook, step.uses, step.target, step.with_, step.timeout),
-            gate=_task(step) if is_task else step.gate,
+            gate=_task(room, step)
+            if is_task
+            else (joined(room.scope, step.gate) if step.gate else None),
             effect=action.effect if action else Effect.READ,
             measures_loss=action.measures_loss if action else False,
             proves_one_primary=action.proves_one_primary if action else False,
-            needs=step.needs,
+            needs=room.needs(step, is_final=is_final),
             when=step.when,
             estimate_s=step.estimate.total_seconds() if step.estimate else 0.0,
             timeout_s=timeout,
@@ -162,21 +197,6 @@ class Drafting:
             is_final=is_final,
             at=str(step.position),
         )
-
-    def _types(self) -> dict[str, str]:
-        """
-        Every name that an expression of this runbook may use; who may use which was checked before.
-        """
-        runbook = self.runbook
-        types = {**EVERYWHERE, **AT_THE_END}
-        types |= {f"inputs.{name}": CelType(spec.type) for name, spec in runbook.inputs.items()}
-        for step in (*runbook.steps, *runbook.finally_):
-            types[f"steps.{step.id}.status"] = CelType("string")
-            types[f"steps.{step.id}.attempts"] = CelType("int")
-            action = self.registry.get(step.uses) if step.uses else None
-            if action is not None:
-                types |= output_types(action.outputs, f"steps.{step.id}.outputs.")
-        return {name: str(kind) for name, kind in types.items()}
 
     def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
         found: dict[tuple[str, str, str], PlannedPin] = {}
@@ -204,9 +224,9 @@ def calls(step: PlannedStep) -> tuple[PlannedCall, ...]:
     return (*own, *step.verify, *undo)
 
 
-def _task(step: Step) -> str:
+def _task(room: Room, step: Step) -> str:
     """The gate of a person's task; no gate of a runbook can be called so."""
-    return f"task:{step.id}"
+    return f"task:{joined(room.scope, step.id)}"
 
 
 def _call(

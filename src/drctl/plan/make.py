@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ from drctl.config.environment import Environment
 from drctl.kernel.canonical import as_json
 from drctl.kernel.clock import Clock, Deadline
 from drctl.kernel.errors import DrctlError
+from drctl.kernel.ids import StepId
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.draft import Drafting, calls
@@ -37,9 +39,10 @@ from drctl.plan.model import (
     Prediction,
     Symbol,
 )
-from drctl.plan.terms import fill, has_marks
+from drctl.plan.terms import fill, has_marks, inputs_of, outer
 from drctl.runbook import Runbook
 from drctl.runbook.faults import ExpressionError
+from drctl.runbook.include import Included
 from drctl.runbook.values import UNKNOWN
 
 LOOK_TIMEOUT = timedelta(seconds=8)
@@ -71,10 +74,19 @@ class Planner:
         sha256: str,
         environment: Environment,
         inputs: Mapping[str, Any],
+        *,
+        file: str = "",
+        included: Mapping[StepId, Included] = MappingProxyType({}),
     ) -> Plan:
-        """The plan as far as it is known without looking at anything."""
-        drafting = Drafting(registry=self.registry, runbook=runbook)
-        return drafting.draft(sha256, environment, inputs, now=self.clock.now())
+        """
+        The plan as far as it is known without looking at anything.
+
+        Raises:
+            InvalidError: What an included runbook is given does not fit it.
+        """
+        source = Included(runbook=runbook, file=file, sha256=sha256, included=included)
+        drafting = Drafting(registry=self.registry, source=source)
+        return drafting.draft(environment, inputs, now=self.clock.now())
 
     async def look(self, plan: Plan) -> Plan:
         """
@@ -85,9 +97,10 @@ class Planner:
         dead.
         """
         await self.registry.ready({call.uses for step in plan.steps for call in calls(step)})
-        known = {f"inputs.{name}": value for name, value in plan.inputs.items()}
-        known |= {"env.name": plan.environment}
-        looks = asyncio.gather(*(self._predict(plan, step, known) for step in plan.steps))
+        known = _known(plan)
+        looks = asyncio.gather(
+            *(self._predict(plan, step, known[step.scope]) for step in plan.steps)
+        )
         pins = asyncio.gather(*(self._read_pin(plan, pin) for pin in plan.pins))
         loss = self._measure(plan, known)
         predictions, found, measured = await asyncio.gather(looks, pins, loss)
@@ -166,10 +179,10 @@ class Planner:
             return pin.model_copy(update={"found": sanitize(found, limit=200)})
         return pin
 
-    async def _measure(self, plan: Plan, known: Mapping[str, Any]) -> LossLook | None:
+    async def _measure(self, plan: Plan, known: Mapping[str, Mapping[str, Any]]) -> LossLook | None:
         """The first measuring step that depends on nothing that happens in the run."""
         for step in plan.steps:
-            action, target, params, _why = self._prepared(plan, step, known)
+            action, target, params, _why = self._prepared(plan, step, known[step.scope])
             is_look = action is not None and action.effect is Effect.READ and step.measures_loss
             if action is None or params is None or not is_look:
                 continue
@@ -190,6 +203,15 @@ class Planner:
             secrets=self.secrets,
             resolvers=plan.resolvers,
         )
+
+
+def _known(plan: Plan) -> dict[str, dict[str, Any]]:
+    """What expressions of each scope may use before the run; outer scopes come first."""
+    known: dict[str, dict[str, Any]] = {}
+    for scope in ("", *plan.scopes):
+        around = known.get(outer(scope), {})
+        known[scope] = inputs_of(plan, scope, around) | {"env.name": plan.environment}
+    return known
 
 
 def _said(error: Exception) -> str:

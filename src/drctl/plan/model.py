@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -55,6 +55,8 @@ class PlannedStep(_Frozen):
     """One step, resolved."""
 
     id: str
+    scope: str = ""
+    """The steps through which its runbook was included; empty: it is of the plan's own runbook."""
     title: str
     call: PlannedCall | None
     """``None`` for a gate."""
@@ -129,6 +131,17 @@ class PlannedPin(_Frozen):
     """``None``: did not answer."""
 
 
+class PlannedScope(_Frozen):
+    """A runbook that is included in the plan's own."""
+
+    runbook: str
+    sha256: str
+    inputs: Mapping[str, Any]
+    """Values, or text with ``${{ }}`` of the runbook around it."""
+    types: Mapping[str, str]
+    """Every name that its expressions may use, with its CEL type."""
+
+
 class LossLook(_Frozen):
     """The loss bound as measured while planning."""
 
@@ -182,6 +195,8 @@ class Plan(_Frozen):
     inputs: Mapping[str, Any]
     types: Mapping[str, str] = Field(default_factory=dict)
     """Every name an expression may use, with its CEL type."""
+    scopes: Mapping[str, PlannedScope] = Field(default_factory=dict)
+    """Included runbooks by their place: the steps through which they were."""
     objectives: Objectives
     targets: Mapping[str, Annotated[AnyTarget, Field()]]
     steps: tuple[PlannedStep, ...]
@@ -189,7 +204,8 @@ class Plan(_Frozen):
     people: Mapping[str, PlannedPerson] = Field(default_factory=dict)
     """Who may answer gates, whatever the environment says later. Empty: nobody is verified."""
     sources: Mapping[str, str] = Field(default_factory=dict)
-    """SHA-256 of the files it was made from, by path: the runbook, then the environment."""
+    """SHA-256 of the files it was made from, by path: the runbook, then the environment, then what
+    the runbook includes."""
     code: Mapping[str, str] = Field(default_factory=dict)
     """SHA-256 of the source of every action used, by name: another one is another plan."""
     expires_after_s: float = 900.0
@@ -241,6 +257,13 @@ class Plan(_Frozen):
             if call is not None and call.target and step.effect.changes_something
         }
         return tuple(sorted({f"{target.kind} {target.label}" for target in names.values()}))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """As pydantic's, without what was computed from the steps that it replaces."""
+        copied = super().model_copy(update=update, deep=deep)
+        for name in ("by_id", "before_promotion", "messages"):
+            copied.__dict__.pop(name, None)
+        return copied
 
     @cached_property
     def by_id(self) -> Mapping[str, PlannedStep]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from drctl.plan.model import Plan
 from drctl.runbook.expressions import Scope, evaluate
+from drctl.runbook.faults import ExpressionError
 from drctl.runbook.values import UNKNOWN, CelType, Unknown, for_people
 
 
@@ -41,14 +42,61 @@ def fill(plan: Plan, step: str, raw: Any, values: Mapping[str, Any]) -> Any:
     Raises:
         ExpressionError: One of them has no value.
     """
+    return _filled(_scope(plan, step), raw, values)
+
+
+def fill_in(types: Mapping[str, str], raw: Any, values: Mapping[str, Any]) -> Any:
+    """
+    The same for what is written where these names are known: the inputs of an included runbook.
+
+    Raises:
+        ExpressionError: As `fill`.
+    """
+    return _filled(Scope({name: CelType(kind) for name, kind in types.items()}), raw, values)
+
+
+def inputs_of(plan: Plan, scope: str, around: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    The inputs of an included runbook by dotted name, as far as they are known.
+
+    Args:
+        scope: Its place in the plan; empty: the runbook that the plan is of.
+        around: Values of the runbook around it.
+    """
+    if not scope:
+        return {f"inputs.{name}": value for name, value in plan.inputs.items()}
+    found = {}
+    for name, raw in plan.scopes[scope].inputs.items():
+        value = raw
+        if has_marks(raw):
+            try:
+                value = fill_in(types_of(plan, outer(scope)), raw, around)
+            except ExpressionError:
+                continue
+        if value is not UNKNOWN:
+            found[f"inputs.{name}"] = value
+    return found
+
+
+def outer(scope: str) -> str:
+    """The scope around a scope."""
+    return scope.rpartition(".")[0]
+
+
+def types_of(plan: Plan, scope: str) -> Mapping[str, str]:
+    """The names that expressions of a scope may use."""
+    return plan.scopes[scope].types if scope else plan.types
+
+
+def _filled(scope: Scope, raw: Any, values: Mapping[str, Any]) -> Any:
     match raw:
         case str():
-            return _scope(plan, step).template(raw).render(values) if has_marks(raw) else raw
+            return scope.template(raw).render(values) if has_marks(raw) else raw
         case Mapping():
-            mapped = {key: fill(plan, step, value, values) for key, value in raw.items()}
+            mapped = {key: _filled(scope, value, values) for key, value in raw.items()}
             return UNKNOWN if any(v is UNKNOWN for v in mapped.values()) else mapped
         case list() | tuple():
-            listed = [fill(plan, step, value, values) for value in raw]
+            listed = [_filled(scope, value, values) for value in raw]
             return UNKNOWN if any(v is UNKNOWN for v in listed) else listed
     return raw
 
@@ -59,8 +107,9 @@ def sentence(plan: Plan, step: str, text: str, values: Mapping[str, Any]) -> str
 
 
 def _scope(plan: Plan, step: str) -> Scope:
-    own = f"steps.{step}.outputs."
-    names = {name: CelType(kind) for name, kind in plan.types.items()}
+    scope = plan.by_id[step].scope
+    own = f"steps.{step.removeprefix(f'{scope}.') if scope else step}.outputs."
+    names = {name: CelType(kind) for name, kind in types_of(plan, scope).items()}
     names |= {
         f"outputs.{name.removeprefix(own)}": kind
         for name, kind in names.items()

@@ -2,7 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 from typing import Any, TypeAlias
 
@@ -32,16 +33,39 @@ def resolve_inputs(runbook: Runbook, given: Mapping[str, str]) -> dict[str, Inpu
     Raises:
         InvalidError: Unknown names, missing ones, values that do not fit; all of them at once.
     """
+    return _resolved(runbook, given, _from_text)
+
+
+def resolve_values(
+    runbook: Runbook, given: Mapping[str, Any], *, later: AbstractSet[str] = frozenset()
+) -> dict[str, InputValue]:
+    """
+    The same for values that a file or an expression gave; those *later* are there, and not known.
+
+    Raises:
+        InvalidError: As `resolve_inputs`.
+    """
+    return _resolved(runbook, given, _from_value, later)
+
+
+def _resolved(
+    runbook: Runbook,
+    given: Mapping[str, Any],
+    read: Callable[[Any, InputSpec], InputValue],
+    later: AbstractSet[str] = frozenset(),
+) -> dict[str, InputValue]:
     values: dict[str, InputValue] = {}
     problems: list[Problem] = []
-    for name in given:
+    for name in (*given, *later):
         if name not in runbook.inputs:
             shown, near = sanitize(name, limit=80), did_you_mean(name, runbook.inputs)
             problems.append(_problem("DR1080", f'there is no input "{shown}"{near}', runbook))
     for name, spec in runbook.inputs.items():
         try:
             if name in given:
-                values[name] = _checked(_from_text(given[name], spec), spec)
+                values[name] = _checked(read(given[name], spec), spec)
+            elif name in later:
+                continue
             elif spec.default is not None:
                 values[name] = _checked(_from_file(spec.default, spec), spec)
             else:
@@ -119,6 +143,12 @@ def _from_file(value: Any, spec: InputSpec) -> InputValue:
             return _duration(str(value))
     message = f"must be {_WORDS[spec.type]}"
     raise ValueError(message)
+
+
+def _from_value(value: Any, spec: InputSpec) -> InputValue:
+    if spec.type == "duration" and isinstance(value, timedelta):
+        return value
+    return _from_file(value, spec)
 
 
 def _from_text(text: str, spec: InputSpec) -> InputValue:

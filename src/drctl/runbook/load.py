@@ -47,6 +47,7 @@ def check_runbook(
     registry: Registry,
     environment: Mapping[str, Target] | None = None,
     file: str = TEXT,
+    targets: Mapping[str, str] | None = None,
 ) -> tuple[Runbook | None, tuple[Problem, ...]]:
     """
     As `load_runbook`, but gives the problems instead of raising them; with a problem there is no
@@ -54,6 +55,7 @@ def check_runbook(
 
     Args:
         file: What positions say for a file when *source* is text.
+        targets: Aliases of the runbook that stand for something else here; see `Include`.
     """
     name, text, problem = _text_of(source)
     file = file if isinstance(source, str) else name
@@ -65,6 +67,7 @@ def check_runbook(
     draft = Draft(file=file, root=document.root, problems=dict.fromkeys(document.problems))
     check_literals(draft)
     read_parts(draft)
+    draft.targets |= {name: real for name, real in (targets or {}).items() if name in draft.targets}
     check_inputs(draft)
     check_graph(draft)
     above = ancestors(draft.needs)

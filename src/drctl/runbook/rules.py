@@ -11,12 +11,12 @@ from drctl.kernel.yaml_tree import Path
 from drctl.runbook.draft import Draft, Placed
 from drctl.runbook.expressions import Scope
 from drctl.runbook.faults import ExpressionError
+from drctl.runbook.include import INCLUDE, INCLUDING, check_include
 from drctl.runbook.params import check_params
 from drctl.runbook.scopes import Scopes
 from drctl.runbook.values import CelType
 
 _NOT_AT_A_GATE = ("target", "with", "timeout", "retry", "until", "every", "verify", "undo")
-_INCLUDE = "runbook.run"
 
 
 def check_steps(
@@ -80,16 +80,25 @@ def _check_step(
             "DR1015", "show is what an approver sees; it belongs to a gate", (*path, "show")
         )
     if action is not None:
-        _check_target(draft, action, step.target, path, environment)
         check_params(draft, action, step.with_, path, here)
-        _check_times(draft, placed, action)
-        _check_manners(draft, placed, action)
+        _check_own(draft, placed, action, environment)
     for call, where in placed.calls():
         called = _action(draft, call.uses, (*where, "uses"), registry)
         if called is not None:
             _check_target(draft, called, call.target, where, environment)
             check_params(draft, called, call.with_, where, after)
             _check_call(draft, called, where)
+
+
+def _check_own(
+    draft: Draft, placed: Placed, action: AnyAction, environment: Mapping[str, Target] | None
+) -> None:
+    if action is INCLUDING:
+        check_include(draft, placed)
+        return
+    _check_target(draft, action, placed.step.target, placed.path, environment)
+    _check_times(draft, placed, action)
+    _check_manners(draft, placed, action)
 
 
 def _check_gate(draft: Draft, placed: Placed) -> None:
@@ -111,10 +120,10 @@ def _check_gate(draft: Draft, placed: Placed) -> None:
 
 
 def _action(draft: Draft, name: str, path: Path, registry: Registry) -> AnyAction | None:
+    if name == INCLUDE and path[-2:-1] != ("undo",) and "verify" not in path:
+        return INCLUDING
     action = registry.get(name)
-    if name == _INCLUDE:
-        draft.say_at("DR1090", f"{_INCLUDE} is not in this version", path)
-    elif action is None:
+    if action is None:
         near = did_you_mean(name, registry.names)
         what = f'there is no action "{sanitize(name, limit=80)}"{near}'
         draft.say_at("DR1050", what, path)

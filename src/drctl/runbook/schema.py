@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from drctl.actions.registry import AnyAction, Registry
+from drctl.runbook.include import INCLUDING
 from drctl.runbook.models import Runbook, Step
 from drctl.runbook.read import API_VERSION, KIND
 
@@ -47,11 +48,12 @@ def schema(registry: Registry) -> Schema:
         if found is not None:
             _describe(found, model)
     definitions["Expression"] = dict(_EXPRESSION)
-    names = list(registry.names)
+    steps: list[AnyAction] = sorted([*registry, INCLUDING], key=lambda action: action.name)
     for name in ("Step", "Call"):
         one = definitions[name]
-        one["properties"]["uses"] |= {"type": "string", "enum": names}
-        one["allOf"] = [_rule(a, definitions, is_step=name == "Step") for a in registry]
+        known = steps if name == "Step" else list(registry)
+        one["properties"]["uses"] |= {"type": "string", "enum": [a.name for a in known]}
+        one["allOf"] = [_rule(a, definitions, is_step=name == "Step") for a in known]
     step = definitions["Step"]
     step["properties"]["id"] |= _ID
     step["oneOf"] = [{"required": ["uses"]}, {"required": ["gate"]}]

@@ -9,6 +9,7 @@ from drctl.kernel.ids import StepId
 from drctl.kernel.text import did_you_mean
 from drctl.runbook.expressions import Scope
 from drctl.runbook.graph import ancestors
+from drctl.runbook.include import INCLUDE
 from drctl.runbook.models import InputSpec, Runbook, Step
 from drctl.runbook.signatures import output_types
 from drctl.runbook.values import CelType
@@ -69,7 +70,9 @@ class Scopes:
         }
         # Of an action that is not installed nothing is known; its outputs are no second mistake.
         self._opaque = {
-            step.id for step in steps if not step.gate and not registry.get(step.uses or "")
+            step.id
+            for step in steps
+            if not step.gate and step.uses != INCLUDE and not registry.get(step.uses or "")
         }
         self._ancestors = above
         self._final = final

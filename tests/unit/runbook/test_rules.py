@@ -87,7 +87,6 @@ def test_a_sound_runbook_has_no_problems(check: Check) -> None:
             "DR1068: promote promotes, and no step after it proves that there is one primary",
         ),
         (block("http.prob", "timeout: 9s"), 'DR1050: there is no action "http.prob"; did you mean'),
-        (block("runbook.run", "timeout: 9s"), "DR1090: runbook.run is not in this version"),
         ("- {id: one}\n", "DR1015: a step needs uses (an action) or gate"),
         (with_(SCALE, "for_each: [a]"), "DR1090: for_each is not in this version"),
         (with_(SCALE, "gate: go"), "DR1015: a step has uses or gate, not both"),
