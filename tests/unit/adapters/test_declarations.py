@@ -49,7 +49,8 @@ def test_importing_the_adapters_imports_no_vendors_library():
     names = [f"drctl.adapters.{adapter.name}" for adapter in ADAPTERS]
     code = (
         f"import sys, importlib\n[importlib.import_module(n) for n in {names}]\n"
-        "print([n for n in ('asyncpg', 'httpx', 'dns', 'boto3', 'redis', 'ssl') if n in sys.modules])"
+        "print([n for n in ('asyncpg', 'httpx', 'dns', 'boto3', 'redis', 'ssl')"
+        " if n in sys.modules])"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
