@@ -75,7 +75,7 @@ class Lab:
             await replica.start()
             await sentinel.start()
             await sentinel.ask("SENTINEL", "DEBUG", "INFO-PERIOD", 200, "PUBLISH-PERIOD", 200)
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(40):
                 while (await self.told(sentinel, "SENTINEL", "REPLICAS", GROUP)) != "ok":  # noqa: ASYNC110 (a poll)
                     await asyncio.sleep(0.05)
             yield primary, replica, sentinel

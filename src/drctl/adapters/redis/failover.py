@@ -301,9 +301,11 @@ async def _ask(
                 sent.is_certain, sent.why = False, str(error)
             sent.accepted_s = ctx.clock.now().boot_s
     except Conflict as error:
-        # Until a sentinel has heard from the replicas it knows none that is fit; another may have
-        # begun. Both pass by themselves, or the deadline comes.
-        if code_of(error) not in {"NOGOODSLAVE", "INPROG"}:
+        # Another one has begun: then that is ours to watch. And until a sentinel has heard from the
+        # replicas it knows none that is fit; that passes by itself, or the deadline comes.
+        if code_of(error) == "INPROG":
+            sent.accepted_s = ctx.clock.now().boot_s
+        elif code_of(error) != "NOGOODSLAVE":
             raise
         sent.why = str(error)
 
