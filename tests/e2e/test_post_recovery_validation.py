@@ -15,7 +15,7 @@ REQUIRED = {
 @pytest.mark.lab
 @pytest.mark.timeout(400)
 def test_it_passes_after_a_cache_failover_and_fails_while_anything_required_is_missing(tmp_path):
-    """Each failure is named, the other checks still say what they saw, and the exit code is not 0."""
+    """Each failure is named, the other checks still say what they saw, the exit code is not 0."""
     with shaped(lab_of(76, tmp_path), "cache") as lab:
         # The cache is lost, and nobody replaces it: the application says so of itself.
         for sentinel in ("sentinel-1", "sentinel-2"):

@@ -75,7 +75,7 @@ class Lab:
             await replica.start()
             await sentinel.start()
             await sentinel.ask("SENTINEL", "DEBUG", "INFO-PERIOD", 200, "PUBLISH-PERIOD", 200)
-            async with asyncio.timeout(15):
+            async with asyncio.timeout(40):
                 while (await self.told(sentinel, "SENTINEL", "REPLICAS", GROUP)) != "ok":  # noqa: ASYNC110 (a poll)
                     await asyncio.sleep(0.05)
             yield primary, replica, sentinel
@@ -219,7 +219,7 @@ CASES = [
         ),
         open=_failover,
         timeout_s=10.0,
-        slots=2,
+        slots=6,
     ),
     Case(
         action="redis.primary.assert_writable",
@@ -232,7 +232,7 @@ CASES = [
             Op(name="redis:GET", skip=SAME),
         ),
         open=_written,
-        # Failing means: not proven. The mark that was written is kept, and writing it again is safe.
+        # Failing means: not proven. The mark that was written is kept; writing it again is safe.
         may_be_partial=True,
     ),
     Case(

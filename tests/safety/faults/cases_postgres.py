@@ -13,6 +13,7 @@ import asyncpg
 from aiohttp import web
 from fault_matrix import HOST, Case, Op, Site, serving
 
+from drctl.actions.targets import ClientPath
 from drctl.actions.targets import PostgresServer as Target
 from drctl.lab.children import unprivileged
 from drctl.lab.faults import answers, operations
@@ -392,6 +393,28 @@ async def _writable(lab, scripts):
 
 
 @contextlib.asynccontextmanager
+async def _clients(lab, scripts):
+    async with lab.behind(scripts, lab.east) as (proxies, target, urls):
+        url = f"{urls['http']}/write/{lab.east.address[0]}"
+        path = ClientPath(url=url, table="pipelines", column="id")
+        count = "SELECT count(*) FROM pipelines WHERE id = $1"
+
+        async def applied(key):
+            return await _one(lab.east, count, f"drctl-synthetic-{key}", database=DATABASE)
+
+        async def holds(key, _outputs):
+            return await applied(key) == 1
+
+        yield Site(
+            target=target.model_copy(update={"client_path": path}),
+            params={"within": "2s"},
+            proxies=proxies,
+            applied=applied,
+            holds=holds,
+        )
+
+
+@contextlib.asynccontextmanager
 async def _lag(lab, scripts):
     async with lab.behind(scripts, lab.west) as (proxies, target, urls):
 
@@ -516,6 +539,20 @@ CASES = [
             sql("read", skip=NO_ECHO),
         ),
         open=_writable,
+    ),
+    Case(
+        action="postgres.clients.assert_write",
+        lab="postgres",
+        ops=(
+            CONNECT,
+            sql("look"),
+            sql("has", skip=NO_ECHO),
+            Op(name="http:POST", mutates=True, skip=NO_BODY),
+        ),
+        open=_clients,
+        timeout_s=4.0,
+        # Failing means: not proven. The row that was written is kept, and writing it again is safe.
+        may_be_partial=True,
     ),
     Case(
         action="postgres.measure_lag",

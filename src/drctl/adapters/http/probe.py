@@ -8,7 +8,7 @@ is asked for and not in the document has failed: silence is not health.
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, ClassVar, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
@@ -234,7 +234,7 @@ def _check(value: object) -> tuple[bool, str] | None:
     return None
 
 
-def _why(more: Mapping[str, object]) -> str:
+def _why(more: Mapping[Any, object]) -> str:
     for name in ("error", "message", "detail", "output"):
         if isinstance(more.get(name), str):
             return sanitize(str(more[name]), limit=200)

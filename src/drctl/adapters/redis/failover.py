@@ -89,6 +89,10 @@ class FailoverOutputs(Outputs):
     """Data nodes that are neither: they do not serve, and are owed."""
 
 
+class _GaveUp(Conflict):
+    """They accepted, and none is at it any more, and the primary is who it was."""
+
+
 @dataclass(slots=True, kw_only=True)
 class _Sent:
     """What became of the request for a failover."""
@@ -171,14 +175,22 @@ class SentinelFailover(Action[RedisSentinels, FailoverParams, FailoverOutputs]):
             OutcomeUnknown: They accepted, and it was not proven until the deadline.
 
         Changes:
-            Which server is the primary, and one key on it, which expires after an hour.
+            Which server is the primary, and two keys on it, which expire after an hour.
         """
         previous = params.from_primary or _seen(ctx)
         sent = _Sent()
         while True:
-            said = await opinions(ctx, target)
-            previous = previous or said.primary
-            done = await self._look(ctx, target, params, said, previous, sent)
+            try:
+                said = await opinions(ctx, target)
+                if params.planned and not previous and said.primary:
+                    previous = await _noted(ctx, target, said.primary)
+                previous = previous or said.primary
+                done = await self._look(ctx, target, params, said, previous, sent)
+            except ActionError as error:
+                # Once it was asked for, nothing that fails afterwards says that it did not happen.
+                if sent.accepted_s is None or isinstance(error, _GaveUp):
+                    raise
+                sent.why, done = str(error), None
             if done is not None:
                 return done
             if ctx.deadline.left_s(ctx.clock) < _SPARE_S + _EVERY_S:
@@ -203,8 +215,6 @@ class SentinelFailover(Action[RedisSentinels, FailoverParams, FailoverOutputs]):
         if has_moved or not params.planned:
             try:
                 await proof.write(ctx, target, at)
-            except Conflict:
-                raise
             except ActionError as error:
                 sent.why = f"{said.primary} is not proven: {error}"
             else:
@@ -226,6 +236,8 @@ class SentinelFailover(Action[RedisSentinels, FailoverParams, FailoverOutputs]):
             if not said.primary or (said.in_progress and said.primary == previous):
                 return CannotTell(why=f"a failover may be under way: {said}")
             if params.planned and not previous:
+                previous = await _note(ctx, target, said.primary) or ""
+            if params.planned and not previous:
                 return CannotTell(why="nobody noted who was the primary before")
             now = await role_at(ctx, target, node(target, said.primary))
             if isinstance(now, ActionError) or said.primary == previous:
@@ -241,6 +253,24 @@ def _seen(ctx: Context) -> str:
     return str((ctx.seen or {}).get("primary") or "")
 
 
+async def _note(ctx: Context, target: RedisSentinels, primary: str) -> str | None:
+    """Who was the primary when this very effect began, if that was noted."""
+    async with connect(ctx, node(target, primary), target.access, db=target.db) as link:
+        found = await link.ask("GET", f"drctl:failover:{ctx.key}")
+    return str(found) if found is not None else None
+
+
+async def _noted(ctx: Context, target: RedisSentinels, primary: str) -> str:
+    """
+    Notes who is the primary, in the cache itself, once for each effect: a second attempt that knows
+    nothing of the first would otherwise move it back.
+    """
+    async with connect(ctx, node(target, primary), target.access, db=target.db) as link:
+        await link.change("SET", f"drctl:failover:{ctx.key}", primary, "EX", 3600, "NX")
+        await link.ask("WAIT", 1, 200)  # so that the next primary has it too
+    return await _note(ctx, target, primary) or primary
+
+
 async def _ask(
     ctx: Context, target: RedisSentinels, params: FailoverParams, said: Opinions, sent: _Sent
 ) -> None:
@@ -252,7 +282,7 @@ async def _ask(
         return
     if sent.accepted_s is not None:
         if sent.is_certain and now_s - max(sent.accepted_s, sent.seen_running_s) > _GIVEN_UP_S:
-            raise Conflict(f"the sentinels of {target.group} gave the failover up; nothing moved")
+            raise _GaveUp(f"the sentinels of {target.group} gave the failover up; nothing moved")
         return
     if not params.planned and not said.is_down:
         sent.why = f"{sent.why}; but the sentinels reach it: only this place does not"
@@ -271,12 +301,12 @@ async def _ask(
                 sent.is_certain, sent.why = False, str(error)
             sent.accepted_s = ctx.clock.now().boot_s
     except Conflict as error:
-        # Until a sentinel has heard from the replicas it knows none that is fit; another may have
-        # begun. Both pass by themselves, or the deadline comes.
-        if code_of(error) not in {"NOGOODSLAVE", "INPROG"}:
+        # Another one has begun: then that is ours to watch. And until a sentinel has heard from the
+        # replicas it knows none that is fit; that passes by itself, or the deadline comes.
+        if code_of(error) == "INPROG":
+            sent.accepted_s = ctx.clock.now().boot_s
+        elif code_of(error) != "NOGOODSLAVE":
             raise
-        sent.why = str(error)
-    except Unavailable as error:
         sent.why = str(error)
 
 

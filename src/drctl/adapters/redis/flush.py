@@ -7,6 +7,7 @@ environment, and both must say the same. The flush and a mark that carries this 
 command: whoever finds the mark knows that it happened.
 """
 
+from datetime import timedelta
 from typing import ClassVar
 
 from pydantic import Field
@@ -31,6 +32,8 @@ from drctl.adapters.redis.group import primary_of, role
 from drctl.adapters.redis.link import Link, connect
 
 _KEPT_S = 24 * 3600
+_LONG = timedelta(hours=1)
+"""Emptying takes as long as there are keys; the step's own time ends it."""
 _SCRIPT = """
 if redis.call('GET', KEYS[1]) then return -1 end
 local keys = redis.call('DBSIZE')
@@ -106,7 +109,7 @@ class Flush(Action[Cache, FlushParams, FlushOutputs]):
         at = await primary_of(ctx, target)
         async with connect(ctx, at, target.access, db=target.db) as link:
             await _require_primary(link, at)
-            keys = await link.change("EVAL", _SCRIPT, 1, _mark(ctx), _KEPT_S)
+            keys = await link.change("EVAL", _SCRIPT, 1, _mark(ctx), _KEPT_S, within=_LONG)
         if not isinstance(keys, int):
             raise OutcomeUnknown(f"{at.text} answered {str(keys)[:100]} to the flush")
         return FlushOutputs(primary=at.text, db=target.db, keys=max(0, keys))

@@ -29,8 +29,8 @@ from drctl.actions.targets import Endpoint, RedisAccess
 from drctl.adapters import _resolver, _secret
 
 CONNECT_TIMEOUT = timedelta(seconds=3)
-ANSWER_TIMEOUT = timedelta(seconds=5)
-"""Longer than any command that is sent from here takes; a server that hangs is not waited for."""
+ANSWER_TIMEOUT = timedelta(seconds=3)
+"""Longer than a command that does little takes; a server that hangs is not waited for."""
 
 Reply: TypeAlias = Any
 """Text, a number, nothing, or a list of these."""
@@ -72,20 +72,25 @@ class Link:
             Unavailable: No answer, or not now.
             ActionError: The server refused it; see `refusal`.
         """
-        return await self._exchange(words, mutates=False)
+        return await self._exchange(words, mutates=False, within=ANSWER_TIMEOUT)
 
-    async def change(self, *words: str | int) -> Reply:
+    async def change(self, *words: str | int, within: timedelta = ANSWER_TIMEOUT) -> Reply:
         """
         Sends a command that changes something, once.
+
+        Args:
+            within: How long its answer may take; the context's deadline ends it sooner.
 
         Raises:
             OutcomeUnknown: It may have arrived, and nothing was answered.
             ActionError: The server refused it; see `refusal`.
         """
         self._ctx.permit()
-        return await self._exchange(words, mutates=True)
+        return await self._exchange(words, mutates=True, within=within)
 
-    async def _exchange(self, words: tuple[str | int, ...], *, mutates: bool) -> Reply:
+    async def _exchange(
+        self, words: tuple[str | int, ...], *, mutates: bool, within: timedelta
+    ) -> Reply:
         from redis.exceptions import (
             AuthenticationError,
             AuthorizationError,
@@ -94,7 +99,7 @@ class Link:
             ResponseError,
         )
 
-        left = self._ctx.deadline.at_most(self._ctx.clock, ANSWER_TIMEOUT)
+        left = self._ctx.deadline.at_most(self._ctx.clock, within)
         try:
             async with asyncio.timeout(left.left_s(self._ctx.clock)):
                 await self._connection.send_command(*words, check_health=False)

@@ -13,6 +13,7 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import NotFound, Rejected, Unavailable
@@ -109,7 +110,7 @@ async def run(
     )
 
 
-async def _end(group: int, said: "asyncio.Future[object]") -> None:
+async def _end(group: int, said: "asyncio.Future[Any]") -> None:
     """Ends what is left of its session."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         try:

@@ -16,7 +16,7 @@ from drctl.lab.children import RunAs, kill_tree, log_file, pid_file, spawn
 from drctl.lab.plan import Address
 
 _START_WITHIN_S = 20.0
-_ANSWER_S = 1.0
+_ANSWER_S = 3.0
 
 
 def binary(folder: Path) -> Path:
