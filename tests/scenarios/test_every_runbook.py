@@ -24,6 +24,19 @@ NEEDED = {"change": "chg-20260101-001", "time": "2026-01-01T00:00:00Z"}
 """Inputs that some have besides."""
 
 
+ENVIRONMENTS = dict.fromkeys(
+    ("database-failover", "database-switchover", "database-failback", "point-in-time-recovery"),
+    HERE / "database.yaml",
+)
+"""Of runbooks whose names stand for other kinds of things than the region's."""
+
+
+def tell_in_its_own(path, world):
+    return tell(
+        path, world, inputs_of(path), ENVIRONMENTS.get(path.stem, HERE / "environment.yaml")
+    )
+
+
 def runbook_of(path):
     runbook, problems = check_runbook(path, registry=REGISTRY)
     assert runbook is not None, problems
@@ -86,7 +99,7 @@ def sent_twice(came):
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
 def test_it_ends_well_when_nothing_goes_wrong(path):
-    came = tell(path, world_of(path), inputs_of(path))
+    came = tell_in_its_own(path, world_of(path))
     assert came.end is not None, came.lines
     assert came.end.result == "succeeded", "\n".join(came.lines)
     assert sent_twice(came) == []
@@ -95,7 +108,7 @@ def test_it_ends_well_when_nothing_goes_wrong(path):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_what_is_refused_for_good_is_no_success(path, action):
     fault = words.Fault(call=1, calls=0, error="rejected")
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = tell_in_its_own(path, world_of(path, **{action: fault}))
     assert came.end is not None, came.lines
     assert action not in [name for name, _key in came.ledger.applied]
     assert came.end.result != "succeeded", "\n".join(came.lines)
@@ -108,7 +121,7 @@ def test_what_is_refused_for_good_is_no_success(path, action):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_a_lost_reply_changes_nothing_about_the_end(path, action):
     fault = words.Fault(call=1, error="outcome_unknown", applied=True)
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = tell_in_its_own(path, world_of(path, **{action: fault}))
     assert came.end is not None, came.lines
     assert came.end.result == "succeeded", "\n".join(came.lines)
     assert sent_twice(came) == []
@@ -117,7 +130,7 @@ def test_a_lost_reply_changes_nothing_about_the_end(path, action):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_a_request_that_was_lost_is_never_taken_for_done(path, action):
     fault = words.Fault(call=1, error="outcome_unknown", applied=False)
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = tell_in_its_own(path, world_of(path, **{action: fault}))
     assert came.end is not None, came.lines
     if came.end.result == "succeeded":
         assert action in [name for name, _key in came.ledger.applied], "\n".join(came.lines)
