@@ -1,4 +1,4 @@
-"""Two self-managed servers with an archive, as the lab builds them, and the machines they run on."""
+"""Two self-managed servers with an archive, as the lab builds them, and their machines."""
 
 import asyncio
 import secrets
