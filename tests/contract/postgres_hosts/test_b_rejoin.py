@@ -1,8 +1,10 @@
 """An old primary becomes a standby of the new one, never at the price of what only it has."""
 
 import asyncio
+import contextlib
 import secrets
 
+import asyncpg
 import pytest
 import pytest_asyncio
 
@@ -51,9 +53,23 @@ class Pair:
         await self.estate.ask(self.new, "SELECT pg_promote(true, 30)")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
+@pytest_asyncio.fixture(loop_scope="session")
 async def pair(estate):
+    """``old`` is the primary, ``new`` streams from it, whatever the test before did."""
     made = Pair(estate)
+    for link in estate.part._links.values():
+        await link.set_mode("open")
+    await estate.part.heal()
+    standing = {}
+    for name in ("db1", "db2"):
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            standing[name] = await estate.ask(name, "SELECT pg_is_in_recovery()")
+    [primary] = [name for name, is_standby in standing.items() if not is_standby]
+    await estate.ask(primary, f"ALTER DATABASE {DATABASE} ALLOW_CONNECTIONS true")
+    if made.new != primary:
+        made.swap()
+    await rejoined(made, RejoinParams(accept_discarded_commits=1000000))
+    made.swap()
     yield made
 
 
@@ -82,6 +98,7 @@ async def test_a_killed_primary_is_rewound_and_streams(pair):
 
 
 async def test_a_standby_that_streams_is_only_proven(pair):
+    pair.swap()
     outputs = await rejoined(pair)
 
     assert (outputs.method, outputs.changed) == ("none", False)
@@ -92,6 +109,7 @@ async def test_a_standby_that_streams_is_only_proven(pair):
 
 async def test_a_standby_is_watched_and_a_missing_one_is_said(pair):
     """A window with a threshold; the plan's endless `logs -f` never was one."""
+    pair.swap()
     new = pair.estate.target(pair.new)
     seen = await Monitor().perform(
         pair.estate.context(permits=False), new, MonitorParams(window="1s", standbys=1)
@@ -106,7 +124,6 @@ async def test_a_standby_is_watched_and_a_missing_one_is_said(pair):
 
 async def test_a_clean_stop_leaves_nothing_to_rewind(pair):
     """The graceful way: fenced, stopped, everything is on the other side."""
-    pair.swap()  # the old one of the tests before follows; now it takes over
     row = await pair.write(pair.old)
     await Fence().perform(pair.estate.context(), pair.target, FenceParams())
     stopped = await Stop().perform(pair.estate.context(), pair.target, NoParams())
@@ -132,12 +149,12 @@ async def test_a_clean_stop_leaves_nothing_to_rewind(pair):
 
 async def test_rows_that_nobody_else_has_are_counted_and_refuse(pair):
     """Behind a link that is cut: acknowledged, and on one side only."""
-    pair.swap()
     for link in pair.estate.part._links.values():
         await link.set_mode("blackhole")
     rows = [await pair.write(pair.old) for _ in range(3)]
     pair.estate.lose(pair.old)
     for link in pair.estate.part._links.values():
+        await link.cut()  # what it holds back is lost, too
         await link.set_mode("open")
     await pair.promote()
 
@@ -153,17 +170,14 @@ async def test_rows_that_nobody_else_has_are_counted_and_refuse(pair):
 
 
 async def test_a_primary_that_takes_writes_is_left_alone(pair):
-    pair.swap()
-    # Now "old" is the living primary, and "new" its standby: nobody is to be followed.
+    # "old" is the living primary, and "new" its standby: nobody is to be followed.
     with pytest.raises(Rejected, match="is a standby; a server rejoins a primary"):
         await rejoined(pair)
     assert not await pair.estate.ask(pair.old, "SELECT pg_is_in_recovery()")
     await pair.write(pair.old)
-    pair.swap()
 
 
 async def test_a_rewind_that_cannot_be_becomes_a_copy_and_the_old_files_are_kept(pair):
-    pair.swap()
     pair.estate.lose(pair.old)
     await pair.promote()
     programs = Programs(pair.estate.context(), pair.target)

@@ -78,10 +78,10 @@ async def test_a_second_program_is_refused_for_as_long_as_the_first_lives(tmp_pa
         " start_new_session=True).wait())",
     )  # fmt: skip
     with pytest.raises(OutcomeUnknown, match="no end within"):
-        await _host.run(context(1.0, **permitted), door, ["sleep", "3"], lock=lock)
+        await _host.run(context(4.0, **permitted), door, ["sleep", "10"], lock=lock)
     with pytest.raises(Conflict, match="another program is at work"):
         await _host.run(context(**permitted), machine(), ["true"], lock=lock)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while True:
             try:
                 await _host.run(context(**permitted), machine(), ["true"], lock=lock)
