@@ -64,7 +64,7 @@ class Story:
 def test_a_database_is_lost_brought_home_switched_and_brought_back_to_a_moment(tmp_path):
     lab = lab_of(NET, tmp_path)
     lab.drctl("lab", "down")
-    up = lab.drctl("lab", "up", "--shape", "database", timeout_s=200)
+    up = lab.drctl("lab", "up", "--shape", "database", timeout_s=300)
     assert up.returncode == 0, up.stdout + up.stderr
     try:
         story = Story(lab)

@@ -175,6 +175,8 @@ async def _run(command: Sequence[str], given: str | None, wait_s: float, *, muta
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            # Somebody else may hold its output open, and `wait` waits for the end of that, too.
+            process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
             await process.wait()
     return Ran(code=code, out=out, err=err)
 
