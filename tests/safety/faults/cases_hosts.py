@@ -6,12 +6,16 @@ import re
 import shutil
 import sys
 import tempfile
+from datetime import timedelta
 from pathlib import Path
 
 from cases_postgres import NAMES, NO_ECHO
-from fault_matrix import HOST, Case, Op, Site, serving
+from fault_matrix import CLOCK, HOST, Case, Keys, Op, Site, serving
 
+from drctl.actions.contract import Context
 from drctl.actions.targets import PostgresServer as Target
+from drctl.adapters.postgres.restore import RestoreParams, RestoreToTime
+from drctl.kernel.clock import Deadline
 from drctl.lab import host as host_program
 from drctl.lab.access import Secrets
 from drctl.lab.faults.host import HostFaultProxy
@@ -32,10 +36,25 @@ PROGRAMS = tuple(
         ("stop", r"/pg_ctl .* stop$"),
         ("start", r"/pg_ctl .* start$"),
         ("log", r"^tail "),
+        ("reload", r"/pg_ctl .* reload$"),
+        ("rewind", r"/pg_rewind "),
+        ("commits", r"/pg_waldump "),
+        ("list", r"^ls "),
+        ("show", r"^cat "),
+        ("exists", r"^test "),
+        ("place", r"^mkdir "),
+        ("copy", r"^cp "),
+        ("rules", r"^tee .*drctl_hba.conf$"),
+        ("forget", r"^rm "),
+        ("settings", r"^tee -a "),
+        ("signal", r"^touch "),
         ("lock", r"^flock .* true$"),
     )
 )
 QUESTIONS = (
+    ("sql:private", re.compile(r"current_setting\('listen_addresses'\)")),
+    ("sql:reached", re.compile(r"pg_last_xact_replay_timestamp")),
+    ("sql:checkpoint", re.compile(r"^CHECKPOINT")),
     ("sql:rows", re.compile(r"FROM healing_guard\.pipelines")),
     ("sql:sound", re.compile(r"pg_constraint")),
     ("sql:sample", re.compile(r"xact_rollback")),
@@ -72,8 +91,13 @@ class Machines:
             await server.stop()
             await server.start()
 
+    async def clear(self):
+        """Empties the place of the restored instance."""
+        self.part._kill("db3")
+        await asyncio.to_thread(shutil.rmtree, self.layout.data("db3"), ignore_errors=True)
+
     @contextlib.asynccontextmanager
-    async def behind(self, scripts, name):
+    async def behind(self, scripts, name, **more):
         """A server behind its two networks."""
         facts = self.part.facts()
         identifier = facts["system_identifier"]
@@ -97,7 +121,8 @@ class Machines:
             target = Target.model_validate(
                 {
                     "region": "us-east-1",
-                    "system_identifier": identifier,
+                    **({} if name == "db3" else {"system_identifier": identifier}),
+                    **more,
                     "sql": {
                         "host": host,
                         "port": port,
@@ -114,6 +139,12 @@ class Machines:
                         "log": str(self.layout.machine(name) / "postgres.log"),
                         "replication_user": REPLICATION_USER,
                         "passfile": str(self.layout.passfile(name)),
+                        "upstreams": [
+                            {
+                                "host": self.layout.address("db1")[0],
+                                "via_host": self.layout.link("db1")[0],
+                            }
+                        ],
                     },
                 }
             )
@@ -162,6 +193,82 @@ def _power(*, wants_it):
             await lab.run("db2")
 
     return opened
+
+
+@contextlib.asynccontextmanager
+async def _rejoin(lab, scripts):
+    """A standby that was stopped: nothing is to be rewound, and all the programs are run."""
+    async with lab.turn:
+        lab.part._kill("db2")
+        async with lab.behind(scripts, "db2") as (proxies, target):
+
+            async def holds(_key, _outputs):
+                return lab.runs("db2")
+
+            async def applied(_key):
+                return int(lab.runs("db2"))
+
+            yield Site(target=target, params={}, proxies=proxies, applied=applied, holds=holds)
+        await lab.run("db2")
+
+
+@contextlib.asynccontextmanager
+async def _admit(lab, scripts):
+    """A restored instance that only its operator may use."""
+    async with _restore(lab, {}) as site:
+        context = Context(
+            clock=CLOCK,
+            deadline=Deadline.after(CLOCK, timedelta(seconds=60)),
+            secrets=Keys(),
+            permit=lambda: None,
+        )
+        wanted = RestoreParams.model_validate(site.params)
+        await RestoreToTime().perform(context, site.target, wanted)
+        rules = lab.layout.data("db3") / "drctl_hba.conf"
+        backups = site.target.backups.model_dump()
+        async with lab.behind(scripts, "db3", backups=backups) as (proxies, target):
+
+            async def applied(_key):
+                return int("127.0.0.0/8" in await asyncio.to_thread(rules.read_text))
+
+            async def holds(key, _outputs):
+                return bool(await applied(key))
+
+            params = {"operators": ["127.0.0.1"], "networks": ["127.0.0.0/8"]}
+            yield Site(target=target, params=params, proxies=proxies, applied=applied, holds=holds)
+
+
+@contextlib.asynccontextmanager
+async def _restore(lab, scripts):
+    async with lab.turn:
+        await lab.clear()
+        server = lab.part._servers["db1"]
+        if not hasattr(lab, "moment"):
+            await asyncio.sleep(2.1)
+            moment = await server.query_as_superuser("SELECT clock_timestamp()")
+            await server.execute_as_superuser("CREATE TABLE public.later (a int)")
+            name = await server.query_as_superuser("SELECT pg_walfile_name(pg_current_wal_lsn())")
+            await server.query_as_superuser("SELECT pg_switch_wal()::text")
+            async with asyncio.timeout(30):
+                while not (lab.layout.archive / name[0][0]).exists():  # noqa: ASYNC110 (a poll)
+                    await asyncio.sleep(0.1)
+            lab.moment = moment[0][0].isoformat()
+        backups = {
+            "base_backups": str(lab.layout.base_backups),
+            "wal_archive": str(lab.layout.archive),
+            "system_identifier": lab.part.facts()["system_identifier"],
+        }
+        async with lab.behind(scripts, "db3", backups=backups) as (proxies, target):
+
+            async def holds(_key, _outputs):
+                return lab.runs("db3")
+
+            async def applied(_key):
+                return int(lab.runs("db3"))
+
+            params = {"target_time": lab.moment, "operators": ["127.0.0.1"]}
+            yield Site(target=target, params=params, proxies=proxies, applied=applied, holds=holds)
+        await lab.clear()
 
 
 NOTHING = frozenset(
@@ -213,6 +320,46 @@ CASES = [
              host("log", skip=SILENT), host("start", mutates=True, skip=SILENT)),
         open=_power(wants_it=True),
         timeout_s=8.0,
+        slots=1,
+    ),
+    Case(
+        action="postgres.rewind_and_rejoin",
+        lab="machines",
+        # Not its SQL: a proxy in front of a server that is dead accepts, and that is another story.
+        ops=(host("control"), host("status", skip=SILENT),
+             host("lock", skip=SILENT), host("log", skip=SILENT), host("commits", skip=SILENT),
+             host("rewind", mutates=True, skip=SILENT),
+             host("settings", mutates=True, skip=SILENT),
+             host("start", mutates=True, skip=SILENT)),
+        open=_rejoin,
+        timeout_s=20.0,
+        may_be_partial=True,
+        slots=1,
+    ),
+    Case(
+        action="postgres.restore_to_time",
+        lab="machines",
+        ops=(sql("connect", frozenset()), sql("look"), sql("private"), sql("reached"),
+             *(host(name, skip=SILENT) for name in
+               ("list", "show", "exists", "commits", "control", "status", "log", "lock")),
+             *(host(name, mutates=True, skip=SILENT) for name in
+               ("place", "copy", "rules", "forget", "settings", "signal", "start"))),
+        open=_restore,
+        timeout_s=25.0,
+        may_be_partial=True,
+        slots=1,
+    ),
+    Case(
+        action="postgres.clients.admit",
+        lab="machines",
+        ops=(sql("connect", frozenset()), sql("private"), sql("look"), host("control"),
+             host("lock", skip=SILENT), host("rules", mutates=True, skip=SILENT),
+             host("reload", mutates=True, skip=SILENT)),
+        open=_admit,
+        timeout_s=8.0,
+        may_be_partial=True,
+        # The file tells, and not whether it was read: doing it again is safe.
+        reads_back=False,
         slots=1,
     ),
 ]  # fmt: skip
