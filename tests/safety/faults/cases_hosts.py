@@ -328,7 +328,7 @@ CASES = [
         # Not its SQL: a proxy in front of a server that is dead accepts, and that is another story.
         ops=(host("control"), host("status", skip=SILENT),
              host("lock", skip=SILENT), host("log", skip=SILENT), host("commits", skip=SILENT),
-             host("rewind", mutates=True, skip=SILENT),
+             host("signal", mutates=True, skip=SILENT),
              host("settings", mutates=True, skip=SILENT),
              host("start", mutates=True, skip=SILENT)),
         open=_rejoin,
