@@ -35,6 +35,8 @@ KEPT_BYTES = 256 * 1024
 """Of each stream, its end: what a program says last is why it ended."""
 LOCKED = 75
 """What ``flock`` says when somebody else holds the lock (EX_TEMPFAIL)."""
+_LOCK_WORDS = 6
+"""Before the program, when it runs under a lock."""
 _SPARE_S = 0.5
 _SSH_FAILED = 255
 _CHUNK = 65536
@@ -142,7 +144,7 @@ def _not_reached(ran: Ran) -> ActionError | None:
 
 
 def _program(words: Sequence[str]) -> str:
-    at = 6 if words[0] == "flock" else 0
+    at = _LOCK_WORDS if words[0] == "flock" and len(words) > _LOCK_WORDS else 0
     return words[at].rpartition("/")[2]
 
 
@@ -173,6 +175,8 @@ async def _run(command: Sequence[str], given: str | None, wait_s: float, *, muta
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            # Somebody else may hold its output open, and `wait` waits for the end of that, too.
+            process._transport.close()  # type: ignore[attr-defined]  # noqa: SLF001
             await process.wait()
     return Ran(code=code, out=out, err=err)
 

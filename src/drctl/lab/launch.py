@@ -31,7 +31,7 @@ from drctl.lab.root import SUPERVISOR, LabRoot, Process
 from drctl.lab.shapes import Shape, load
 from drctl.lab.traffic import Names, Settings, attempt
 
-_START_S = 60.0
+_START_S = 180.0
 _ANSWER_S = 10.0
 
 

@@ -1,4 +1,4 @@
-"""Two self-managed servers with an archive, as the lab builds them, and the machines they run on."""
+"""Two self-managed servers with an archive, as the lab builds them, and their machines."""
 
 import asyncio
 import secrets
@@ -171,7 +171,7 @@ async def build(net: int, path: Path) -> Estate:
     )
 
 
-@pytest_asyncio.fixture(scope="package", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def estate():
     path = Path(tempfile.mkdtemp(prefix=f"drctl-db-{secrets.token_hex(2)}-"))
     await asyncio.to_thread(path.chmod, 0o711)

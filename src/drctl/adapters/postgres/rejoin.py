@@ -143,7 +143,7 @@ class RewindAndRejoin(Action[PostgresServer, RejoinParams, RejoinOutputs]):
         method: _Method | None = None
         kept = ""
         if has_wal and parted.commits is not None:
-            method, why = await rewinding.rewind(ctx, target, programs, upstream, params)
+            method, why = await rewinding.rewind(ctx, target, programs, upstream, parted, params)
         if method is None:
             kept = await rewinding.copy_anew(ctx, target, programs, upstream, params, why)
             method = "copied"

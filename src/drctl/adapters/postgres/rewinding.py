@@ -125,19 +125,28 @@ async def rewind(
     target: PostgresServer,
     programs: Programs,
     upstream: Upstream,
+    parted: divergence.Divergence,
     params: RejoinParams,
 ) -> tuple[Literal["started", "rewound"] | None, str]:
     """Rewinds and starts it; ``None``, and why, when that does not lead anywhere."""
-    ctx.say(f"rewinding {target.label}")
-    ran = await programs.change(
-        *programs.postgres("pg_rewind", "--target-pgdata", programs.data),
-        *("--source-server", programs.conninfo(upstream), "--write-recovery-conf"),
-        *_config_file(programs),
-        may_fail=True,
-    )
-    if ran.code != 0:
-        return None, ran.said
-    await programs.set(_following(target, programs))
+    method: Literal["started", "rewound"] = "started"
+    settings = following(target, programs)
+    if parted.fork_lsn:
+        ctx.say(f"rewinding {target.label}")
+        ran = await programs.change(
+            *programs.postgres("pg_rewind", "--target-pgdata", programs.data),
+            *("--source-server", programs.conninfo(upstream), "--write-recovery-conf"),
+            *_config_file(programs),
+            may_fail=True,
+        )
+        if ran.code != 0:
+            return None, ran.said
+        method = "started" if "no rewind required" in ran.err else "rewound"
+    else:
+        # A standby that died is not to be rewound, and cannot be: recovery is all that it needs.
+        settings["primary_conninfo"] = programs.conninfo(upstream)
+        await programs.change("touch", f"{programs.data}/standby.signal")
+    await programs.set(settings)
     try:
         # It accepts connections only once it has what the rewind needs from the primary.
         await programs.start(share=_PATIENCE)
@@ -146,7 +155,7 @@ async def rewind(
         if await programs.is_running():
             await programs.stop()
         return None, str(error)
-    return ("started" if "no rewind required" in ran.err else "rewound"), ""
+    return method, ""
 
 
 async def _wait_for_it(
@@ -179,12 +188,13 @@ async def copy_anew(
         *programs.postgres("pg_basebackup", "-D", programs.data, "-X", "stream", "-c", "fast"),
         *("-w", "-R", "-S", slot_name(target), "-d", programs.conninfo(upstream)),
     )
-    await programs.set(_following(target, programs))
+    await programs.set(following(target, programs))
     await programs.start()
     return kept
 
 
-def _following(target: PostgresServer, programs: Programs) -> dict[str, str]:
+def following(target: PostgresServer, programs: Programs) -> dict[str, str]:
+    """Settings of a standby that ``pg_rewind`` and ``pg_basebackup`` do not write."""
     settings = {"primary_slot_name": slot_name(target)}
     if programs.host.restore_command is not None:
         settings["restore_command"] = programs.host.restore_command
