@@ -75,10 +75,9 @@ async def place(estate):
     target = estate.target("db3")
     yield target
     programs = Programs(estate.context(), target)
-    if await programs.has_data():
-        if await programs.is_running():
-            await programs.stop()
-        await programs.change("rm", "-rf", programs.data)
+    if estate.part._pid("db3") is not None:
+        await programs.stop()
+    await programs.change("rm", "-rf", programs.data)
 
 
 def params(moment: datetime | str, *operators: str) -> RestoreParams:
