@@ -9,47 +9,18 @@ done, and a reply that was lost changes nothing about the end.
 from collections import Counter
 
 import pytest
-from harness import HERE, REPOSITORY, read_world, tell
+from harness import tell
+from model_estate import (
+    REGISTRY,
+    RUNBOOKS,
+    environment_of,
+    inputs_of,
+    model_world,
+    runbook_of,
+)
 
 from drctl.actions.contract import Effect, Repeat
-from drctl.actions.registry import installed
-from drctl.config.environment import load_environment
-from drctl.runbook import check_runbook
 from drctl.simulated import world as words
-
-REGISTRY = installed()
-RUNBOOKS = sorted((REPOSITORY / "runbooks").glob("*.yaml"))
-BASE = read_world(HERE / "base_world.yaml")
-INPUTS = {"incident": "inc-20260101-001"}
-NEEDED = {
-    "change": "chg-20260101-001",
-    "time": "2025-12-31T22:00:00Z",
-    "operator_address": "10.0.0.7",
-    "app_network": "10.0.0.0/8",
-}
-"""Inputs that some have besides."""
-ENVIRONMENTS = (HERE / "environment.yaml", HERE / "database.yaml")
-"""A managed estate, and one whose databases are their owner's."""
-
-
-def runbook_of(path):
-    runbook, problems = check_runbook(path, registry=REGISTRY)
-    assert runbook is not None, problems
-    return runbook
-
-
-def inputs_of(path):
-    known = INPUTS | NEEDED
-    return {name: known[name] for name in runbook_of(path).inputs if name in known}
-
-
-def environment_of(path):
-    """The one that has its targets."""
-    for environment in ENVIRONMENTS:
-        targets = load_environment(environment).targets
-        if not check_runbook(path, registry=REGISTRY, environment=targets)[1]:
-            return environment
-    raise AssertionError(f"no model environment has the targets of {path.stem}")
 
 
 def told(path, **faults):
@@ -61,18 +32,16 @@ def world_of(path, **faults):
     The base world, with what is otherwise in ``worlds/NAME.yaml``, and with people who say go at
     every gate as soon as it is asked.
     """
-    runbook = runbook_of(path)
-    own = HERE / "worlds" / path.name
-    known = {**BASE.actions, **(read_world(own).actions if own.exists() else {})}
+    runbook, model = runbook_of(path), model_world(path)
     gates = [step.id for step in runbook.steps if step.gate or _asks(step)]
     says = tuple(
         words.SayAt(at=f"{minute}m", gate=gate) for gate in gates for minute in range(1, 60)
     )
     actions = {
-        name: known.get(name, words.Behaviour()).model_copy(update={"faults": (fault,)})
+        name: model.actions.get(name, words.Behaviour()).model_copy(update={"faults": (fault,)})
         for name, fault in faults.items()
     }
-    return BASE.model_copy(update={"actions": {**known, **actions}, "says": says})
+    return model.model_copy(update={"actions": {**model.actions, **actions}, "says": says})
 
 
 def _asks(step):
