@@ -183,6 +183,7 @@ async def _as_operator(estate, sql: str):
         ((datetime.now(UTC) + timedelta(hours=1)).isoformat(), "in the future"),
         ("2020-01-01T00:00:00Z", "before the window: the oldest base backup ended at"),
     ],
+    ids=["no offset", "a blank", "a word", "no such day", "future", "too old"],
 )
 async def test_a_moment_that_cannot_be_is_refused_with_the_reason(
     estate, history, place, text, why
