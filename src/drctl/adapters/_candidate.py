@@ -43,6 +43,8 @@ class Seen:
     """Whom it follows, or would; ``None`` when our role may not see it."""
     history: str | None = None
     """Of its timeline; ``None`` when our role may not read it."""
+    is_beginning: bool = False
+    """A receiver is there that has received nothing yet: it is new, or will be refused."""
     beat: int | None = None
     """The number of the observer's last row that it has; ``None`` when that cannot be read."""
 
@@ -207,7 +209,8 @@ def _upstream(seen: Seen, evidence: Evidence) -> Iterator[Objection]:
         yield Objection(why=f"it follows {where}, another standby")
     elif not isinstance(upstream, Missing) and not seen.is_receiving:
         # A dead upstream explains the silence, and the loss bound covers it.
-        yield Objection(why=f"it is disconnected from WAL: {where} answers, and sends it nothing")
+        why = f"it is disconnected from WAL: {where} answers, and sends it nothing"
+        yield Objection(why=why, may_pass=seen.is_beginning)
 
 
 def _neighbour(

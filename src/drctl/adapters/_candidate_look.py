@@ -35,6 +35,7 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
        EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status IS NULL
                OR last_msg_send_time <> last_msg_receipt_time
                OR clock_timestamp() - last_msg_receipt_time > interval '1 second') AS is_receiving,
+       EXISTS (SELECT FROM pg_stat_wal_receiver) AS has_receiver,
        (SELECT sender_host FROM pg_stat_wal_receiver) AS sender_host,
        (SELECT sender_port FROM pg_stat_wal_receiver) AS sender_port,
        -- Only the address is taken out of it: it may hold a password.
@@ -93,6 +94,7 @@ async def read(connection: _sql.Connection) -> Seen:
         is_paused=row["is_paused"],
         apply_delay=row["apply_delay"],
         is_receiving=row["is_receiving"],
+        is_beginning=row["has_receiver"] and not row["is_receiving"],
         upstream=(host, int(port or 5432)) if host else None,
         history=history,
     )
