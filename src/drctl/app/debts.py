@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from drctl.app.compose import Parts, operator
 from drctl.config.places import lab_root
 from drctl.engine.debts import booked, paid, taken_back
-from drctl.engine.events import DebtClosed, DebtsBooked, Event, RunStarted, UndoFinished
+from drctl.engine.events import DebtClosed, DebtsBooked, RunStarted, UndoFinished
 from drctl.engine.state import Owed, Record
 from drctl.journal.folder import Folder, Journal, all_folders
 from drctl.kernel.errors import InvalidError, JournalError, Problem, RefusedError
@@ -80,9 +80,11 @@ def open_debts(parts: Parts) -> Debts:
             left = taken_back(mine, event.step)
             debts = {key: owed for key, owed in debts.items() if key not in mine or key in left}
             continue
-        debts = dict(_applied(debts, event, entry.record.at.wall))
         if isinstance(event, DebtsBooked):
+            debts = dict(booked(debts, event, entry.record.at.wall))
             by_run |= {owed["key"]: entry for owed in event.owes}
+        elif isinstance(event, DebtClosed):
+            debts = dict(paid(debts, (event.key,)))
     found = [_shown(key, owed, by_run[key]) for key, owed in debts.items()]
     return Debts(open=sorted(found, key=lambda debt: debt.since), unreadable=unreadable)
 
@@ -143,16 +145,6 @@ def _is_of_this_lab(at: datetime) -> bool:
     except OSError:
         return False
     return at >= datetime.fromtimestamp(born, UTC)
-
-
-def _applied(debts: dict[str, Owed], event: Event, at: datetime) -> dict[str, Owed]:
-    match event:
-        case DebtsBooked():
-            return dict(booked(debts, event, at))
-        case DebtClosed():
-            return dict(paid(debts, (event.key,)))
-        case _:
-            return debts
 
 
 def _shown(key: str, owed: Owed, entry: _Entry) -> OpenDebt:

@@ -19,6 +19,7 @@ from drctl.actions.contract import Context
 from drctl.actions.targets import AwsConnection, RdsInstance
 from drctl.kernel.clock import Deadline, SystemClock
 from drctl.kernel.secret import Secret
+from drctl.lab import control
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
@@ -202,9 +203,11 @@ class Estate:
     """The strict control plane of two regions, real servers behind it, on a loop of its own."""
 
     def __init__(self):
+        control.down(NET)  # what a test run that was killed has left: its data would be taken up
         self.plan = AddressPlan(NET)
         self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever)
+        # Of a daemon: when anything below fails, the tests still end.
+        self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
         delays = VendorDelays(promote_s=0.5, ship_s=0.5, insync_s=0.5)
         self.bridge = RdsBridge(self.plan, delays=delays)

@@ -15,6 +15,7 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from drctl.lab import control
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
@@ -34,9 +35,11 @@ class Estate:
     """The plane, the bridge, and clients that know nothing of them but endpoints."""
 
     def __init__(self, net: int = NET) -> None:
+        control.down(net)  # what a test run that was killed has left: its data would be taken up
         self.plan = AddressPlan(net)
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self.loop.run_forever)
+        # Of a daemon: when anything below fails, the tests still end.
+        self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.bridge = RdsBridge(self.plan, delays=VendorDelays(promote_s=0.6, ship_s=0.5))
         self.plane = AwsControlPlane(
