@@ -301,3 +301,13 @@ def test_consent_to_a_number_is_never_consent_to_anything():
     assert consent("unknown", "why", None).accepted_loss_s == ANY_LOSS_S
     assert consent("999999998d", "why", None).accepted_loss_s < ANY_LOSS_S
     assert consent("10m", "why", None).accepted_loss_s == 600
+
+
+def test_a_reader_who_goes_away_is_no_bug():
+    """As in ``drctl action list | head -1``; the pipe is full before its reader has gone."""
+    command = f"{sys.executable} -m drctl explain coverage | {sys.executable} -c pass"
+    shell = ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"]
+    for _ in range(3):
+        done = subprocess.run(shell, capture_output=True, text=True, check=True, timeout=60)
+        assert done.stderr == ""
+        assert done.stdout.strip() in {"141", "0"}

@@ -25,6 +25,7 @@ class Exit(IntEnum):
     UNVERIFIED = 9
     UNKNOWN = 10
     INTERRUPTED = 130
+    UNREAD = 141
     TERMINATED = 143
 
 
@@ -56,6 +57,10 @@ def errors_shown() -> Iterator[None]:
         raise typer.Exit(Exit.INTERRUPTED) from None
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise  # typer's own: it may bring a click of its own, so asking click would miss them
+    except BrokenPipeError:
+        # Nobody reads any more, as in `drctl … | head`: nothing is wrong, and nothing is left to say.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.UNREAD) from None
     except Exception as error:
         if os.environ.get("DRCTL_DEBUG"):
             raise

@@ -164,7 +164,8 @@ def explain(
     if subject.lower() in found:
         from drctl.view.topic import show_topic
 
-        show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
+        with errors_shown():
+            show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
         return
     text = CODES.get(subject.upper())
     if text is None:
