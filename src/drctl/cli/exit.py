@@ -71,13 +71,13 @@ def _code_of(error: "DrctlError") -> Exit:
 
     if isinstance(error, errors.BrokenOffError):
         return Exit.FAILED if error.is_known else Exit.UNKNOWN
-    codes = {
+    codes: dict[type[errors.DrctlError], Exit] = {
         errors.InvalidError: Exit.INVALID,
         errors.CredentialsError: Exit.CREDENTIALS,
         errors.RefusedError: Exit.REFUSED,
         errors.JournalError: Exit.UNVERIFIED,
     }
-    return next((code for kind, code in codes.items() if isinstance(error, kind)), Exit.BUG)
+    return codes.get(type(error), Exit.BUG)
 
 
 def _leave(problems: Sequence[object], code: Exit) -> NoReturn:
