@@ -20,6 +20,8 @@ from drctl.lab.faults.postgres import PostgresFaultProxy
 
 BENCH = Path(__file__).parents[2] / "contract" / "edge" / "edge_bench.py"
 NET = 64
+JSON = {"application-autoscaling", "ecr", "ecs", "secretsmanager", "servicequotas"}
+"""Services whose answers are JSON."""
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
@@ -54,7 +56,7 @@ class Lab:
         host, port = self.edge.plan.aws_address(self.bench.EAST)
 
         def answer(deed, operation):
-            is_json = operation.startswith(("secretsmanager:", "ecr:"))
+            is_json = operation.partition(":")[0] in JSON
             return (answers.aws_json if is_json else answers.aws)(deed, operation)
 
         return HttpFaultProxy(

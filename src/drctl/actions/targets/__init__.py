@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from drctl.actions.targets.apps import Deployment
+from drctl.actions.targets.apps import AutoScalingGroup, Deployment, EcsService
 from drctl.actions.targets.balancers import LoadBalancer
 from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
@@ -42,13 +42,14 @@ from drctl.actions.targets.parts import (
     Url,
     Witness,
 )
-from drctl.actions.targets.storage import EcrRepository, S3Bucket
+from drctl.actions.targets.storage import EcrRepository, S3Bucket, S3Replica
 from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
 
 __all__ = [
     "AccountId",
     "AnyTarget",
     "ArgoApplication",
+    "AutoScalingGroup",
     "AwsConnection",
     "Cache",
     "ClientPath",
@@ -56,6 +57,7 @@ __all__ = [
     "Deployment",
     "DnsRecord",
     "EcrRepository",
+    "EcsService",
     "Endpoint",
     "FailoverSwitch",
     "FluxHelmRelease",
@@ -76,6 +78,7 @@ __all__ = [
     "RedisSentinels",
     "RedisServer",
     "S3Bucket",
+    "S3Replica",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
@@ -91,6 +94,8 @@ AnyTarget: TypeAlias = Annotated[
     RdsInstance
     | PostgresServer
     | Deployment
+    | AutoScalingGroup
+    | EcsService
     | ArgoApplication
     | FluxKustomization
     | FluxHelmRelease

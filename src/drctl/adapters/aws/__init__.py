@@ -1,7 +1,9 @@
 """Amazon Web Services: RDS, Route 53, and the identity behind the credentials."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.aws.autoscaling import ScaleGroup
 from drctl.adapters.aws.ecr import CheckImage
+from drctl.adapters.aws.ecs import ScaleService
 from drctl.adapters.aws.elbv2_check import AssertServing, CheckBalancer
 from drctl.adapters.aws.elbv2_isolate import IsolateBalancer, ReadmitBalancer
 from drctl.adapters.aws.elbv2_rebuild import DeleteEmergencyBalancer, RebuildBalancer
@@ -20,6 +22,7 @@ from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.rds_window import ReadWindow
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
+from drctl.adapters.aws.s3_replication import AssertReplication
 from drctl.adapters.aws.s3_restore import RestoreVersion
 from drctl.adapters.aws.vault import CheckSecret, PutSecret
 
@@ -54,6 +57,9 @@ ADAPTER = Adapter(
         PutSecret(),
         CheckImage(),
         RestoreVersion(),
+        AssertReplication(),
+        ScaleGroup(),
+        ScaleService(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

@@ -15,10 +15,12 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import Conflict, Unavailable
 from drctl.actions.targets import (
+    AutoScalingGroup,
     AwsConnection,
     DatabaseRole,
     DnsRecord,
     EcrRepository,
+    EcsService,
     FailoverSwitch,
     LoadBalancer,
     RdsInstance,
@@ -27,7 +29,16 @@ from drctl.actions.targets import (
 )
 from drctl.adapters.aws.client import Aws
 
-_REACHED = (RdsInstance, FailoverSwitch, DnsRecord, LoadBalancer, S3Bucket, EcrRepository)
+_REACHED = (
+    RdsInstance,
+    FailoverSwitch,
+    DnsRecord,
+    LoadBalancer,
+    S3Bucket,
+    EcrRepository,
+    AutoScalingGroup,
+    EcsService,
+)
 """Targets that have an AWS connection of their own."""
 
 
