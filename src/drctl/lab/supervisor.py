@@ -15,7 +15,9 @@ from drctl.lab.aws import route53
 from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.elbv2 import Elbv2Overlay
+from drctl.lab.aws.global_caches import GlobalCaches
 from drctl.lab.aws.plane import AwsControlPlane
+from drctl.lab.aws.quotas import Quotas
 from drctl.lab.aws.rds import RdsBridge
 from drctl.lab.aws.route53 import Route53Overlay
 from drctl.lab.aws.s3_replication import S3Replication
@@ -68,6 +70,8 @@ class Supervisor:
                 self._elbv2.install,
                 self._replication.install,
                 Scaling().install,
+                Quotas().install,
+                GlobalCaches().install,
             ],
             ledger=root.ledger,
         )

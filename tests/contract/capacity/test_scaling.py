@@ -177,7 +177,7 @@ async def test_somebody_else_s_number_is_not_waited_for(kind, context):
 
     kind.edge.scaling.run_out()
     work = asyncio.create_task(kind.action.perform(context(), kind.target(), to(5)))
-    while kind.has()[0] != 5 and not work.done():
+    while kind.has()[0] != 5 and not work.done():  # noqa: ASYNC110 (a poll)
         await asyncio.sleep(0.05)
     kind.set(3)
     with pytest.raises(Conflict, match="set to 3 by something else"):

@@ -20,7 +20,9 @@ from drctl.actions.targets import DatabaseRole, EcrRepository, LoadBalancer, S3B
 from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.elbv2 import Elbv2Overlay
+from drctl.lab.aws.global_caches import GlobalCaches
 from drctl.lab.aws.plane import AwsControlPlane
+from drctl.lab.aws.quotas import Quotas
 from drctl.lab.aws.route53 import Route53Overlay
 from drctl.lab.aws.s3_replication import S3Replication
 from drctl.lab.aws.scaling import Scaling
@@ -72,7 +74,8 @@ class Edge:
         self.dns, self.elbv2 = Route53Overlay(delays), Elbv2Overlay(provisioning_s=0.2)
         self.replication = S3Replication(0.4)
         self.scaling = Scaling()
-        overlays = [self.dns, self.elbv2, self.replication, self.scaling]
+        self.quotas, self.caches = Quotas(), GlobalCaches()
+        overlays = [self.dns, self.elbv2, self.replication, self.scaling, self.quotas, self.caches]
         self.plane = AwsControlPlane(
             self.plan, access_keys={KEY_ID}, overlays=[one.install for one in overlays]
         )

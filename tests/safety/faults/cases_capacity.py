@@ -5,7 +5,7 @@ import contextlib
 
 from fault_matrix import HOST, Case, Op, Site, serving
 
-from drctl.actions.targets import AutoScalingGroup, EcsService
+from drctl.actions.targets import AutoScalingGroup, AwsRegion, EcsService
 from drctl.lab.faults.http import HttpFaultProxy, Upstream
 from drctl.lab.faults.rules import Deed
 
@@ -130,6 +130,37 @@ def _scaled(lay_down, has, kind, **more):
     return opened
 
 
+@contextlib.asynccontextmanager
+async def _quota(lab, scripts):
+    edge = lab.edge
+    dimensions = {"Service": "EC2", "Type": "Resource", "Resource": "vCPU"}
+    dimensions["Class"] = "Standard/OnDemand"
+    edge.quotas.apply(lab.bench.EAST, "ec2", "L-1216C47A", 64.0)
+    point = {
+        "MetricName": "ResourceCount",
+        "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        "Value": 16.0,
+    }
+    await asyncio.to_thread(
+        edge.client("cloudwatch").put_metric_data, Namespace="AWS/Usage", MetricData=[point]
+    )
+    api = _proxy(lab, scripts["http"], lab.bench.EAST)
+    scripts["http"].swap = ((b"L-1216C47A", b"L-0000"), (b"ResourceCount", b"AnotherCount0"))
+    async with serving(api):
+        aws = edge.connection(f"http://{HOST}:{await api.start(HOST)}")
+
+        async def holds(_key, outputs):
+            return (outputs.get("limit"), outputs.get("free")) == (64.0, 48.0)
+
+        yield Site(
+            target=AwsRegion.model_validate({"aws": aws}),
+            params={"service": "ec2", "quota": "L-1216C47A", "needs": 8},
+            proxies=[api],
+            applied=_never,
+            holds=holds,
+        )
+
+
 NO_ECHO = frozenset({Deed.WRONG_OBJECT, Deed.MALFORMED})
 """An answer to HEAD has no body, and nobody's name in it but the version's id."""
 LABS = {}
@@ -163,5 +194,14 @@ CASES = [
         open=_scaled(_service, _service_has, EcsService, cluster="apps", service=None),
         timeout_s=5.0,
         may_be_partial=True,
+    ),
+    Case(
+        action="aws.servicequotas.assert",
+        lab="edge",
+        ops=(
+            Op(name="servicequotas:*GetServiceQuota"),
+            Op(name="monitoring:GetMetricStatistics"),
+        ),
+        open=_quota,
     ),
 ]

@@ -56,8 +56,10 @@ class Lab:
         host, port = self.edge.plan.aws_address(self.bench.EAST)
 
         def answer(deed, operation):
-            is_json = operation.partition(":")[0] in JSON
-            return (answers.aws_json if is_json else answers.aws)(deed, operation)
+            service = operation.partition(":")[0]
+            if service == "monitoring":
+                return answers.aws_cbor(deed, operation)
+            return (answers.aws_json if service in JSON else answers.aws)(deed, operation)
 
         return HttpFaultProxy(
             Upstream(host=host, port=port), script, name_of=operations.aws, answer_of=answer

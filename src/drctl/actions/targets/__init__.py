@@ -13,7 +13,15 @@ from pydantic import Field
 
 from drctl.actions.targets.apps import AutoScalingGroup, Deployment, EcsService
 from drctl.actions.targets.balancers import LoadBalancer
-from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
+from drctl.actions.targets.caches import (
+    Cache,
+    ElastiCacheGlobal,
+    Endpoint,
+    RedisAccess,
+    RedisSentinels,
+    RedisServer,
+)
+from drctl.actions.targets.capacity import AwsRegion
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
@@ -51,6 +59,7 @@ __all__ = [
     "ArgoApplication",
     "AutoScalingGroup",
     "AwsConnection",
+    "AwsRegion",
     "Cache",
     "ClientPath",
     "DatabaseRole",
@@ -58,6 +67,7 @@ __all__ = [
     "DnsRecord",
     "EcrRepository",
     "EcsService",
+    "ElastiCacheGlobal",
     "Endpoint",
     "FailoverSwitch",
     "FluxHelmRelease",
@@ -108,8 +118,10 @@ AnyTarget: TypeAlias = Annotated[
     | GrafanaServer
     | RedisSentinels
     | RedisServer
+    | ElastiCacheGlobal
     | S3Bucket
     | EcrRepository
+    | AwsRegion
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

@@ -4,11 +4,13 @@ from drctl.actions.contract import Adapter
 from drctl.adapters.aws.autoscaling import ScaleGroup
 from drctl.adapters.aws.ecr import CheckImage
 from drctl.adapters.aws.ecs import ScaleService
+from drctl.adapters.aws.elasticache import FailoverDatastore
 from drctl.adapters.aws.elbv2_check import AssertServing, CheckBalancer
 from drctl.adapters.aws.elbv2_isolate import IsolateBalancer, ReadmitBalancer
 from drctl.adapters.aws.elbv2_rebuild import DeleteEmergencyBalancer, RebuildBalancer
 from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
+from drctl.adapters.aws.quotas import AssertQuota
 from drctl.adapters.aws.rds_aside import SetAside
 from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_lag import MeasureLag
@@ -60,6 +62,8 @@ ADAPTER = Adapter(
         AssertReplication(),
         ScaleGroup(),
         ScaleService(),
+        AssertQuota(),
+        FailoverDatastore(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

@@ -17,10 +17,12 @@ from drctl.actions.errors import Conflict, Unavailable
 from drctl.actions.targets import (
     AutoScalingGroup,
     AwsConnection,
+    AwsRegion,
     DatabaseRole,
     DnsRecord,
     EcrRepository,
     EcsService,
+    ElastiCacheGlobal,
     FailoverSwitch,
     LoadBalancer,
     RdsInstance,
@@ -38,6 +40,8 @@ _REACHED = (
     EcrRepository,
     AutoScalingGroup,
     EcsService,
+    AwsRegion,
+    ElastiCacheGlobal,
 )
 """Targets that have an AWS connection of their own."""
 
