@@ -78,7 +78,7 @@ class Services:
     def target(self, name=None, url=None):
         aws = self.edge.connection(url)
         return EcsService.model_validate(
-            {"aws": aws, "cluster": "apps", "service": name or self.name}
+            {"aws": aws, "cluster_name": "apps", "service": name or self.name}
         )
 
     def has(self):

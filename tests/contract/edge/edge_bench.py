@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from drctl.actions.targets import DatabaseRole, EcrRepository, LoadBalancer, S3Bucket
+from drctl.lab.arc import RoutingCluster
 from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.elbv2 import Elbv2Overlay
@@ -87,6 +88,8 @@ class Edge:
         self._runners = []
         self._clients, self._building = {}, threading.Lock()
         self.plane.start()
+        self.arc = RoutingCluster(self.plan, frozenset({KEY_ID}))
+        self.run(self.arc.start())
         self.run(self.names.start(*self.plan.dns))
         if with_balancers:
             self.run(self.bridge.start())
@@ -95,6 +98,7 @@ class Edge:
     def stop(self):
         self.run(self.bridge.stop())
         self.run(self.names.stop())
+        self.run(self.arc.stop())
         for runner in self._runners:
             self.run(runner.cleanup())
         self.plane.stop()

@@ -5,7 +5,15 @@ import contextlib
 
 from fault_matrix import HOST, Case, Op, Site, serving
 
-from drctl.actions.targets import AutoScalingGroup, AwsRegion, EcsService
+from drctl.actions.targets import (
+    AutoScalingGroup,
+    AwsRegion,
+    EcsService,
+    ElastiCacheGlobal,
+    RoutingControls,
+)
+from drctl.lab.arc import control_arn
+from drctl.lab.faults import answers, operations
 from drctl.lab.faults.http import HttpFaultProxy, Upstream
 from drctl.lab.faults.rules import Deed
 
@@ -161,6 +169,90 @@ async def _quota(lab, scripts):
         )
 
 
+@contextlib.asynccontextmanager
+async def _cache(lab, scripts):
+    edge, bench, number = lab.edge, lab.bench, next(lab.edge.numbers)
+    shared = {"ReplicationGroupDescription": "d", "Engine": "redis"}
+    shared |= {"CacheNodeType": "cache.r6g.large", "NumCacheClusters": 2}
+    shared["AutomaticFailoverEnabled"] = True
+
+    def lay_down():
+        east, west = edge.client("elasticache"), edge.client("elasticache", bench.WEST)
+        east.create_replication_group(ReplicationGroupId=f"cache-e{number}", **shared)
+        made = east.create_global_replication_group(
+            GlobalReplicationGroupIdSuffix=f"cache-{number}",
+            PrimaryReplicationGroupId=f"cache-e{number}",
+        )
+        name = made["GlobalReplicationGroup"]["GlobalReplicationGroupId"]
+        west.create_replication_group(
+            ReplicationGroupId=f"cache-w{number}", GlobalReplicationGroupId=name, **shared
+        )
+        return name
+
+    name = await asyncio.to_thread(lay_down)
+    api = _proxy(lab, scripts["http"], bench.WEST)
+    scripts["http"].swap = ((name.encode(), b"another"), (b"cache-w", b"cache-x"))
+    async with serving(api):
+        aws = edge.connection(f"http://{HOST}:{await api.start(HOST)}", bench.WEST)
+
+        async def applied(_key):
+            return edge.caches.failovers[name]
+
+        def primary():
+            [found] = edge.client("elasticache").describe_global_replication_groups(
+                GlobalReplicationGroupId=name, ShowMemberInfo=True
+            )["GlobalReplicationGroups"]
+            roles = {one["Role"]: one["ReplicationGroupId"] for one in found["Members"]}
+            return found["Status"], roles["PRIMARY"]
+
+        async def holds(_key, _outputs):
+            return await asyncio.to_thread(primary) == ("available", f"cache-w{number}")
+
+        target = {"aws": aws, "datastore": name, "replication_group": f"cache-w{number}"}
+        yield Site(
+            target=ElastiCacheGlobal.model_validate(target),
+            params={},
+            proxies=[api],
+            applied=applied,
+            holds=holds,
+        )
+
+
+@contextlib.asynccontextmanager
+async def _controls(lab, scripts):
+    """Two endpoints: one behind the faulty network, and one of another region, which is well."""
+    edge, arc, number = lab.edge, lab.edge.arc, next(lab.edge.numbers)
+    arns = {name: control_arn(f"{name}-{number}") for name in ("east", "west")}
+    arc.states |= {arns["east"]: "On", arns["west"]: "Off"}
+    east, west = (arc.endpoints[region] for region in ("us-east-1", "us-west-2"))
+    host, port = edge.plan.arc(1)
+    assert east == f"http://{host}:{port}"
+    api = HttpFaultProxy(
+        Upstream(host=host, port=port),
+        scripts["http"],
+        name_of=operations.aws,
+        answer_of=answers.aws_json,
+    )
+    scripts["http"].swap = ((f"-{number}".encode(), b"-another"),)
+    async with serving(api):
+        urls = {"us-east-1": f"http://{HOST}:{await api.start(HOST)}", "us-west-2": west}
+
+        async def applied(_key):
+            return sum(arns["west"] in asked for _region, asked in arc.updates)
+
+        async def holds(_key, _outputs):
+            return (arc.states[arns["east"]], arc.states[arns["west"]]) == ("Off", "On")
+
+        target = {"aws": edge.connection(), "cluster_endpoints": urls, "controls": arns}
+        yield Site(
+            target=RoutingControls.model_validate(target),
+            params={"states": {"east": "Off", "west": "On"}},
+            proxies=[api],
+            applied=applied,
+            holds=holds,
+        )
+
+
 NO_ECHO = frozenset({Deed.WRONG_OBJECT, Deed.MALFORMED})
 """An answer to HEAD has no body, and nobody's name in it but the version's id."""
 LABS = {}
@@ -191,7 +283,7 @@ CASES = [
             Op(name="ecs:*UpdateService", mutates=True),
             Op(name="application-autoscaling:*DescribeScalableTargets"),
         ),
-        open=_scaled(_service, _service_has, EcsService, cluster="apps", service=None),
+        open=_scaled(_service, _service_has, EcsService, cluster_name="apps", service=None),
         timeout_s=5.0,
         may_be_partial=True,
     ),
@@ -200,8 +292,31 @@ CASES = [
         lab="edge",
         ops=(
             Op(name="servicequotas:*GetServiceQuota"),
-            Op(name="monitoring:GetMetricStatistics"),
+            Op(name="monitoring:*GetMetricStatistics"),
         ),
         open=_quota,
+    ),
+    Case(
+        action="aws.elasticache.global.failover",
+        lab="edge",
+        ops=(
+            Op(name="elasticache:DescribeGlobalReplicationGroups"),
+            Op(name="elasticache:FailoverGlobalReplicationGroup", mutates=True),
+            Op(name="elasticache:DescribeReplicationGroups"),
+        ),
+        open=_cache,
+        timeout_s=5.0,
+        # Moved, and not seen to be the primary: that is a failure to be told.
+        may_be_partial=True,
+    ),
+    Case(
+        action="aws.arc.routing_control.set",
+        lab="edge",
+        ops=(
+            Op(name="route53-recovery-cluster:*GetRoutingControlState"),
+            Op(name="route53-recovery-cluster:*UpdateRoutingControlStates", mutates=True),
+        ),
+        open=_controls,
+        timeout_s=9.0,
     ),
 ]

@@ -20,7 +20,9 @@ from drctl.lab.faults.postgres import PostgresFaultProxy
 
 BENCH = Path(__file__).parents[2] / "contract" / "edge" / "edge_bench.py"
 NET = 64
-JSON = {"application-autoscaling", "ecr", "ecs", "secretsmanager", "servicequotas"}
+JSON = {
+    "application-autoscaling", "ecr", "ecs", "monitoring", "secretsmanager", "servicequotas",
+}  # fmt: skip
 """Services whose answers are JSON."""
 MANIFEST = json.dumps(
     {
@@ -57,8 +59,6 @@ class Lab:
 
         def answer(deed, operation):
             service = operation.partition(":")[0]
-            if service == "monitoring":
-                return answers.aws_cbor(deed, operation)
             return (answers.aws_json if service in JSON else answers.aws)(deed, operation)
 
         return HttpFaultProxy(

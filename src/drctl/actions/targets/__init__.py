@@ -51,7 +51,7 @@ from drctl.actions.targets.parts import (
     Witness,
 )
 from drctl.actions.targets.storage import EcrRepository, S3Bucket, S3Replica
-from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
+from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch, RoutingControls
 
 __all__ = [
     "AccountId",
@@ -87,6 +87,7 @@ __all__ = [
     "RedisAccess",
     "RedisSentinels",
     "RedisServer",
+    "RoutingControls",
     "S3Bucket",
     "S3Replica",
     "Sibling",
@@ -112,6 +113,7 @@ AnyTarget: TypeAlias = Annotated[
     | PostgresCluster
     | FailoverSwitch
     | DnsRecord
+    | RoutingControls
     | LoadBalancer
     | DatabaseRole
     | PrometheusServer

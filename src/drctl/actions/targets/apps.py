@@ -63,8 +63,7 @@ class EcsService(Target):
     family: ClassVar[str] = "app"
     kind: Literal["aws.ecs.service"] = "aws.ecs.service"
     aws: AwsConnection
-    cluster: Text
-    """Its name."""
+    cluster_name: Text
     service: Text
     """Its name."""
     url: Url | None = None
@@ -72,11 +71,11 @@ class EcsService(Target):
 
     @property
     def label(self) -> str:
-        return f"ECS service {self.service} in {self.cluster} ({self.aws.region})"
+        return f"ECS service {self.service} in {self.cluster_name} ({self.aws.region})"
 
     @property
     def identities(self) -> tuple[str, ...]:
-        return (f"aws:{self.aws.account}:{self.aws.region}:ecs:{self.cluster}/{self.service}",)
+        return (f"aws:{self.aws.account}:{self.aws.region}:ecs:{self.cluster_name}/{self.service}",)
 
     @property
     def places(self) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Amazon Web Services: RDS, Route 53, and the identity behind the credentials."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.aws.arc import SetRoutingControls
 from drctl.adapters.aws.autoscaling import ScaleGroup
 from drctl.adapters.aws.ecr import CheckImage
 from drctl.adapters.aws.ecs import ScaleService
@@ -64,6 +65,7 @@ ADAPTER = Adapter(
         ScaleService(),
         AssertQuota(),
         FailoverDatastore(),
+        SetRoutingControls(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

@@ -104,7 +104,7 @@ class ScaleService(Action[EcsService, DesiredParams, Scaled]):
             await aws.mutate(
                 "ecs",
                 "update_service",
-                cluster=target.cluster,
+                cluster=target.cluster_name,
                 service=target.service,
                 desiredCount=params.desired,
             )
@@ -143,7 +143,7 @@ async def _look(aws: Aws, target: EcsService, patience: timedelta = PATIENCE) ->
         "ecs",
         "describe_services",
         patience=patience,
-        cluster=target.cluster,
+        cluster=target.cluster_name,
         services=[target.service],
     )
     found = answer.get("services", [])
@@ -154,7 +154,7 @@ async def _look(aws: Aws, target: EcsService, patience: timedelta = PATIENCE) ->
         raise NotFound(f"there is no {target.label}")
     service: Mapping[str, Any] = found[0]
     cluster = str(service["clusterArn"]).rsplit("/", 1)[-1]
-    if (cluster, service["serviceName"]) != (target.cluster, target.service):
+    if (cluster, service["serviceName"]) != (target.cluster_name, target.service):
         raise Unavailable(f"ECS was asked about {target.service}, and told of another")
     return _Service(
         desired=service["desiredCount"],
@@ -171,7 +171,7 @@ async def _refusal(aws: Aws, target: EcsService, seen: _Service, wanted: int) ->
         return f"it is {seen.status}"
     if seen.is_daemon:
         return "it runs one task on each machine, not a number of them"
-    resource = f"service/{target.cluster}/{target.service}"
+    resource = f"service/{target.cluster_name}/{target.service}"
     answer = await aws.read(
         "application-autoscaling",
         "describe_scalable_targets",

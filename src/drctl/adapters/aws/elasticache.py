@@ -42,6 +42,7 @@ from drctl.actions.errors import (
 from drctl.actions.targets import ElastiCacheGlobal
 from drctl.adapters.aws.client import PATIENCE, Aws
 
+_MODIFYING = "modifying"
 _FIRST_PAUSE_S, _LAST_PAUSE_S = 0.3, 5.0
 
 
@@ -150,14 +151,19 @@ class FailoverDatastore(Action[ElastiCacheGlobal, NoParams, FailedOver]):
             raise Conflict(
                 f"{target.label}: the primary was {seen} in the plan, and is {old.group}"
             )
-        await aws.mutate(
-            "elasticache",
-            "failover_global_replication_group",
-            GlobalReplicationGroupId=target.datastore,
-            PrimaryRegion=target.aws.region,
-            PrimaryReplicationGroupId=target.replication_group,
-        )
-        return await _until_done(ctx, aws, target, old)
+        refused: Conflict | None = None
+        try:
+            await aws.mutate(
+                "elasticache",
+                "failover_global_replication_group",
+                GlobalReplicationGroupId=target.datastore,
+                PrimaryRegion=target.aws.region,
+                PrimaryReplicationGroupId=target.replication_group,
+            )
+        except Conflict as error:
+            # A network may repeat a request: then the second is refused because of the first.
+            refused = error
+        return await _until_done(ctx, aws, target, old, refused)
 
     async def settled(
         self, ctx: Context, target: ElastiCacheGlobal, params: NoParams
@@ -222,14 +228,27 @@ async def _look(aws: Aws, target: ElastiCacheGlobal, patience: timedelta = PATIE
 
 
 async def _until_done(
-    ctx: Context, aws: Aws, target: ElastiCacheGlobal, old: _Member
+    ctx: Context, aws: Aws, target: ElastiCacheGlobal, old: _Member, refused: Conflict | None
 ) -> FailedOver:
+    """
+    Looks until the roles have changed.
+
+    Raises:
+        Conflict: It was refused, and nothing is under way.
+        OutcomeUnknown: Not seen to end by the deadline.
+    """
     pause_s, last = _FIRST_PAUSE_S, "it was not looked at"
     while not ctx.deadline.has_passed(ctx.clock):
         try:
             seen = await _look(aws, target, timedelta())
             if seen.is_done:
                 return await _outputs(aws, target, seen, old)
+            if refused is not None and seen.status != _MODIFYING:
+                raise refused
+        except Conflict as error:
+            raise (
+                error if error is refused else OutcomeUnknown(f"sent, and then: {error}")
+            ) from error
         except (Throttled, Unavailable) as error:
             last = str(error)
         except ActionError as error:

@@ -26,6 +26,7 @@ from drctl.actions.targets import (
     FailoverSwitch,
     LoadBalancer,
     RdsInstance,
+    RoutingControls,
     S3Bucket,
     Target,
 )
@@ -42,6 +43,7 @@ _REACHED = (
     EcsService,
     AwsRegion,
     ElastiCacheGlobal,
+    RoutingControls,
 )
 """Targets that have an AWS connection of their own."""
 

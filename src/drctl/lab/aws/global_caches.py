@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,8 @@ class GlobalCaches:
             failover_s: How long a failover takes; a minute on AWS.
         """
         self.failover_s = failover_s
+        self.failovers: Counter[str] = Counter()
+        """How many were taken, by datastore."""
         self._datastores: dict[str, _Datastore] = {}
         self._lock = threading.Lock()
 
@@ -133,6 +136,7 @@ class GlobalCaches:
                 "InvalidParameterValue", f"{wanted[1]} is not a secondary of {held.name}."
             )
         with self._lock:
+            self.failovers[held.name] += 1
             held.becomes, held.due = wanted, time.monotonic() + self.failover_s
         return self._answer(held.name)
 

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 _READS: Final = re.compile(r"(Describe|List|Get|Lookup|Head|Assume|Test|Search|Simulate)")
-_RPC: Final = re.compile(r"^/service/[^/]+/operation/([A-Za-z]+)$")
-"""Where the CBOR protocol has the action's name."""
 _KEYS: Final = ("ClientToken", "ClientRequestToken", "CallerReference", "IdempotencyToken")
 _NAMES: Final = (
     "DBInstanceIdentifier", "DBSnapshotIdentifier", "GroupId", "GroupName", "LoadBalancerArn",
@@ -42,9 +40,7 @@ def mutation_of(environ: "WSGIEnvironment", service: str) -> Mutation | None:
     body = _body(environ)
     whole = {"method": method, "path": path, "query": environ.get("QUERY_STRING", "")}
     form = dict(parse_qsl(body.decode("utf-8", "replace"))) if service not in _BY_PATH else {}
-    rpc = _RPC.match(path)
     action = form.get("Action") or environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-    action = rpc[1] if rpc else action
     if action:
         if _READS.match(action):
             return None

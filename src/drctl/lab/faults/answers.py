@@ -81,24 +81,6 @@ def aws_json(deed: Deed, _operation: str) -> Answer:
     return Answer(status=status, body=body.encode(), headers=kind)
 
 
-def aws_cbor(deed: Deed, _operation: str) -> Answer:
-    """The CBOR protocol's error: a map of two texts."""
-    status, code, message = _AWS[deed]
-
-    def text(value: str) -> bytes:
-        # Major type 3 with one byte of length.
-        return b"\x78" + bytes([len(value)]) + value.encode()
-
-    pairs = (("__type", f"com.amazonaws#{code}Exception"), ("message", message))
-    body = b"\xa2" + b"".join(text(name) + text(value) for name, value in pairs)
-    kind = {
-        "Content-Type": "application/cbor",
-        "smithy-protocol": "rpc-v2-cbor",
-        "x-amzn-requestid": "fault",
-    }
-    return Answer(status=status, body=body, headers=kind)
-
-
 def kubernetes(deed: Deed, _operation: str) -> Answer:
     """A ``Status`` object; ``Retry-After`` where the API server gives one."""
     status, reason = _KUBERNETES[deed]

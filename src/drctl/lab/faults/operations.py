@@ -9,7 +9,6 @@ from urllib.parse import parse_qs
 from drctl.lab.http_wire import Headers
 
 _SCOPE: Final = re.compile(r"Credential=[^/]+/\d{8}/[^/]+/([^/]+)/aws4_request")
-_RPC: Final = re.compile(r"/service/[^/]+/operation/([A-Za-z]+)$")
 _ROUTE53: Final = (
     (re.compile(r"/hostedzone/[^/]+/rrset"), "rrset"),
     (re.compile(r"/change/"), "change"),
@@ -48,8 +47,6 @@ def aws(request: Request) -> str:
         path = request.target.partition("?")[0]
         kind = next((name for form, name in _ROUTE53 if form.search(path)), "other")
         return f"route53:{request.method} {kind}"
-    if rpc := _RPC.search(request.target):
-        return f"{service}:{rpc[1]}"
     action = parse_qs(request.body.decode("latin-1")).get(
         "Action", [request.header("x-amz-target")]
     )
