@@ -99,7 +99,7 @@ class AssertQuota(Action[AwsRegion, QuotaParams, Quota]):
 
 async def _quota(aws: Aws, params: QuotaParams) -> tuple[Mapping[str, Any], bool]:
     """The applied value, else the default: one that was never raised has no other."""
-    key = {"ServiceCode": params.service, "QuotaCode": params.quota}
+    key: dict[str, Any] = {"ServiceCode": params.service, "QuotaCode": params.quota}
     is_default = False
     try:
         answer = await aws.read("service-quotas", "get_service_quota", **key)

@@ -69,13 +69,14 @@ class GlobalCaches:
         }
         for name, handler in calls.items():
             setattr(ElastiCacheResponse, name, _as_method(handler))
-        original = ElastiCacheBackend.create_replication_group
-        ElastiCacheBackend.create_replication_group = self._joining(original)
+        joins = "create_replication_group"
+        original = ElastiCacheBackend.__dict__[joins]
+        setattr(ElastiCacheBackend, joins, self._joining(original))
 
         def undo() -> None:
             for name in calls:
                 delattr(ElastiCacheResponse, name)
-            ElastiCacheBackend.create_replication_group = original
+            setattr(ElastiCacheBackend, joins, original)
             self._datastores.clear()
 
         return undo

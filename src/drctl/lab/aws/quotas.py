@@ -85,14 +85,14 @@ class Quotas:
             quota = _document(call.region, *key, QUOTAS[key].default)
             return json.dumps({"Quota": quota})
 
-        name = "get_aws_default_service_quota"
-        original = ServiceQuotasBackend.get_service_quota
-        ServiceQuotasBackend.get_service_quota = applied
-        setattr(ServiceQuotasResponse, name, default)
+        missing, lenient = "get_aws_default_service_quota", "get_service_quota"
+        original = ServiceQuotasBackend.__dict__[lenient]
+        setattr(ServiceQuotasBackend, lenient, applied)
+        setattr(ServiceQuotasResponse, missing, default)
 
         def undo() -> None:
-            ServiceQuotasBackend.get_service_quota = original
-            delattr(ServiceQuotasResponse, name)
+            setattr(ServiceQuotasBackend, lenient, original)
+            delattr(ServiceQuotasResponse, missing)
 
         return undo
 

@@ -115,7 +115,7 @@ class S3Replication:
         return undo
 
     def _take(self, backend: S3Backend, key: FakeKey) -> None:
-        bucket = backend.get_bucket(key.bucket_name)
+        bucket = backend.get_bucket(str(key.bucket_name))
         rule = _rule_for(bucket, key.name)
         if rule is None or not bucket.is_versioned:
             return
@@ -140,7 +140,7 @@ class S3Replication:
     def _copy(self, one: _Copy) -> bool:
         """Copies a version; False while it has to wait."""
         backend = s3_backends[ACCOUNT_ID]["aws"]
-        source = backend.buckets.get(one.key.bucket_name)
+        source = backend.buckets.get(str(one.key.bucket_name))
         if source is None:
             return True
         there = backend.buckets.get(_destination(one.rule))
