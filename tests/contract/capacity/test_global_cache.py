@@ -144,7 +144,7 @@ async def test_what_is_under_way_or_moved_meanwhile_is_refused(edge, context):
     edge.caches.failover_s = 30.0
     try:
         with pytest.raises(OutcomeUnknown, match="modifying"):
-            await FAILOVER.perform(context(2.0), there, GO)
+            await FAILOVER.perform(context(3.5), there, GO)
         assert isinstance(await FAILOVER.settled(context(), there, GO), CannotTell)
         with pytest.raises(Conflict, match='it is "modifying"'):
             await FAILOVER.perform(context(), there, GO)

@@ -165,7 +165,7 @@ async def test_a_region_without_capacity_is_no_success(kind, context):
     await action.perform(context(), target, to(2))
     kind.edge.scaling.run_out()
     with pytest.raises(OutcomeUnknown, match="2 of 4"):
-        await action.perform(context(2.0), target, to(4))
+        await action.perform(context(3.5), target, to(4))
     assert isinstance(await action.settled(context(), target, to(4)), CannotTell)
     kind.edge.scaling.restock()
     done = await action.perform(context(), target, to(4))
