@@ -11,9 +11,17 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from drctl.actions.targets.apps import Deployment
+from drctl.actions.targets.apps import AutoScalingGroup, Deployment, EcsService
 from drctl.actions.targets.balancers import LoadBalancer
-from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
+from drctl.actions.targets.caches import (
+    Cache,
+    ElastiCacheGlobal,
+    Endpoint,
+    RedisAccess,
+    RedisSentinels,
+    RedisServer,
+)
+from drctl.actions.targets.capacity import AwsRegion
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
 from drctl.actions.targets.databases import PostgresServer, RdsInstance
@@ -42,20 +50,24 @@ from drctl.actions.targets.parts import (
     Url,
     Witness,
 )
-from drctl.actions.targets.storage import EcrRepository, S3Bucket
-from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
+from drctl.actions.targets.storage import EcrRepository, S3Bucket, S3Replica
+from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch, RoutingControls
 
 __all__ = [
     "AccountId",
     "AnyTarget",
     "ArgoApplication",
+    "AutoScalingGroup",
     "AwsConnection",
+    "AwsRegion",
     "Cache",
     "ClientPath",
     "DatabaseRole",
     "Deployment",
     "DnsRecord",
     "EcrRepository",
+    "EcsService",
+    "ElastiCacheGlobal",
     "Endpoint",
     "FailoverSwitch",
     "FluxHelmRelease",
@@ -75,7 +87,9 @@ __all__ = [
     "RedisAccess",
     "RedisSentinels",
     "RedisServer",
+    "RoutingControls",
     "S3Bucket",
+    "S3Replica",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
@@ -91,20 +105,25 @@ AnyTarget: TypeAlias = Annotated[
     RdsInstance
     | PostgresServer
     | Deployment
+    | AutoScalingGroup
+    | EcsService
     | ArgoApplication
     | FluxKustomization
     | FluxHelmRelease
     | PostgresCluster
     | FailoverSwitch
     | DnsRecord
+    | RoutingControls
     | LoadBalancer
     | DatabaseRole
     | PrometheusServer
     | GrafanaServer
     | RedisSentinels
     | RedisServer
+    | ElastiCacheGlobal
     | S3Bucket
     | EcrRepository
+    | AwsRegion
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),
