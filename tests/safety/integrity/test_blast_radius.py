@@ -74,6 +74,18 @@ GOOD: dict[str, dict[str, Any]] = {
     "redis.server": {
         "region": "r", "at": {"host": "h", "port": 6379}, "access": {"password": "env:R"},
     },
+    "aws.region": {"aws": AWS},
+    "aws.autoscaling.group": {"aws": AWS, "name": "g"},
+    "aws.ecs.service": {"aws": AWS, "cluster_name": "c", "service": "s"},
+    "aws.elasticache.global": {"aws": AWS, "datastore": "d", "replication_group": "g"},
+    "aws.arc.routing_controls": {
+        "aws": AWS,
+        "cluster_endpoints": {f"eu-{n}": f"http://127.0.0.1:{n}" for n in (1, 2, 3)},
+        "controls": {
+            name: f"arn:aws:route53-recovery-control::123456789012:controlpanel/p/{name}"
+            for name in ("east", "west")
+        },
+    },
     "prometheus.server": {"url": "http://127.0.0.1:3", "region": "r"},
     "grafana.server": {"url": "http://127.0.0.1:4", "region": "r"},
 }  # fmt: skip
@@ -88,6 +100,9 @@ PARAMS: dict[str, dict[str, Any]] = {
     "postgres.fence": {"admin_database": "postgres"},
     "postgres.promote": {"admin_database": "postgres"},
     "postgres.unfence": {"admin_database": "postgres"},
+    "aws.arc.routing_control.set": {"states": {"east": "Off", "west": "On"}},
+    "aws.autoscaling.group.scale": {"desired": 2},
+    "aws.ecs.service.scale": {"desired": 2},
     "aws.elbv2.rebuild": {"addresses": ["10.0.0.1"]},
     "aws.rds.create_replica": {"source": "arn:aws:rds:us-east-1:123456789012:db:i"},
     "aws.rds.restore_to_time": {"instance": "r", "time": "2026-11-23T10:00:00Z"},
