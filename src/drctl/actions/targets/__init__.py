@@ -16,7 +16,14 @@ from drctl.actions.targets.balancers import LoadBalancer
 from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
-from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.databases import (
+    PatroniAuth,
+    PatroniCluster,
+    PatroniMember,
+    PatroniSql,
+    PostgresServer,
+    RdsInstance,
+)
 from drctl.actions.targets.kubernetes import (
     ArgoApplication,
     FluxHelmRelease,
@@ -66,6 +73,10 @@ __all__ = [
     "KubernetesObject",
     "LoadBalancer",
     "Part",
+    "PatroniAuth",
+    "PatroniCluster",
+    "PatroniMember",
+    "PatroniSql",
     "PostgresBackups",
     "PostgresCluster",
     "PostgresHost",
@@ -90,6 +101,7 @@ __all__ = [
 AnyTarget: TypeAlias = Annotated[
     RdsInstance
     | PostgresServer
+    | PatroniCluster
     | Deployment
     | ArgoApplication
     | FluxKustomization
