@@ -71,7 +71,7 @@ async def objections(ctx: Context, target: PatroniCluster, terms: Terms) -> list
     view = await rest.look(ctx, target)
     async with _connected(ctx, target, terms) as connection:
         first = await _candidate_look.read(connection)
-        evidence, first = await _evidence(ctx, target, terms, first)
+        evidence, first = await _evidence(ctx, target, terms, first, view)
     against = list(_by_store(target, view, terms))
     against += _candidate.lasting(_candidate.objections(first, evidence))
     return against
@@ -90,9 +90,10 @@ async def choose(ctx: Context, target: PatroniCluster, terms: Terms) -> Fit:
 
         async def look_again() -> _candidate_look.Looks:
             first = await _candidate_look.read(connection)
-            evidence, before = await _evidence(ctx, target, terms, first)
+            view = await rest.look(ctx, target)
+            evidence, before = await _evidence(ctx, target, terms, first, view)
             now_s = ctx.clock.now().boot_s
-            after = await _candidate_look.read(connection)
+            after = _on_timeline(await _candidate_look.read(connection), view, terms.candidate)
             return _candidate_look.Looks(
                 before=before, evidence=evidence, after=after, after_s=now_s
             )
@@ -166,8 +167,18 @@ def _connected(
     return _sql.connect(target.access(rest.member_of(target, terms.candidate)), ctx)
 
 
+def _on_timeline(seen: Seen, view: rest.View, name: str) -> Seen:
+    """
+    A standby without a receiver shows the timeline of its last restart point, which may be minutes
+    old. Its Patroni asks by the replication protocol, which tells the one that it replays.
+    """
+    row = view.rows.get(name)
+    told = row.timeline if row is not None else None
+    return replace(seen, timeline=told) if told is not None and told > seen.timeline else seen
+
+
 async def _evidence(
-    ctx: Context, target: PatroniCluster, terms: Terms, first: Seen
+    ctx: Context, target: PatroniCluster, terms: Terms, first: Seen, view: rest.View
 ) -> tuple[_candidate.Evidence, Seen]:
     """
     What others say. The silence of exactly one member says nothing: the lost leader's. Where nobody
@@ -195,11 +206,12 @@ async def _evidence(
     )
     lost = f"{led.host}:{led.port}" if led is not None and not terms.is_alive else ""
     heard = tuple(
-        (name, seen)
-        for name, seen in evidence.neighbours
+        (name, seen if isinstance(seen, _witness.Missing) else _on_timeline(seen, view, one.name))
+        for one, (name, seen) in zip(others, evidence.neighbours, strict=True)
         if name != lost or not isinstance(seen, _witness.Missing)
     )
     evidence = replace(evidence, neighbours=heard)
+    first = _on_timeline(first, view, terms.candidate)
     beat = None if url is None else await _candidate_look.last_beat(ctx, access)
     return evidence, replace(first, beat=beat)
 
