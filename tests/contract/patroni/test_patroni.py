@@ -209,12 +209,21 @@ async def test_after_the_leader_is_lost_a_member_that_lacks_too_much_needs_a_per
 
 
 async def _set(member, words):
-    before = await member.sql("SELECT current_setting('recovery_min_apply_delay')")
+    """Patroni may restart a standby whose recovery settings are not its own."""
+    before = await _delay(member)
     await member.sql(f"ALTER SYSTEM {words}")
-    await member.sql("SELECT pg_reload_conf()")
-    async with asyncio.timeout(5):
-        while await member.sql("SELECT current_setting('recovery_min_apply_delay')") == before:  # noqa: ASYNC110
-            await asyncio.sleep(0.05)
+    async with asyncio.timeout(20):
+        while await _delay(member) == before:
+            with contextlib.suppress(OSError, asyncpg.PostgresError):
+                await member.sql("SELECT pg_reload_conf()")
+            await asyncio.sleep(0.1)
+
+
+async def _delay(member):
+    while True:
+        with contextlib.suppress(OSError, asyncpg.PostgresError):
+            return await member.sql("SELECT current_setting('recovery_min_apply_delay')")
+        await asyncio.sleep(0.1)
 
 
 async def _begun_by(member):

@@ -145,7 +145,7 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         return (
             Debt(
                 key=f"standby:{target.identities[-1]}",
-                what=f"{target.scope} runs without {who}: it was not seen to follow {outputs.leader}",
+                what=f"{target.scope} runs without {who}, which was not seen to follow",
                 remedy=f"bring {who} back (its Patroni rewinds it), then run patroni.cluster.wait",
             ),
         )

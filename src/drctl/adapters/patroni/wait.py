@@ -1,6 +1,7 @@
 """Waits until a Patroni cluster is whole: one leader, everybody else streaming and near."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -119,40 +120,29 @@ class Wait(Action[PatroniCluster, WaitParams, WaitOutputs]):
 
 
 async def _whole(ctx: Context, target: PatroniCluster, params: WaitParams) -> WaitOutputs | str:
+    """One look; what is missing, in words."""
     view = await rest.look(ctx, target)
     if not view.leader:
         return str(view)
     if params.leader not in {None, view.leader}:
         return f"{view.leader} leads, not {params.leader}"
     leader = rest.member_of(target, view.leader)
-    others = [one for one in target.members if one.name != leader.name]
-    asked = [leader, *others]
-    seen, *found = await asyncio.gather(*(moved.ask(ctx, target, one.name) for one in asked))
-    if isinstance(seen, Missing):
-        return f"{leader.name} does not answer ({seen.why})"
-    if seen.is_in_recovery:
-        return f"{leader.name} holds the lock and is in recovery"
-    rivals = [
-        one.name
-        for one, what in zip(others, found, strict=True)
-        if isinstance(what, Seen) and not what.is_in_recovery
-    ]
+    asked = [leader, *(one for one in target.members if one.name != leader.name)]
+    answers = await asyncio.gather(*(moved.ask(ctx, target, one.name) for one in asked))
+    seen = answers[0]
+    found = {one.name: said for one, said in zip(asked[1:], answers[1:], strict=True)}
+    if isinstance(seen, Missing) or seen.is_in_recovery:
+        why = seen.why if isinstance(seen, Missing) else "in recovery"
+        return f"{leader.name} holds the lock and is no primary that answers ({why})"
+    rivals = [n for n, said in found.items() if isinstance(said, Seen) and not said.is_in_recovery]
     if rivals:
         return f"{', '.join(rivals)} is a primary besides {leader.name}"
     end = await _end(ctx, target, leader)
-    lags = {
-        one.name: _behind(one, what, view, seen.timeline, end)
-        for one, what in zip(others, found, strict=True)
-    }
+    lags = {name: _behind(name, said, view, seen, end) for name, said in found.items()}
     near = {n: lag for n, lag in lags.items() if lag is not None and lag <= params.max_lag_bytes}
-    wanted = len(others) if params.replicas is None else params.replicas
+    wanted = len(lags) if params.replicas is None else params.replicas
     if len(near) < wanted:
-        late = ", ".join(
-            f"{name} {'does not stream' if lag is None else f'is {lag} bytes behind'}"
-            for name, lag in sorted(lags.items())
-            if name not in near
-        )
-        return f"{len(near)} of {wanted} stream and are near: {late}"
+        return f"{len(near)} of {wanted} stream and are near: {_late(lags, near)}"
     return WaitOutputs(
         leader=leader.name,
         endpoint=leader.host,
@@ -165,18 +155,24 @@ async def _whole(ctx: Context, target: PatroniCluster, params: WaitParams) -> Wa
     )
 
 
+def _late(lags: Mapping[str, int | None], near: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{name} {'does not stream' if lag is None else f'is {lag} bytes behind'}"
+        for name, lag in sorted(lags.items())
+        if name not in near
+    )
+
+
 async def _end(ctx: Context, target: PatroniCluster, leader: PatroniMember) -> int:
     async with _sql.connect(target.access(leader), ctx) as connection:
         return lsn_to_int(await connection.fetchval(_END))
 
 
-def _behind(
-    member: PatroniMember, seen: Seen | Missing, view: rest.View, timeline: int, end: int
-) -> int | None:
+def _behind(name: str, seen: Seen | Missing, view: rest.View, leader: Seen, end: int) -> int | None:
     """How far behind it is; ``None`` when it does not stream from the leader's timeline."""
-    row = view.rows.get(member.name)
+    row = view.rows.get(name)
     if isinstance(seen, Missing) or row is None or row.state not in {"streaming", "running"}:
         return None
-    if seen.timeline != timeline or not (seen.is_receiving or seen.is_beginning):
+    if seen.timeline != leader.timeline or not (seen.is_receiving or seen.is_beginning):
         return None
     return max(0, end - seen.has)
