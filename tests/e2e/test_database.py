@@ -60,6 +60,7 @@ class Story:
 
 
 @pytest.mark.lab
+@pytest.mark.net(NET)
 @pytest.mark.timeout(1500)
 def test_a_database_is_lost_brought_home_switched_and_brought_back_to_a_moment(tmp_path):
     lab = lab_of(NET, tmp_path)
