@@ -177,7 +177,7 @@ async def test_after_the_leader_is_lost_a_member_that_lacks_too_much_needs_a_per
     led = {"from_leader": leader.name}
     plain = FailoverParams(candidate=more.name, **led)
     seen = await Failover().observe(context(permits=False), aim, plain)
-    assert (seen.facts["leader"], seen.facts["paused"]) == ("", True)
+    assert (seen.readings["leader"], seen.readings["paused"]) == ("", True)
     if more.has > less.has:
         params = FailoverParams(candidate=less.name, accept_lag_bytes=2 * MUCH, **led)
         with pytest.raises(Conflict, match=f"{more.host}:5432 has .* bytes more"):

@@ -12,6 +12,7 @@ import contextlib
 from aiohttp import web
 from cases_postgres import NAMES, NO_ECHO, PASSWORD, _never, _one, sql
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import PatroniCluster
 from drctl.lab.faults import answers
@@ -20,7 +21,7 @@ from drctl.lab.faults.postgres import PostgresFaultProxy
 from drctl.lab.faults.rules import Deed
 
 SCOPE = "patroni-shop"
-NOBODY = ("127.216.9.8", 1)
+NOBODY = (f"127.{NET}.9.8", 1)
 
 
 def name_of(request):

@@ -46,7 +46,8 @@ class FailoverParams(Params):
     candidate: Text
     """The member's name in Patroni."""
     from_leader: Text | None = None
-    """Who led; absent: who did when the plan was made, or began the last timeline."""
+    """Who led; absent: who holds the lock while it expires, or began the last timeline, or is
+    followed by the candidate."""
     from_timeline: Annotated[int, Field(ge=1)] | None = None
     """The leader's timeline, as somebody else saw it; absent: Patroni's history says it."""
     accept_lag_bytes: Annotated[int, Field(ge=0)] | None = None
@@ -96,7 +97,7 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
     def preview(
         self, observation: Observation, target: PatroniCluster, params: FailoverParams | None
     ) -> Preview:
-        leader, unfit = observation.facts["leader"], observation.facts["unfit"]
+        leader, unfit = observation.readings["leader"], observation.facts["unfit"]
         if leader is None:
             return CannotTell(why="the members do not agree who leads")
         if leader:
@@ -154,7 +155,7 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         self, ctx: Context, target: PatroniCluster, params: FailoverParams
     ) -> Done[Moved] | NotDone | CannotTell:
         """What is in the store is taken up within one loop of the candidate's Patroni."""
-        before = Before(leader=params.from_leader or _seen(ctx))
+        before = Before(leader=params.from_leader or "")
         try:
             found = await moved.proven(ctx, target, params.candidate, before, changed=True)
             if isinstance(found, Moved):
@@ -191,10 +192,6 @@ async def _is_idle(ctx: Context, target: PatroniCluster, candidate: str) -> bool
     return is_short and is_standby and said.get("state") == "running"
 
 
-def _seen(ctx: Context) -> str:
-    return str((ctx.seen or {}).get("leader") or "")
-
-
 async def _terms(ctx: Context, target: PatroniCluster, params: FailoverParams) -> judge.Terms:
     """
     On what the candidate is measured.
@@ -204,7 +201,7 @@ async def _terms(ctx: Context, target: PatroniCluster, params: FailoverParams) -
     """
     led, timeline = await judge.last_leader(ctx, target)
     bound = params.accept_lag_bytes
-    leader = params.from_leader or _seen(ctx) or led
+    leader = params.from_leader or led
     if leader:
         rest.member_of(target, leader)
     return judge.Terms(

@@ -80,7 +80,8 @@ async def ask(ctx: Context, target: PatroniCluster, name: str) -> Seen | Missing
 
 async def observe(ctx: Context, target: PatroniCluster) -> tuple[rest.View, Observation]:
     """
-    Who leads; the timeline with it, so that a plan is stale once somebody else has led.
+    Who leads, which changes by itself when a lock expires; and the timeline, which changes only
+    when somebody else has led: then a plan is stale.
 
     Raises:
         ActionError: No member answered.
@@ -88,12 +89,10 @@ async def observe(ctx: Context, target: PatroniCluster) -> tuple[rest.View, Obse
     view = await rest.look(ctx, target)
     lines = await rest.history(ctx, target)
     seen = Observation(
-        facts={
-            "leader": view.leader,
-            "timeline": int(lines[-1][0]) + 1 if lines else 1,
-            "paused": view.is_paused,
-        },
+        facts={"timeline": int(lines[-1][0]) + 1 if lines else 1},
         readings={
+            "leader": view.leader,
+            "paused": view.is_paused,
             "silent": sorted(view.silent),
             "states": {name: row.state for name, row in sorted(view.rows.items())},
         },

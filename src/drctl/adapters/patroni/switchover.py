@@ -77,7 +77,8 @@ class Switchover(Action[PatroniCluster, SwitchoverParams, Moved]):
                 unfit = await judge.objections(ctx, target, terms)
             except ActionError as error:
                 unfit = [str(error)]
-        return replace(seen, facts={**seen.facts, "unfit": list(unfit)})
+        facts = {**seen.facts, "leader": view.leader, "unfit": list(unfit)}
+        return replace(seen, facts=facts)
 
     def preview(
         self, observation: Observation, target: PatroniCluster, params: SwitchoverParams | None
