@@ -255,12 +255,12 @@ class Cluster:
         for one in self.members:
             one.configure([other for other in self.members if other is not one])
             one.start()
-        await self.until_whole(60)
+        await self.until_whole(120)
         self.system = await self.members[0].sql(
             "SELECT system_identifier::text FROM pg_control_system()"
         )
 
-    async def until_whole(self, within_s=40):
+    async def until_whole(self, within_s=90):
         async with asyncio.timeout(within_s):
             while not await self.is_whole():  # noqa: ASYNC110 (a poll)
                 await asyncio.sleep(0.2)

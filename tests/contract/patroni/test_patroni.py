@@ -29,7 +29,7 @@ pytestmark = [
     pytest.mark.lab,
     pytest.mark.asyncio(loop_scope="session"),
     pytest.mark.xdist_group("patroni"),
-    pytest.mark.timeout(150),
+    pytest.mark.timeout(300),
 ]
 MUCH = 32 * 1024 * 1024
 """More than the buffers of a connection hold."""
