@@ -28,7 +28,6 @@ from .conftest import WRONG, behind, context, target
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.xdist_group("patroni"),
     pytest.mark.timeout(300),
 ]
 MUCH = 32 * 1024 * 1024
