@@ -18,7 +18,7 @@ from drctl.actions.errors import (
 )
 from drctl.actions.targets import PatroniCluster
 from drctl.adapters._candidate import Seen
-from drctl.adapters.patroni import judge, rest
+from drctl.adapters.patroni import group, judge, rest
 from drctl.adapters.patroni.judge import Terms
 
 from .cluster import PASSWORD
@@ -126,7 +126,7 @@ async def test_a_look_may_not_change_anything():
 async def test_a_member_that_talks_nonsense_is_silent(text):
     async with saying(200, text) as target:
         with pytest.raises((Unavailable, Conflict)):
-            await rest.look(context(), target)
+            await group.look(context(), target)
 
 
 def cluster(*members, **more):
@@ -138,7 +138,7 @@ async def test_members_that_do_not_agree_name_nobody():
     two = {"name": "two", "role": "leader", "state": "running"}
     async with saying(200, cluster(one)) as first, saying(200, cluster(two)) as second:
         target = aim(first.members[0].url, second.members[0].url)
-        view = await rest.look(context(), target)
+        view = await group.look(context(), target)
     assert view.leader is None
     assert "do not agree" in str(view)
 
@@ -147,8 +147,8 @@ VIEW_OF = {"state": "streaming", "timeline": 3}
 
 
 def against(*rows, view=None, **terms):
-    known = {one["name"]: rest._row(VIEW_OF | one) for one in rows}
-    said = view or rest.View(
+    known = {one["name"]: group._row(VIEW_OF | one) for one in rows}
+    said = view or group.View(
         leader="", rows=known, is_paused=False, is_scheduled=False, heard=("two",), silent={}
     )
     base = {"candidate": "two", "leader": "one", "from_timeline": 3, "max_lag_bytes": MIB}

@@ -36,7 +36,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, Conflict
 from drctl.actions.targets import PatroniCluster, Target, Text
 from drctl.adapters._witness import Missing
-from drctl.adapters.patroni import judge, moved, rest
+from drctl.adapters.patroni import group, judge, moved, rest
 from drctl.adapters.patroni.moved import Before, Moved
 
 
@@ -223,7 +223,7 @@ async def _until_free(ctx: Context, target: PatroniCluster, params: FailoverPara
     """
     led = ""
     while True:
-        view = await rest.look(ctx, target)
+        view = await group.look(ctx, target)
         if view.leader == "":
             return led
         if view.leader == params.candidate:

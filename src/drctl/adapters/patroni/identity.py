@@ -7,7 +7,7 @@ from drctl.actions.errors import ActionError, Rejected, Unavailable
 from drctl.actions.targets import PatroniCluster, PatroniMember, Target
 from drctl.adapters import _candidate_look
 from drctl.adapters._candidate import Seen
-from drctl.adapters.patroni import rest
+from drctl.adapters.patroni import group, rest
 
 
 class SystemIdentifierPin(Pin):
@@ -33,7 +33,7 @@ class SystemIdentifierPin(Pin):
         """
         if not isinstance(target, PatroniCluster):
             raise Rejected(f"{target.label} is no Patroni cluster")
-        await rest.look(ctx, target)
+        await group.look(ctx, target)
         said = await asyncio.gather(*(_ask(ctx, target, one) for one in target.members))
         known = sorted({one for one in said if one})
         if not known:

@@ -21,7 +21,7 @@ from drctl.actions.errors import Conflict
 from drctl.actions.targets import PatroniCluster, Sibling
 from drctl.adapters import _candidate, _candidate_look, _http, _sql, _witness
 from drctl.adapters._candidate import Seen
-from drctl.adapters.patroni import rest
+from drctl.adapters.patroni import group, rest
 
 DEFAULT_LAG_BYTES = 1048576
 """Patroni's own, where its configuration does not say ``maximum_lag_on_failover``."""
@@ -68,7 +68,7 @@ async def objections(ctx: Context, target: PatroniCluster, terms: Terms) -> list
     Raises:
         ActionError: The candidate did not answer.
     """
-    view = await rest.look(ctx, target)
+    view = await group.look(ctx, target)
     async with _connected(ctx, target, terms) as connection:
         first = await _candidate_look.read(connection)
         evidence, first = await _evidence(ctx, target, terms, first, view)
@@ -90,7 +90,7 @@ async def choose(ctx: Context, target: PatroniCluster, terms: Terms) -> Fit:
 
         async def look_again() -> _candidate_look.Looks:
             first = await _candidate_look.read(connection)
-            view = await rest.look(ctx, target)
+            view = await group.look(ctx, target)
             evidence, before = await _evidence(ctx, target, terms, first, view)
             now_s = ctx.clock.now().boot_s
             after = _on_timeline(await _candidate_look.read(connection), view, terms.candidate)
@@ -99,7 +99,7 @@ async def choose(ctx: Context, target: PatroniCluster, terms: Terms) -> Fit:
             )
 
         while True:
-            view = await rest.look(ctx, target)
+            view = await group.look(ctx, target)
             end = await _leaders_end(ctx, target, terms)
             against = list(_by_store(target, view, terms))
             if against:
@@ -122,7 +122,7 @@ def _too_far(lag: int | None, terms: Terms) -> str:
     return f"it lacks {lag} bytes of what {terms.leader} had, {terms.max_lag_bytes} are allowed"
 
 
-def _lag(view: rest.View, seen: Seen, terms: Terms, end: int | None) -> int | None:
+def _lag(view: group.View, seen: Seen, terms: Terms, end: int | None) -> int | None:
     """What it lacks of the leader's last known position; ``None``: nobody knows."""
     if terms.is_alive:
         return None if end is None else max(0, end - seen.has)
@@ -135,7 +135,7 @@ def _lag(view: rest.View, seen: Seen, terms: Terms, end: int | None) -> int | No
     return 0 if known is None else max(0, known - seen.has)
 
 
-def _by_store(target: PatroniCluster, view: rest.View, terms: Terms) -> Iterator[str]:
+def _by_store(target: PatroniCluster, view: group.View, terms: Terms) -> Iterator[str]:
     """What Patroni itself, or the store, has against it."""
     row = view.rows.get(terms.candidate)
     if row is None:
@@ -167,7 +167,7 @@ def _connected(
     return _sql.connect(target.access(rest.member_of(target, terms.candidate)), ctx)
 
 
-def _on_timeline(seen: Seen, view: rest.View, name: str) -> Seen:
+def _on_timeline(seen: Seen, view: group.View, name: str) -> Seen:
     """
     A standby without a receiver shows the timeline of its last restart point, which may be minutes
     old. Its Patroni asks by the replication protocol, which tells the one that it replays.
@@ -178,7 +178,7 @@ def _on_timeline(seen: Seen, view: rest.View, name: str) -> Seen:
 
 
 async def _evidence(
-    ctx: Context, target: PatroniCluster, terms: Terms, first: Seen, view: rest.View
+    ctx: Context, target: PatroniCluster, terms: Terms, first: Seen, view: group.View
 ) -> tuple[_candidate.Evidence, Seen]:
     """
     What others say. The silence of exactly one member says nothing: the lost leader's. Where nobody

@@ -9,7 +9,7 @@ from drctl.actions.targets import PatroniCluster
 from drctl.adapters import _candidate_look
 from drctl.adapters._candidate import Seen
 from drctl.adapters._witness import Missing
-from drctl.adapters.patroni import rest
+from drctl.adapters.patroni import group, rest
 from drctl.kernel.text import sanitize
 
 EVERY_S = 0.3
@@ -57,7 +57,7 @@ class NotYet:
     """Not proven."""
 
     leader: str | None
-    """As `rest.View`."""
+    """As `group.View`."""
     why: str
 
 
@@ -78,7 +78,7 @@ async def ask(ctx: Context, target: PatroniCluster, name: str) -> Seen | Missing
     return seen
 
 
-async def observe(ctx: Context, target: PatroniCluster) -> tuple[rest.View, Observation]:
+async def observe(ctx: Context, target: PatroniCluster) -> tuple[group.View, Observation]:
     """
     Who leads, which changes by itself when a lock expires; and the timeline, which changes only
     when somebody else has led: then a plan is stale.
@@ -86,7 +86,7 @@ async def observe(ctx: Context, target: PatroniCluster) -> tuple[rest.View, Obse
     Raises:
         ActionError: No member answered.
     """
-    view = await rest.look(ctx, target)
+    view = await group.look(ctx, target)
     lines = await rest.history(ctx, target)
     seen = Observation(
         facts={"timeline": int(lines[-1][0]) + 1 if lines else 1},
@@ -110,7 +110,7 @@ async def proven(
         Conflict: It is another database system, or another cluster.
         Unavailable: No member answered.
     """
-    view = await rest.look(ctx, target)
+    view = await group.look(ctx, target)
     if view.leader != candidate:
         return NotYet(leader=view.leader, why=str(view))
     seen = await ask(ctx, target, candidate)

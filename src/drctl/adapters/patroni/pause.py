@@ -26,7 +26,7 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown
 from drctl.actions.targets import PatroniCluster, Target
-from drctl.adapters.patroni import moved, rest
+from drctl.adapters.patroni import group, moved, rest
 
 
 class Paused(Outputs):
@@ -61,7 +61,7 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
         Raises:
             ActionError: No member answered.
         """
-        view = await rest.look(ctx, target)
+        view = await group.look(ctx, target)
         return Observation(facts={"paused": view.is_paused}, readings={"silent": [*view.silent]})
 
     def preview(
@@ -86,7 +86,7 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
         Changes:
             ``pause`` in Patroni's configuration in the store; nothing else of it.
         """
-        view = await rest.look(ctx, target)
+        view = await group.look(ctx, target)
         if view.is_paused is self.pauses:
             return Paused(paused=self.pauses, changed=False, members=[*view.heard])
         member = rest.member_of(target, view.heard[0])
@@ -124,7 +124,7 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
         self, ctx: Context, target: PatroniCluster, params: NoParams
     ) -> Done[Paused] | NotDone | CannotTell:
         try:
-            view = await rest.look(ctx, target)
+            view = await group.look(ctx, target)
         except ActionError as error:
             return CannotTell(why=str(error))
         if view.is_paused is self.pauses:
@@ -144,9 +144,9 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
         return (Debt(key=key, what=what, remedy="run patroni.cluster.resume"),)
 
 
-async def _look(ctx: Context, target: PatroniCluster) -> rest.View:
+async def _look(ctx: Context, target: PatroniCluster) -> group.View:
     try:
-        return await rest.look(ctx, target)
+        return await group.look(ctx, target)
     except ActionError as error:
         raise OutcomeUnknown(f"sent, and then not readable: {error}") from error
 

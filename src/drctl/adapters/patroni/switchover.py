@@ -29,7 +29,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, Conflict
 from drctl.actions.targets import PatroniCluster, Target, Text
 from drctl.adapters._witness import Missing
-from drctl.adapters.patroni import judge, moved, rest
+from drctl.adapters.patroni import group, judge, moved, rest
 from drctl.adapters.patroni.moved import Before, Moved
 
 
@@ -114,7 +114,7 @@ class Switchover(Action[PatroniCluster, SwitchoverParams, Moved]):
             The failover key in the store; Patroni then stops the leader and promotes the candidate.
         """
         rest.member_of(target, params.candidate)
-        view = await rest.look(ctx, target)
+        view = await group.look(ctx, target)
         if view.leader == params.candidate:
             before = Before(leader=params.from_leader or _seen(ctx))
             found = await moved.proven(ctx, target, params.candidate, before, changed=False)
@@ -158,7 +158,7 @@ def _seen(ctx: Context) -> str:
 
 
 async def _terms(
-    ctx: Context, target: PatroniCluster, params: SwitchoverParams, view: rest.View
+    ctx: Context, target: PatroniCluster, params: SwitchoverParams, view: group.View
 ) -> judge.Terms:
     """
     On what the candidate is measured.

@@ -22,7 +22,7 @@ from drctl.actions.targets import PatroniCluster, PatroniMember, Target, Text
 from drctl.adapters import _sql
 from drctl.adapters._candidate import Seen
 from drctl.adapters._witness import Missing, lsn_to_int
-from drctl.adapters.patroni import moved, rest
+from drctl.adapters.patroni import group, moved, rest
 
 _END = "SELECT pg_current_wal_lsn()::text"
 _TRIES_S = 0.5
@@ -121,7 +121,7 @@ class Wait(Action[PatroniCluster, WaitParams, WaitOutputs]):
 
 async def _whole(ctx: Context, target: PatroniCluster, params: WaitParams) -> WaitOutputs | str:
     """One look; what is missing, in words."""
-    view = await rest.look(ctx, target)
+    view = await group.look(ctx, target)
     if not view.leader:
         return str(view)
     if params.leader not in {None, view.leader}:
@@ -168,7 +168,9 @@ async def _end(ctx: Context, target: PatroniCluster, leader: PatroniMember) -> i
         return lsn_to_int(await connection.fetchval(_END))
 
 
-def _behind(name: str, seen: Seen | Missing, view: rest.View, leader: Seen, end: int) -> int | None:
+def _behind(
+    name: str, seen: Seen | Missing, view: group.View, leader: Seen, end: int
+) -> int | None:
     """How far behind it is; ``None`` when it does not stream from the leader's timeline."""
     row = view.rows.get(name)
     if isinstance(seen, Missing) or row is None or row.state not in {"streaming", "running"}:
