@@ -73,7 +73,7 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
 
     def planes(self, target: PatroniCluster) -> tuple[str, ...]:
         """The store (DCS) is a control plane: without it nobody is promoted."""
-        return (f"control-plane:{target.region}", f"data-plane:{target.region}")
+        return (f"control-plane:patroni:{target.region}", f"data-plane:{target.region}")
 
     async def observe(
         self, ctx: Context, target: PatroniCluster, params: FailoverParams | None

@@ -50,7 +50,7 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
 
     def planes(self, target: PatroniCluster) -> tuple[str, ...]:
         """The store (DCS) holds the word; it is a control plane."""
-        return (f"control-plane:{target.region}", f"data-plane:{target.region}")
+        return (f"control-plane:patroni:{target.region}", f"data-plane:{target.region}")
 
     async def observe(
         self, ctx: Context, target: PatroniCluster, params: NoParams | None
@@ -78,9 +78,9 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
         Sets it, and waits until every Patroni that answers acts on it. Safe to repeat.
 
         Raises:
-            Conflict: Somebody changed the configuration meanwhile, or set it back.
+            Conflict: Somebody changed the configuration meanwhile.
             AuthRejected: The name or password for the REST API is wrong.
-            OutcomeUnknown: Sent, and not seen.
+            OutcomeUnknown: Sent, and not seen: no answer, or somebody set it back.
             Unavailable: Not reached; nothing happened.
 
         Changes:
@@ -102,23 +102,25 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
         return await self._acted_on(ctx, target)
 
     async def _acted_on(self, ctx: Context, target: PatroniCluster) -> Paused:
+        """A member may tell for a moment what was before: what was sent is not said not to be."""
         while True:
             view = await _look(ctx, target)
-            if view.is_paused is not self.pauses:
-                raise Conflict(f"{target.scope}: somebody set it back")
-            late = []
-            for name in view.heard:
-                try:
-                    said = await rest.get(ctx, target, rest.member_of(target, name), "/patroni")
-                except ActionError:
-                    continue
-                if (said.get("pause") is True) is not self.pauses:
-                    late.append(name)
-            if not late:
+            late = [name for name in view.heard if not await self._acts(ctx, target, name)]
+            if view.is_paused is self.pauses and not late:
                 return Paused(paused=self.pauses, changed=True, members=[*view.heard])
             if ctx.deadline.left_s(ctx.clock) < moved.SPARE_S + moved.EVERY_S:
-                raise OutcomeUnknown(f"set, and {', '.join(late)} does not act on it yet")
+                why = (
+                    f"{', '.join(late)} does not act on it" if late else "the store does not say it"
+                )
+                raise OutcomeUnknown(f"{target.scope}: sent, and {why}")
             await ctx.clock.sleep(moved.EVERY_S)
+
+    async def _acts(self, ctx: Context, target: PatroniCluster, name: str) -> bool:
+        try:
+            said = await rest.get(ctx, target, rest.member_of(target, name), "/patroni")
+        except ActionError:
+            return True  # silent now: it reads the store before it does anything
+        return (said.get("pause") is True) is self.pauses
 
     async def settled(
         self, ctx: Context, target: PatroniCluster, params: NoParams

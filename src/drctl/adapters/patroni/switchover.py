@@ -58,7 +58,7 @@ class Switchover(Action[PatroniCluster, SwitchoverParams, Moved]):
 
     def planes(self, target: PatroniCluster) -> tuple[str, ...]:
         """The store (DCS) is a control plane: without it nobody is promoted."""
-        return (f"control-plane:{target.region}", f"data-plane:{target.region}")
+        return (f"control-plane:patroni:{target.region}", f"data-plane:{target.region}")
 
     async def observe(
         self, ctx: Context, target: PatroniCluster, params: SwitchoverParams | None

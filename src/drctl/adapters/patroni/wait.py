@@ -69,7 +69,7 @@ class Wait(Action[PatroniCluster, WaitParams, WaitOutputs]):
 
     def planes(self, target: PatroniCluster) -> tuple[str, ...]:
         """Who leads is read from the store (DCS), which is a control plane."""
-        return (f"control-plane:{target.region}", f"data-plane:{target.region}")
+        return (f"control-plane:patroni:{target.region}", f"data-plane:{target.region}")
 
     async def observe(
         self, ctx: Context, target: PatroniCluster, params: WaitParams | None
