@@ -12,8 +12,9 @@ watchdog ends it. Not promised: that a member without a watchdog does so in time
 before this one proves it from outside.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -84,12 +85,12 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         Raises:
             ActionError: No member answered.
         """
-        view, seen = await moved.observe(ctx, target)
-        unfit: list[str] = []
-        if params is not None and view.leader == "":
+        looked = await moved.observe(ctx, target)
+        seen, unfit = looked.observation, list[str]()
+        if params is not None and looked.view.leader == "":
             try:
-                terms = await _terms(ctx, target, params)
-                unfit = await judge.objections(ctx, target, terms)
+                terms = await _terms(ctx, target, params, looked.history)
+                unfit = await judge.objections(ctx, target, terms, looked.view)
             except ActionError as error:
                 unfit = [str(error)]
         return replace(seen, facts={**seen.facts, "unfit": list(unfit)})
@@ -131,7 +132,7 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         led = await _until_free(ctx, target, params)
         if isinstance(led, Moved):
             return led
-        terms = await _terms(ctx, target, params)
+        terms = await _terms(ctx, target, params, await rest.history(ctx, target))
         terms = replace(terms, leader=params.from_leader or led or terms.leader)
         fit = await judge.choose(ctx, target, terms)
         before = Before(leader=terms.leader, timeline=fit.seen.timeline, lag_bytes=fit.lag_bytes)
@@ -192,14 +193,16 @@ async def _is_idle(ctx: Context, target: PatroniCluster, candidate: str) -> bool
     return is_short and is_standby and said.get("state") == "running"
 
 
-async def _terms(ctx: Context, target: PatroniCluster, params: FailoverParams) -> judge.Terms:
+async def _terms(
+    ctx: Context, target: PatroniCluster, params: FailoverParams, history: Sequence[list[Any]]
+) -> judge.Terms:
     """
     On what the candidate is measured.
 
     Raises:
-        ActionError: Patroni's history or configuration did not come.
+        ActionError: Patroni's configuration did not come.
     """
-    led, timeline = await judge.last_leader(ctx, target)
+    led, timeline = judge.last_leader(target, history)
     bound = params.accept_lag_bytes
     leader = params.from_leader or led
     if leader:

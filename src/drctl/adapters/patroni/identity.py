@@ -33,8 +33,8 @@ class SystemIdentifierPin(Pin):
         """
         if not isinstance(target, PatroniCluster):
             raise Rejected(f"{target.label} is no Patroni cluster")
-        await group.look(ctx, target)
-        said = await asyncio.gather(*(_ask(ctx, target, one) for one in target.members))
+        asked = asyncio.gather(*(_ask(ctx, target, one) for one in target.members))
+        _view, said = await asyncio.gather(group.look(ctx, target), asked)
         known = sorted({one for one in said if one})
         if not known:
             raise Unavailable(f"no member of {target.scope} said which system it is")
@@ -42,9 +42,14 @@ class SystemIdentifierPin(Pin):
 
 
 async def _ask(ctx: Context, target: PatroniCluster, member: PatroniMember) -> str:
-    seen = await _candidate_look.ask(ctx, target.access(member), target.sql.database)
-    if isinstance(seen, Seen):
-        return seen.system_identifier
+    seen, told = await asyncio.gather(
+        _candidate_look.ask(ctx, target.access(member), target.sql.database),
+        _told(ctx, target, member),
+    )
+    return seen.system_identifier if isinstance(seen, Seen) else told
+
+
+async def _told(ctx: Context, target: PatroniCluster, member: PatroniMember) -> str:
     try:
         said = await rest.get(ctx, target, member, "/patroni")
     except ActionError:

@@ -12,9 +12,10 @@ Not promised: that the position in the store is the leader's last one. Patroni w
 loop; what was acknowledged after that is bounded by an observer only, see `postgres.measure_lag`.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
+from typing import Any
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import Conflict
@@ -61,14 +62,15 @@ async def allowed_lag(ctx: Context, target: PatroniCluster) -> int:
     return said if isinstance(said, int) and said >= 0 else DEFAULT_LAG_BYTES
 
 
-async def objections(ctx: Context, target: PatroniCluster, terms: Terms) -> list[str]:
+async def objections(
+    ctx: Context, target: PatroniCluster, terms: Terms, view: group.View
+) -> list[str]:
     """
     What speaks against it now and is not mended by waiting, for a plan.
 
     Raises:
         ActionError: The candidate did not answer.
     """
-    view = await group.look(ctx, target)
     async with _connected(ctx, target, terms) as connection:
         first = await _candidate_look.read(connection)
         evidence, first = await _evidence(ctx, target, terms, first, view)
@@ -228,17 +230,13 @@ def _followed(target: PatroniCluster, seen: Seen) -> str:
     return next((m.name for m in target.members if (m.host, m.port) == seen.upstream), "")
 
 
-async def last_leader(ctx: Context, target: PatroniCluster) -> tuple[str, int]:
+def last_leader(target: PatroniCluster, history: Sequence[list[Any]]) -> tuple[str, int]:
     """
     Who began the last timeline, by Patroni's history, and which one that is; nobody and 1 when
     there never was another.
-
-    Raises:
-        Unavailable: No member told it.
     """
-    lines = await rest.history(ctx, target)
-    if not lines:
+    if not history:
         return "", 1
-    last = lines[-1]
+    last = history[-1]
     name = last[4] if len(last) > 4 and isinstance(last[4], str) else ""  # noqa: PLR2004 (its fields)
     return (name if target.member(name) else ""), int(last[0]) + 1

@@ -1,5 +1,6 @@
 """Whether the leader has moved: who holds the lock, and what PostgreSQL itself says there."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,7 +79,16 @@ async def ask(ctx: Context, target: PatroniCluster, name: str) -> Seen | Missing
     return seen
 
 
-async def observe(ctx: Context, target: PatroniCluster) -> tuple[group.View, Observation]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """One look, all at once: a machine that is gone costs every request its time-out."""
+
+    view: group.View
+    history: list[list[Any]]
+    observation: Observation
+
+
+async def observe(ctx: Context, target: PatroniCluster) -> Looked:
     """
     Who leads, which changes by itself when a lock expires; and the timeline, which changes only
     when somebody else has led: then a plan is stale.
@@ -86,8 +96,7 @@ async def observe(ctx: Context, target: PatroniCluster) -> tuple[group.View, Obs
     Raises:
         ActionError: No member answered.
     """
-    view = await group.look(ctx, target)
-    lines = await rest.history(ctx, target)
+    view, lines = await asyncio.gather(group.look(ctx, target), rest.history(ctx, target))
     seen = Observation(
         facts={"timeline": int(lines[-1][0]) + 1 if lines else 1},
         readings={
@@ -97,7 +106,7 @@ async def observe(ctx: Context, target: PatroniCluster) -> tuple[group.View, Obs
             "states": {name: row.state for name, row in sorted(view.rows.items())},
         },
     )
-    return view, seen
+    return Looked(view=view, history=lines, observation=seen)
 
 
 async def proven(

@@ -98,13 +98,15 @@ async def settings(ctx: Context, target: PatroniCluster) -> Mapping[str, Any]:
     Raises:
         ActionError: No member gave it.
     """
-    error: ActionError = Unavailable(f"no member of {target.scope} gave the configuration")
-    for member in target.members:
-        try:
-            return await get(ctx, target, member, "/config")
-        except ActionError as one:
-            error = one
-    raise error
+    asked = (get(ctx, target, member, "/config") for member in target.members)
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    for answer in answers:
+        if not isinstance(answer, BaseException):
+            return answer
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer
+    raise Unavailable(f"no member of {target.scope} gave the configuration")
 
 
 async def change(

@@ -69,12 +69,12 @@ class Switchover(Action[PatroniCluster, SwitchoverParams, Moved]):
         Raises:
             ActionError: No member answered.
         """
-        view, seen = await moved.observe(ctx, target)
-        unfit: list[str] = []
+        looked = await moved.observe(ctx, target)
+        view, seen, unfit = looked.view, looked.observation, list[str]()
         if params is not None and view.leader and view.leader != params.candidate:
             try:
                 terms = await _terms(ctx, target, params, view)
-                unfit = await judge.objections(ctx, target, terms)
+                unfit = await judge.objections(ctx, target, terms, view)
             except ActionError as error:
                 unfit = [str(error)]
         facts = {**seen.facts, "leader": view.leader, "unfit": list(unfit)}

@@ -80,7 +80,7 @@ class Wait(Action[PatroniCluster, WaitParams, WaitOutputs]):
         Raises:
             ActionError: No member answered.
         """
-        return (await moved.observe(ctx, target))[1]
+        return (await moved.observe(ctx, target)).observation
 
     async def perform(
         self, ctx: Context, target: PatroniCluster, params: WaitParams
