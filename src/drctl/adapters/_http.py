@@ -92,6 +92,7 @@ async def send(
     body: JSON = None,
     timeout: timedelta = DEFAULT_TIMEOUT,  # noqa: ASYNC109 (a limit besides the context's deadline)
     via: str | None = None,
+    ca_file: str | None = None,
 ) -> Response:
     """
     Sends one request once and returns the answer, of any status.
@@ -103,6 +104,7 @@ async def send(
             may be a secret.
         body: Sent as JSON when it is not ``None``.
         timeout: For all of it; ``ctx.deadline`` ends it sooner.
+        ca_file: Whom to trust instead of the public authorities.
 
     Raises:
         Unavailable: Nothing was sent; or a GET got no answer.
@@ -121,7 +123,9 @@ async def send(
         ctx.permit()
     try:
         async with asyncio.timeout(left_s):
-            question = _Question(method=method, url=url, headers=headers or {}, body=body, via=via)
+            question = _Question(
+                method=method, url=url, headers=headers or {}, body=body, via=via, ca_file=ca_file
+            )
             answer, address = await _exchange(ctx, question, left_s, trace)
     except TimeoutError:
         failure = _Failure(
@@ -253,6 +257,7 @@ class _Question:
     headers: Mapping[str, str]
     body: JSON
     via: str | None = None
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,7 +281,7 @@ async def _exchange(
     host = question.via or parsed.host
     addresses = await _resolver.resolve(host, ctx.resolvers, timeout_s=left_s)
     timeouts = httpx.Timeout(left_s, connect=max(0.5, left_s / _CONNECT_SHARE))
-    verify = _trusted() if parsed.scheme == "https" else False
+    verify = _trusted(question.ca_file) if parsed.scheme == "https" else False
     async with httpx.AsyncClient(
         follow_redirects=False, trust_env=False, timeout=timeouts, verify=verify
     ) as client:
@@ -301,8 +306,19 @@ async def _exchange(
     raise Unavailable("no address")
 
 
+def _trusted(ca_file: str | None) -> "ssl.SSLContext":
+    import ssl
+
+    if ca_file is None:
+        return _public()
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise Rejected(f"the CA file {ca_file} cannot be read: {error.strerror or error}") from None
+
+
 @cache
-def _trusted() -> "ssl.SSLContext":
+def _public() -> "ssl.SSLContext":
     """The public authorities; reading them takes longer than a request."""
     import httpx
 

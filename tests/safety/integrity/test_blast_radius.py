@@ -42,6 +42,13 @@ SQL = {"host": "db", "database": "d", "user": "u", "password": "env:P"}
 GOOD: dict[str, dict[str, Any]] = {
     "aws.rds.instance": {"aws": AWS, "instance": "i", "fence_security_group": "sg-1", "sql": SQL},
     "postgres.server": {"sql": SQL, "region": "r", "system_identifier": "1"},
+    "patroni.cluster": {
+        "region": "r", "scope": "s", "sql": {"user": "u", "password": "env:P"},
+        "system_identifier": "1", "members": [
+            {"name": "one", "url": "http://127.0.0.1", "host": "127.0.0.1"},
+            {"name": "two", "url": "http://127.0.0.2", "host": "127.0.0.2"},
+        ],
+    },
     "kubernetes.deployment": {"cluster": CLUSTER, "namespace": "n", "name": "d"},
     "aws.route53.failover_switch": {
         "aws": AWS, "bucket": "b", "key": "k", "record_name": "r", "recovery_name": "v",
@@ -96,6 +103,8 @@ PARAMS: dict[str, dict[str, Any]] = {
     "aws.route53.record.upsert": {"type": "A", "ttl": 60, "values": ["10.0.0.1"]},
     "kubernetes.deployment.scale": {"replicas": 2},
     "kubernetes.secret.patch": {"name": "s", "data": {"host": "h"}},
+    "patroni.cluster.failover": {"candidate": "two"},
+    "patroni.cluster.switchover": {"candidate": "two"},
     "human.task": {"instruction": "do", "confirm": "done"},
     "postgres.fence": {"admin_database": "postgres"},
     "postgres.promote": {"admin_database": "postgres"},

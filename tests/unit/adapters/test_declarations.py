@@ -13,6 +13,7 @@ from drctl.adapters.grafana import ADAPTER as GRAFANA
 from drctl.adapters.http import ADAPTER as HTTP
 from drctl.adapters.http.probe import ProbeParams
 from drctl.adapters.human import ADAPTER as HUMAN
+from drctl.adapters.patroni import ADAPTER as PATRONI
 from drctl.adapters.postgres import ADAPTER as POSTGRES
 from drctl.adapters.postgres.gate import quoted
 from drctl.adapters.postgres.replication import WaitParams
@@ -23,7 +24,10 @@ from drctl.adapters.slack import ADAPTER as SLACK
 from drctl.adapters.statuspage import ADAPTER as STATUSPAGE
 from drctl.adapters.statuspage.incident import UpdateParams
 
-ADAPTERS = (DNS, GRAFANA, HTTP, HUMAN, POSTGRES, PROMETHEUS, REDIS, SHELL, SLACK, STATUSPAGE)
+ADAPTERS = (
+    *(DNS, GRAFANA, HTTP, HUMAN, PATRONI, POSTGRES),
+    *(PROMETHEUS, REDIS, SHELL, SLACK, STATUSPAGE),
+)
 ACTIONS = [action for adapter in ADAPTERS for action in adapter.actions]
 
 

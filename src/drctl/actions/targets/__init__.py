@@ -24,7 +24,14 @@ from drctl.actions.targets.caches import (
 from drctl.actions.targets.capacity import AwsRegion
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
-from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.databases import (
+    PatroniAuth,
+    PatroniCluster,
+    PatroniMember,
+    PatroniSql,
+    PostgresServer,
+    RdsInstance,
+)
 from drctl.actions.targets.kubernetes import (
     ArgoApplication,
     FluxHelmRelease,
@@ -78,6 +85,10 @@ __all__ = [
     "KubernetesObject",
     "LoadBalancer",
     "Part",
+    "PatroniAuth",
+    "PatroniCluster",
+    "PatroniMember",
+    "PatroniSql",
     "PostgresBackups",
     "PostgresCluster",
     "PostgresHost",
@@ -104,6 +115,7 @@ __all__ = [
 AnyTarget: TypeAlias = Annotated[
     RdsInstance
     | PostgresServer
+    | PatroniCluster
     | Deployment
     | AutoScalingGroup
     | EcsService
