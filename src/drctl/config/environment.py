@@ -13,6 +13,7 @@ from drctl.actions.selection import target_refusals
 from drctl.actions.targets import (
     AnyTarget,
     AwsConnection,
+    GcpConnection,
     KubernetesConnection,
     Part,
     Target,
@@ -97,7 +98,11 @@ class Environment:
     """How many different things one run may change."""
 
 
-_CONNECTIONS: dict[str, type[Part]] = {"aws": AwsConnection, "kubernetes": KubernetesConnection}
+_CONNECTIONS: dict[str, type[Part]] = {
+    "aws": AwsConnection,
+    "gcp": GcpConnection,
+    "kubernetes": KubernetesConnection,
+}
 _TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
 _OLDEST_PLAN_S = 24 * 3600
 
@@ -306,7 +311,7 @@ def _resolve(
         return value
     resolved = {}
     for key, item in value.items():
-        wanted = {"aws": "aws", "cluster": "kubernetes"}.get(key)
+        wanted = {"aws": "aws", "gcp": "gcp", "cluster": "kubernetes"}.get(key)
         if wanted is None or not isinstance(item, str):
             resolved[key] = _resolve(item, connections, (*path, key), root, problems)
             continue

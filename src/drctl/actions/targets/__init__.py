@@ -13,11 +13,12 @@ from pydantic import Field
 
 from drctl.actions.targets.apps import Deployment
 from drctl.actions.targets.comms import SlackChannel, StatusPage
-from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.databases import CloudSqlInstance, PostgresServer, RdsInstance
 from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
     ClientPath,
+    GcpConnection,
     KubernetesConnection,
     Part,
     Sibling,
@@ -27,16 +28,19 @@ from drctl.actions.targets.parts import (
     Url,
     Witness,
 )
-from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
+from drctl.actions.targets.traffic import CloudDnsRecord, DnsRecord, FailoverSwitch
 
 __all__ = [
     "AccountId",
     "AnyTarget",
     "AwsConnection",
     "ClientPath",
+    "CloudDnsRecord",
+    "CloudSqlInstance",
     "Deployment",
     "DnsRecord",
     "FailoverSwitch",
+    "GcpConnection",
     "KubernetesConnection",
     "Part",
     "PostgresServer",
@@ -53,10 +57,12 @@ __all__ = [
 
 AnyTarget: TypeAlias = Annotated[
     RdsInstance
+    | CloudSqlInstance
     | PostgresServer
     | Deployment
     | FailoverSwitch
     | DnsRecord
+    | CloudDnsRecord
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

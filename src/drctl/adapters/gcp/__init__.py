@@ -1,0 +1,15 @@
+"""Google Cloud: Cloud SQL and Cloud DNS. GKE clusters are Kubernetes: the adapter of that name."""
+
+from drctl.actions.contract import Adapter
+from drctl.adapters.gcp.identity import ManagedZonePin, ProjectPin
+from drctl.adapters.gcp.sql_lag import MeasureLag
+from drctl.adapters.gcp.sql_promote import PromoteReplica
+
+__all__ = ["ADAPTER"]
+
+ADAPTER = Adapter(
+    name="gcp",
+    actions=(MeasureLag(), PromoteReplica()),
+    pins=(ProjectPin(), ManagedZonePin()),
+    libraries=("google.auth.jwt", "asyncpg", "httpx", "dns.asyncresolver"),
+)
