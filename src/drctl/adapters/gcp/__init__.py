@@ -2,6 +2,9 @@
 
 from drctl.actions.contract import Adapter
 from drctl.adapters.gcp.identity import ManagedZonePin, ProjectPin
+from drctl.adapters.gcp.record_check import CheckRecord
+from drctl.adapters.gcp.record_set import SetRecord
+from drctl.adapters.gcp.sql_clone import CloneToTime
 from drctl.adapters.gcp.sql_lag import MeasureLag
 from drctl.adapters.gcp.sql_promote import PromoteReplica
 
@@ -9,7 +12,7 @@ __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
     name="gcp",
-    actions=(MeasureLag(), PromoteReplica()),
+    actions=(MeasureLag(), PromoteReplica(), CloneToTime(), SetRecord(), CheckRecord()),
     pins=(ProjectPin(), ManagedZonePin()),
     libraries=("google.auth.jwt", "asyncpg", "httpx", "dns.asyncresolver"),
 )
