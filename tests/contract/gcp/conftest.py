@@ -25,7 +25,7 @@ from drctl.lab.postgres import PostgresServer, find_binaries
 from drctl.lab.zones import Resolution
 
 sys.path.insert(0, str(Path(__file__).parent))
-import gcp_discovery  # noqa: E402 (a neighbour)
+import gcp_discovery
 
 # Otherwise a plugin that asks for the thread's loop gets a new one, which nobody closes.
 asyncio.set_event_loop(None)
@@ -146,7 +146,7 @@ class Project:
         seq = (await primary.query_as_superuser(beat, database=DATABASE))[0][0]
         read = "SELECT seq FROM drctl.heartbeat"
         async with asyncio.timeout(20):
-            while (await server.query_as_superuser(read, database=DATABASE))[0][0] != seq:
+            while (await server.query_as_superuser(read, database=DATABASE))[0][0] != seq:  # noqa: ASYNC110 (a poll)
                 await asyncio.sleep(0.05)
         self.servers[name] = server
         self.cloud.sql.add(

@@ -38,7 +38,7 @@ async def test_rows_before_are_there_and_rows_after_are_not(databases):
         moments.append(await session.fetchval("SELECT clock_timestamp()"))
         await asyncio.sleep(0.3)
     async with asyncio.timeout(20):
-        while work.window(source)[1] <= moments[-1]:
+        while work.window(source)[1] <= moments[-1]:  # noqa: ASYNC110 (a poll)
             await asyncio.sleep(0.1)
     target = databases.target(PRIMARY)
     content = "SELECT string_agg(m::text, ',' ORDER BY id) FROM marks m"

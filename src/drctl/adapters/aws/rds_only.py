@@ -16,8 +16,8 @@ from drctl.actions.errors import ActionError, Rejected
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _one_primary
 from drctl.adapters._one_primary import OnePrimary, ProofParams
+from drctl.adapters._vantage import Attempt, Verdict, try_sql, try_url
 from drctl.adapters.aws import fence_control
-from drctl.adapters.aws.fence_vantage import Attempt, Verdict, try_sql, try_url
 from drctl.adapters.aws.rds_fence import STOPPED
 
 

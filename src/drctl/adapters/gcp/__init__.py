@@ -4,7 +4,10 @@ from drctl.actions.contract import Adapter
 from drctl.adapters.gcp.identity import ManagedZonePin, ProjectPin
 from drctl.adapters.gcp.record_check import CheckRecord
 from drctl.adapters.gcp.record_set import SetRecord
+from drctl.adapters.gcp.sql_backup import CreateBackup
 from drctl.adapters.gcp.sql_clone import CloneToTime
+from drctl.adapters.gcp.sql_failover import FailOver
+from drctl.adapters.gcp.sql_fence import FenceInstance, UnfenceInstance
 from drctl.adapters.gcp.sql_lag import MeasureLag
 from drctl.adapters.gcp.sql_promote import PromoteReplica
 
@@ -12,7 +15,17 @@ __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
     name="gcp",
-    actions=(MeasureLag(), PromoteReplica(), CloneToTime(), SetRecord(), CheckRecord()),
+    actions=(
+        MeasureLag(),
+        FenceInstance(),
+        UnfenceInstance(),
+        PromoteReplica(),
+        FailOver(),
+        CloneToTime(),
+        CreateBackup(),
+        SetRecord(),
+        CheckRecord(),
+    ),
     pins=(ProjectPin(), ManagedZonePin()),
     libraries=("google.auth.jwt", "asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -25,9 +25,7 @@ _OFTEN: tuple[type[Exception], ...] = (Throttled, Unavailable)
 class Gcp:
     """Calls to one project, for one action. Keeps a token, nothing else."""
 
-    def __init__(
-        self, ctx: Context, connection: GcpConnection, *, call: timedelta = CALL
-    ) -> None:
+    def __init__(self, ctx: Context, connection: GcpConnection, *, call: timedelta = CALL) -> None:
         self._ctx = ctx
         self._connection = connection
         self._call = call

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drctl.actions.contract import Context
-from drctl.actions.errors import ActionError, AuthRejected, Rejected, Unavailable
+from drctl.actions.errors import AuthRejected, Rejected, Unavailable
 from drctl.actions.targets import GcpConnection
 from drctl.adapters import _http, _secret
 from drctl.adapters.gcp.errors import error_of
@@ -88,14 +88,13 @@ def _assertion(ctx: Context, key: str, uri: str) -> str:
 
     try:
         info: Any = json.loads(key)
-        if info["type"] != "service_account":
-            raise AuthRejected("the credential is not a service account's key")
+        kind = info["type"]
         signer = crypt.RSASigner.from_service_account_info(info)
         issuer = str(info["client_email"])
-    except ActionError:
-        raise
     except Exception:  # noqa: BLE001 (whatever the parsers say, they say it about a secret)
         raise AuthRejected("the service account's key cannot be read") from None
+    if kind != "service_account":
+        raise AuthRejected("the credential is not a service account's key")
     issued_s = int(ctx.clock.now().wall.timestamp())
     claims = {"iss": issuer, "scope": SCOPE, "aud": uri, "iat": issued_s, "exp": issued_s + _LIFE_S}
     return str(jwt.encode(signer, claims).decode("ascii"))

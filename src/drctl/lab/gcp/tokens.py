@@ -3,6 +3,7 @@
 import json
 import secrets
 import time
+from functools import cache
 from typing import Any, Final
 
 from aiohttp import web
@@ -32,8 +33,7 @@ class Tokens:
         self._project = project
         self._uri = uri
         self.email = f"drctl@{project}.iam.gserviceaccount.com"
-        self._key_id = secrets.token_hex(20)
-        self._private, self._certificates = _key_pair(self._key_id)
+        self._key_id, self._private, self._certificates = _key_pair()
         self._until_s: dict[str, float] = {}
 
     def key_file(self) -> str:
@@ -107,7 +107,9 @@ class Tokens:
         return None
 
 
-def _key_pair(key_id: str) -> tuple[str, dict[str, str]]:
+@cache
+def _key_pair() -> tuple[str, str, dict[str, str]]:
+    """Id, private key, public keys by id; one for the process, because making one takes long."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -120,7 +122,8 @@ def _key_pair(key_id: str) -> tuple[str, dict[str, str]]:
     public = key.public_key().public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return private.decode(), {key_id: public.decode()}
+    key_id = secrets.token_hex(20)
+    return key_id, private.decode(), {key_id: public.decode()}
 
 
 def _no(error: str, description: str) -> web.Response:

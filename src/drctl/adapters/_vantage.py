@@ -12,11 +12,15 @@ import asyncio
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import TypeAlias
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, OutcomeUnknown, Rejected
-from drctl.actions.targets import RdsInstance, SqlAccess
+from drctl.actions.targets import CloudSqlInstance, RdsInstance, SqlAccess
 from drctl.adapters import _http, _sql
+
+Managed: TypeAlias = RdsInstance | CloudSqlInstance
+"""A database that a vendor runs: it is fenced by the vendor's control plane."""
 
 PROBE = timedelta(seconds=2)
 ROUNDS = 3
@@ -57,12 +61,12 @@ class Attempt:
     sentence: str
 
 
-def count(target: RdsInstance) -> int:
+def count(target: Managed) -> int:
     """How many vantage points the environment gives."""
     return len(target.client_write_urls) + (target.sql is not None)
 
 
-async def prove_quarantine(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
+async def prove_quarantine(ctx: Context, target: Managed) -> tuple[str, ...]:
     """
     Tries to write from everywhere, once, after the network was shut and the sessions cut.
 
@@ -79,7 +83,7 @@ async def prove_quarantine(ctx: Context, target: RdsInstance) -> tuple[str, ...]
     return tuple(attempt.sentence for attempt in attempts)
 
 
-async def prove_dead(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
+async def prove_dead(ctx: Context, target: Managed) -> tuple[str, ...]:
     """
     Proves without the control plane that nothing is left that could take a write.
 
@@ -107,7 +111,7 @@ async def prove_dead(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
     return sentences
 
 
-def _must_be_dead(target: RdsInstance, attempt: Attempt, wanted: tuple[Verdict, ...]) -> None:
+def _must_be_dead(target: Managed, attempt: Attempt, wanted: tuple[Verdict, ...]) -> None:
     if attempt.verdict in wanted:
         return
     if attempt.verdict is Verdict.SILENT:
