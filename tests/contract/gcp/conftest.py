@@ -54,6 +54,18 @@ ALTER TABLE marks OWNER TO drctl;
 """
 
 
+def access(address):
+    host, port = address
+    return {
+        "host": host,
+        "port": port,
+        "database": DATABASE,
+        "user": "drctl",
+        "password": "env:PASSWORD",
+        "tls": "off",
+    }
+
+
 class Keys:
     """The references of an environment to what the stand-in knows."""
 
@@ -95,19 +107,20 @@ class Project:
         }
         return given | fields
 
-    def bare(self, name, **fields):
-        """An instance of which only the control plane is there."""
+    def bare(self, name, *, at=None, **fields):
+        """An instance of which only the control plane is there; its SQL is looked for *at*."""
         self.cloud.sql.add(Instance(name=name, region=WEST, project=PROJECT, **fields))
-        return CloudSqlInstance.model_validate({"gcp": self.connection(), "instance": name})
+        given = {"gcp": self.connection(), "instance": name}
+        if at is not None:
+            given["sql"] = access(at)
+        return CloudSqlInstance.model_validate(given)
 
     def target(self, name, region=WEST, **fields):
-        host, port = self.servers[name].address
-        sql = {"host": host, "port": port, "database": DATABASE, "user": "drctl"}
         return CloudSqlInstance.model_validate(
             {
                 "gcp": self.connection(region),
                 "instance": name,
-                "sql": {**sql, "password": "env:PASSWORD", "tls": "off"},
+                "sql": access(self.servers[name].address),
                 "system_identifier": self.system_identifier,
             }
             | fields

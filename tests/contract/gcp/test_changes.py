@@ -90,6 +90,8 @@ async def test_a_fenced_primary_is_stopped_and_refuses_writes(databases):
         await databases.session(PRIMARY)
     again = await FENCE.perform(databases.context(40), target, GO)
     assert again.previous_policy == "UNCHANGED"
+    resumed = await FENCE.perform(databases.context(40, seen=seen.facts), target, GO)
+    assert resumed.previous_policy == "ALWAYS", "an earlier attempt's doing is undone too"
     assert databases.sent("PATCH", PRIMARY) == 1
     debts = FENCE.debts(target, GO, fence)
     assert [one.key for one in debts] == [f"fence:gcp:415104041262:cloudsql:{PRIMARY}"]
@@ -122,7 +124,7 @@ async def test_a_server_that_goes_on_is_no_fence(databases, monkeypatch):
 
 
 async def test_without_a_control_plane_silence_is_no_fence(project):
-    target = project.bare("prod")
+    target = project.bare("prod", at=("127.92.0.77", 5432))
     await project.cloud.stop()
     with pytest.raises(Rejected, match="cannot be stopped"):
         await FENCE.perform(project.context(), target, GO)
@@ -132,7 +134,10 @@ async def test_without_a_control_plane_silence_is_no_fence(project):
 
 async def test_a_replica_is_no_old_primary(project):
     project.bare("prod")
-    target = project.bare("dr", source="prod")
+    unprovable = project.bare("bare")
+    with pytest.raises(Rejected, match="neither sql"):
+        await FENCE.perform(project.context(), unprovable, GO)
+    target = project.bare("dr", source="prod", at=("127.92.0.77", 5432))
     with pytest.raises(Rejected, match="replica"):
         await FENCE.perform(project.context(), target, GO)
 

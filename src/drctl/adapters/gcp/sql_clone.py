@@ -25,7 +25,14 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Conflict, NotFound, Rejected, Unavailable
+from drctl.actions.errors import (
+    ActionError,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+)
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters.gcp.client import Gcp
 from drctl.adapters.gcp.operations import finish
@@ -131,7 +138,14 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
         moment = _utc(params.time)
         wanted = {"destinationInstanceName": params.name, "pointInTime": moment}
         body: dict[str, Any] = {"cloneContext": {"kind": "sql#cloneContext", **wanted}}
-        answer = await gcp.mutate("POST", "sqladmin", f"{path_of(gcp, source.name)}/clone", body)
+        try:
+            answer = await gcp.mutate(
+                "POST", "sqladmin", f"{path_of(gcp, source.name)}/clone", body
+            )
+        except (Conflict, Rejected) as error:
+            if await _find(gcp, params.name) is not None:  # and it was not there a moment ago
+                raise OutcomeUnknown(f"there is {params.name} now, and: {error}") from error
+            raise
         ctx.say(f"{params.name}: clone of {source.name} accepted")
         # Google files it under the one or the other.
         about = params.name if answer.get("targetId") == params.name else source.name

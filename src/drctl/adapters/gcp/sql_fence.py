@@ -52,6 +52,7 @@ QUICK = timedelta(seconds=3)
 """A control plane that says nothing for this long is not there: the proof goes on without it."""
 KINDS = ("UPDATE",)
 STOPPED, RUNNING = "NEVER", "ALWAYS"
+UNCHANGED = "UNCHANGED"
 
 
 class Fence(Outputs):
@@ -130,6 +131,8 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
             The instance's activation policy: it is stopped. One write for each of
             ``client_write_urls``, which is meant to fail.
         """
+        if not _vantage.count(target):
+            raise Rejected(f"{target.label} has neither sql nor client_write_urls to prove it by")
         death = asyncio.create_task(_vantage.prove_dead(ctx, target))
         try:
             try:
@@ -137,6 +140,9 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
                 if seen.source is not None:
                     raise Rejected(f"{target.label} is a replica of {seen.source}: no old primary")
                 previous = await _set_policy(ctx, target, seen, STOPPED)
+                planned = (ctx.seen or {}).get("activation")
+                if previous == UNCHANGED and planned == RUNNING:
+                    previous = RUNNING  # an earlier attempt of ours has stopped it
             except (Unavailable, Throttled) as error:  # nothing was sent
                 return await _observed_dead(target, death, error)
             ctx.say(f"{target.instance}: stopped; trying to write")
@@ -272,7 +278,7 @@ async def _set_policy(ctx: Context, target: CloudSqlInstance, seen: Instance, po
     """
     gcp = Gcp(ctx, target.gcp)
     if seen.activation == policy and not await is_under_way(gcp, target.instance, KINDS):
-        return "UNCHANGED"
+        return UNCHANGED
     wanted = {"settingsVersion": seen.settings_version, "activationPolicy": policy}
     try:
         answer = await gcp.mutate(
@@ -301,7 +307,7 @@ async def _observed_dead(
     return Fence(
         method="observed_dead",
         durable=False,
-        previous_policy="UNCHANGED",
+        previous_policy=UNCHANGED,
         proof=proof,
         note=f"nothing keeps {target.label} from coming back: as soon as Cloud SQL answers, stop it"
         f" ({reason})",

@@ -100,6 +100,11 @@ class Work:
         self._windows[instance.name] = (earliest, earliest)
         self._beats.append(asyncio.create_task(self._beat(instance, server)))
 
+    def keep_window(self, instance: Instance, earliest: datetime, latest: datetime) -> None:
+        """Turns on point-in-time recovery of an instance without a server."""
+        instance.has_pitr = True
+        self._windows[instance.name] = (earliest, latest)
+
     def window(self, instance: Instance) -> tuple[datetime, datetime]:
         """
         From when to when the instance can be recovered.
@@ -125,10 +130,12 @@ class Work:
         )
 
     async def clone(self, source: Instance, clone: Instance, at: datetime, sent: Any) -> None:
-        """Restores the base backup and replays the logs up to *at*."""
+        """Restores the base backup and replays the logs up to *at*, where there is a server."""
         server = source.server
         if server is None:
-            raise ValueError("only a real server can be recovered")
+            clone.state = "RUNNABLE"
+            self._api.note("Clone", clone, sent, source=source.name, at=timestamp(at))
+            return
         copy = PostgresServer(
             name=clone.name,
             address=self.clone_address,
