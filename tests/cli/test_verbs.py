@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from drctl.app import runbooks
 from drctl.cli.main import app
 from drctl.cli.verbs import VERBS
 from drctl.plan.make import Planner
@@ -41,6 +42,8 @@ def drctl(tmp_path, monkeypatch):
         return plan.model_copy(update={"is_offline": False, "pins": ()}).sealed()
 
     monkeypatch.setattr(Planner, "look", looked)
+    # Not those that are shipped: there may be one for every scenario.
+    monkeypatch.setattr(runbooks, "runbook_folders", lambda: (Path("runbooks"),))
 
     def run(*arguments, code=0):
         result = CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -94,9 +97,9 @@ def test_a_moment_is_asked_for_and_reaches_the_runbook(drctl, tmp_path):
     assert "--to" in drctl("restore", "database", "-e", env, code=2).output
     seen = []
 
-    def planned(self, runbook, sha256, environment, inputs, real=Planner.draft):
+    def planned(self, runbook, sha256, environment, inputs, real=Planner.draft, **more):
         seen.append(inputs)
-        return real(self, runbook, sha256, environment, inputs)
+        return real(self, runbook, sha256, environment, inputs, **more)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Planner, "draft", planned)

@@ -1,5 +1,7 @@
 """Use case: a person answers a gate from another terminal."""
 
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -7,15 +9,28 @@ from drctl.app.compose import Parts, operator
 from drctl.app.reading import find_run, fold_run
 from drctl.app.signing import signed_here
 from drctl.engine.approval import heard
-from drctl.engine.events import GateAnswered
+from drctl.engine.driver import INBOX_EVERY_S
+from drctl.engine.events import AnswerRefused, GateAnswered, RunResumed
 from drctl.engine.ports import Answer
 from drctl.engine.state import State
 from drctl.journal.folder import Folder
 from drctl.journal.inbox import drop
+from drctl.kernel.clock import Deadline
 from drctl.kernel.errors import Problem, RefusedError
 from drctl.kernel.text import did_you_mean
 
 Word = Literal["approve", "deny"]
+HEARD_WITHIN = timedelta(seconds=3)
+"""How long we wait to hear that the run took the answer: thirty of its looks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Left:
+    """An answer that was left for a run."""
+
+    folder: Folder
+    after: int
+    """Events of the run before it."""
 
 
 def answer_gate(
@@ -27,7 +42,7 @@ def answer_gate(
     *,
     key: Path | None = None,
     token: str | None = None,
-) -> Folder:
+) -> Left:
     """
     Leaves an answer for a live run.
 
@@ -40,7 +55,7 @@ def answer_gate(
         CredentialsError: The key's file cannot be read, or may be read by others.
     """
     folder, state = open_gate(parts, run, gate)
-    plan = folder.plan()
+    after, plan = len(folder.read().records), folder.plan()
     statement, via = (token or "").strip(), "a token"
     if key is not None:
         via = "drctl approve" if answer == "approve" else "drctl deny"
@@ -74,7 +89,35 @@ def answer_gate(
                 ),
             )
         )
-    return folder
+    return Left(folder=folder, after=after)
+
+
+async def was_heard(parts: Parts, left: Left, gate: str) -> bool:
+    """
+    True once the run has taken the answer; false while it has not looked.
+
+    Raises:
+        RefusedError: A process took the run up meanwhile, and asks anew: what was said before it
+            asked is no answer.
+    """
+    deadline = Deadline.after(parts.clock, HEARD_WITHIN)
+    while not deadline.has_passed(parts.clock):
+        for record in left.folder.read().records[left.after :]:
+            event = record.event
+            if isinstance(event, GateAnswered | AnswerRefused) and event.step == gate:
+                return True
+            if isinstance(event, RunResumed):
+                run = left.folder.run_id
+                what = f"run {run} was taken up while you answered, and asks at {gate} anew"
+                problem = Problem(
+                    code="DR3004",
+                    what=what,
+                    now="your answer was not heard; the gate is as it was",
+                    do=f"drctl status {run}, then answer again",
+                )
+                raise RefusedError((problem,))
+        await parts.clock.sleep(INBOX_EVERY_S)
+    return False
 
 
 def _asked_now(state: State) -> frozenset[str]:

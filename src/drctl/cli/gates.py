@@ -63,8 +63,14 @@ def _answer(
         message = "an answer is signed here or elsewhere, not both"
         raise typer.BadParameter(message, param_hint="--token")
     with errors_shown():
-        from drctl.app.answering import answer_gate
+        import asyncio
+
+        from drctl.app.answering import answer_gate, was_heard
         from drctl.app.compose import parts
 
-        folder = answer_gate(parts(), run, gate, answer, reason, key=key, token=token)
-        typer.echo(f"{answer} left for gate {gate} of run {folder.run_id}")
+        made = parts()
+        left = answer_gate(made, run, gate, answer, reason, key=key, token=token)
+        is_heard = asyncio.run(was_heard(made, left, gate))
+        said = "taken at" if is_heard else "left for"
+        yet = "" if is_heard else "; the run has not taken it yet"
+        typer.echo(f"{answer} {said} gate {gate} of run {left.folder.run_id}{yet}")

@@ -9,8 +9,8 @@ import pytest
 from engine_model import BreakingLog, Fake, FakePin, plan_of, registry_for, step
 
 from drctl.actions.contract import Effect
-from drctl.app import running
-from drctl.app.answering import answer_gate
+from drctl.app import answering, running
+from drctl.app.answering import answer_gate, was_heard
 from drctl.app.compose import Parts
 from drctl.app.planning import read_plan, still_holds
 from drctl.app.reading import find_run, fold_run
@@ -243,10 +243,41 @@ def test_an_answer_is_left_only_for_an_open_gate_of_a_live_run(parts):
     )
     journal.append(opened)
     assert refused("a") == "DR3004"
-    answer_gate(made, "r", "go", "approve", "because")
+    left = answer_gate(made, "r", "go", "approve", "because")
+
+    def heard():
+        return asyncio.run(was_heard(made, left, "go"))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(answering, "HEARD_WITHIN", timedelta(seconds=0.1))
+        assert heard() is False
+    taken = e.GateAnswered(step="go", answer="approve", by="boss", via="test")
+    journal.append(taken)
+    assert heard() is True
     assert ["because"] == [answer.reason for answer in FolderInbox(journal.folder.inbox).take()]
     journal.close()
     assert refused("go") == "DR3003"
+
+
+def test_an_answer_to_a_run_that_is_just_being_taken_up_is_said_to_be_lost(parts):
+    """Whoever resumes a killed run holds its folder while it waits for the lease."""
+    plan = plan_of(step("go", gate="go"), gates={"go": PlannedGate(title="Go", expires_s=60)})
+    made = parts(plan)
+    journal = Journal.create(made.runs, RunId("r"), plan, SystemClock())
+    from engine_model import started
+
+    journal.append(started(plan))
+    journal.append(
+        e.GateOpened(
+            step="go", gate="go", title="Go", show=(), approvers=(), quorum=1, expires_s=60
+        )
+    )
+    left = answer_gate(made, "r", "go", "approve", "because")
+    journal.append(e.RunResumed(operator="a", host="h", version="0"))
+    with pytest.raises(RefusedError) as caught:
+        asyncio.run(was_heard(made, left, "go"))
+    assert "was not heard" in caught.value.problems[0].now
+    journal.close()
 
 
 def save(path, plan):

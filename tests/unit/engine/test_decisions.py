@@ -14,7 +14,7 @@ from drctl.engine.decide import NOTIFY_GRACE_S, decide
 from drctl.engine.fold import ANY_LOSS_S, fold, loss_is_allowed
 from drctl.engine.state import Record, initial
 from drctl.kernel.clock import Instant
-from drctl.plan.model import PlannedGate
+from drctl.plan.model import PlannedGate, Retry
 from drctl.simulated.clock import EPOCH
 
 READ, CHANGE, NOTIFY = Effect.READ, Effect.CHANGE, Effect.NOTIFY
@@ -651,3 +651,35 @@ def test_decide_is_a_function():
     assert decide(plan, state, at(1)) == decide(plan, state, at(1))
     assert registry_for(plan, [], []).names
     assert Done(outputs=NoOutputs())
+
+
+# -- what a death costs
+
+
+def died(step_id, attempt, at_s):
+    """An attempt whose process died with its intent on record, and whose effect was not found."""
+    resumed = e.RunResumed(operator="alice", host="laptop", version="0")
+    intended = e.EffectIntended(
+        step=step_id, attempt=attempt, action=step_id, effect="change", key="k", target="room",
+        params={}, changes=True,
+    )  # fmt: skip
+    never = e.StepFinished(
+        step=step_id, attempt=attempt, outcome="failed", error="interrupted", why="not found"
+    )
+    begun = e.StepStarted(step=step_id, attempt=attempt)
+    return [(at_s + i, event) for i, event in enumerate((begun, intended, resumed, never))]
+
+
+def test_a_death_costs_no_attempt():
+    """A process that dies as often as its step may be tried leaves every try that it had."""
+    retry = Retry(attempts=2, backoff_s=1.0, on_errors=("throttled",))
+    plan = plan_of(step("a", effect=CHANGE, retry=retry))
+    deaths = [one for n in range(1, 4) for one in died("a", n, 10.0 * n)]
+    begun = (50.0, e.StepStarted(step="a", attempt=4))
+    busy = e.StepFinished(step="a", attempt=4, outcome="failed", error="throttled", why="busy")
+    state = folded(plan, (0.0, started(plan)), *deaths, begun, (51.0, busy))
+    assert state.steps["a"].status == "waiting"
+    again = e.StepFinished(step="a", attempt=5, outcome="failed", error="throttled", why="busy")
+    more = ((60.0, e.StepStarted(step="a", attempt=5)), (61.0, again))
+    state = folded(plan, (0.0, started(plan)), *deaths, begun, (51.0, busy), *more)
+    assert state.steps["a"].status == "failed"
