@@ -108,8 +108,8 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
             return CannotTell(why=f"there is an instance {params.name} already")
         earliest = datetime.fromisoformat(str(readings["earliest"]))
         latest = datetime.fromisoformat(str(readings["latest"]))
-        if refusal := outside(params.time, earliest, latest):
-            return CannotTell(why=refusal)
+        if why := outside(params.time, earliest, latest):
+            return CannotTell(why=why)
         after = f"{params.name}: {target.instance} as of {params.time.isoformat()}"
         return Change(before=f"no {params.name}", after=after, creates=True)
 
@@ -131,8 +131,8 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
         if refusal := _unfit(source):
             raise Rejected(f"{target.label}: {refusal}")
         earliest, latest = await _window(gcp, target.instance)
-        if refusal := outside(params.time, earliest, latest):
-            raise Rejected(f"{target.label}: {refusal}")
+        if why := outside(params.time, earliest, latest):
+            raise Rejected(f"{target.label}: {why}")
         if await _find(gcp, params.name) is not None:
             raise Conflict(f"there is an instance {params.name} in {gcp.project} already")
         moment = _utc(params.time)

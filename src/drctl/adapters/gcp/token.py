@@ -86,10 +86,13 @@ def _assertion(ctx: Context, key: str, uri: str) -> str:
     """Who we are and what for, signed. The key's text is in no message."""
     from google.auth import crypt, jwt
 
+    make: Any = crypt.RSASigner.from_service_account_info  # untyped there
+    encode: Any = jwt.encode
+
     try:
         info: Any = json.loads(key)
         kind = info["type"]
-        signer = crypt.RSASigner.from_service_account_info(info)
+        signer = make(info)
         issuer = str(info["client_email"])
     except Exception:  # noqa: BLE001 (whatever the parsers say, they say it about a secret)
         raise AuthRejected("the service account's key cannot be read") from None
@@ -97,4 +100,4 @@ def _assertion(ctx: Context, key: str, uri: str) -> str:
         raise AuthRejected("the credential is not a service account's key")
     issued_s = int(ctx.clock.now().wall.timestamp())
     claims = {"iss": issuer, "scope": SCOPE, "aud": uri, "iat": issued_s, "exp": issued_s + _LIFE_S}
-    return str(jwt.encode(signer, claims).decode("ascii"))
+    return str(encode(signer, claims).decode("ascii"))

@@ -1,18 +1,18 @@
 """One Google Cloud project on one address: token endpoint, Cloud SQL, Cloud DNS, its number."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from drctl.lab.gcp.dns import CloudDns
 from drctl.lab.gcp.sql import CloudSql
 from drctl.lab.gcp.tokens import Tokens
 from drctl.lab.gcp.wire import Refusal, require_query
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _TOKEN: Final = "/token"
 
 
@@ -110,9 +110,9 @@ class GcpCloud:
             }
         )
 
-    def _middleware(self) -> Callable[[web.Request, _Handler], Awaitable[web.StreamResponse]]:
+    def _middleware(self) -> Middleware:
         @web.middleware
-        async def judge(request: web.Request, handler: _Handler) -> web.StreamResponse:
+        async def judge(request: web.Request, handler: Handler) -> web.StreamResponse:
             try:
                 if request.path != _TOKEN:
                     self.tokens.require(request)

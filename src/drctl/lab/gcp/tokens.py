@@ -82,7 +82,7 @@ class Tokens:
             return _no("invalid_request", "The request must be a form.")
         form = await request.post()
         if form.get("grant_type") != GRANT:
-            return _no("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type')}")
+            return _no("unsupported_grant_type", "Invalid grant_type")
         problem = self._problem_of(str(form.get("assertion", "")))
         if problem is not None:
             return _no("invalid_grant", problem)
@@ -95,7 +95,8 @@ class Tokens:
         from google.auth import exceptions, jwt
 
         try:
-            claims: Any = jwt.decode(assertion, certs=self._certificates, audience=self._uri)
+            decode: Any = jwt.decode  # untyped there
+            claims: Any = decode(assertion, certs=self._certificates, audience=self._uri)
         except (ValueError, exceptions.GoogleAuthError) as error:
             return f"Invalid JWT: {str(error)[:100]}"
         if claims.get("iss") != self.email:
