@@ -17,7 +17,7 @@ from typing import TypeAlias
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, OutcomeUnknown, Rejected
 from drctl.actions.targets import CloudSqlInstance, RdsInstance, SqlAccess
-from drctl.adapters import _http, _sql
+from drctl.adapters import _http, _one_primary, _sql
 
 Managed: TypeAlias = RdsInstance | CloudSqlInstance
 """A database that a vendor runs: it is fenced by the vendor's control plane."""
@@ -176,6 +176,24 @@ async def try_url(ctx: Context, url: str) -> Attempt:
         return Attempt(verdict=Verdict.ACCEPTED, sentence=f"{sentence}: it accepted a write")
     verdict = Verdict.REFUSED if answer.status == _CANNOT_WRITE else Verdict.SILENT
     return Attempt(verdict=verdict, sentence=sentence)
+
+
+def judged(
+    tried: Attempt, *, is_shut: bool, dead_only: bool, row: str = ""
+) -> _one_primary.Attempt:
+    """
+    As the fence judges: behind a network that is shut silence is a refusal; elsewhere the server
+    must be gone, and a place of clients must say so.
+    """
+    refusals = {Verdict.DEAD} if dead_only else {Verdict.DEAD, Verdict.REFUSED}
+    if is_shut:
+        refusals |= {Verdict.SILENT, Verdict.REFUSED}
+    word: _one_primary.Verdict = "unknown"
+    if tried.verdict is Verdict.ACCEPTED:
+        word = "accepted"
+    elif tried.verdict in refusals:
+        word = "refused"
+    return _one_primary.Attempt(verdict=word, said=tried.sentence, row=row)
 
 
 def _short(ctx: Context) -> Context:

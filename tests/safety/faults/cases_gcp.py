@@ -4,7 +4,8 @@ import contextlib
 import itertools
 from datetime import UTC, datetime, timedelta
 
-from cases_postgres import CONNECT, sql
+from cases_postgres import CONNECT, NO_BODY, NO_ECHO, PRIMARIES, sql
+from cases_postgres import _only as only_postgres
 from fault_matrix import HOST, Case, Op, Site, serving
 
 from drctl.actions.targets import CloudDnsRecord, CloudSqlInstance
@@ -256,6 +257,36 @@ async def _lag(lab, scripts):
         await cloud.stop()
 
 
+@contextlib.asynccontextmanager
+async def _only(lab, scripts):
+    """The old primary of the other lab, which Cloud SQL calls stopped."""
+    number = next(_NUMBERS)
+    cloud = Lab(api=(f"127.217.9.{number % 250 + 1}", 8090))
+    await cloud.start()
+    cloud.add("old", activation="NEVER")
+    scripts["gcp"].swap = ((b'"old"', b'"another"'),)
+    proxy = cloud.proxy(scripts["gcp"])
+    try:
+        async with only_postgres(lab, scripts) as site, serving(proxy):
+            old = site.target
+            target = {
+                "gcp": cloud.connection(await proxy.start(HOST)),
+                "instance": "old",
+                "sql": old.sql,
+                "client_write_urls": old.client_write_urls,
+                "client_path": old.client_path,
+            }
+            yield Site(
+                target=CloudSqlInstance.model_validate(target),
+                params=site.params,
+                proxies=[*site.proxies, proxy],
+                applied=site.applied,
+                holds=site.holds,
+            )
+    finally:
+        await cloud.stop()
+
+
 LABS = {"gcp": Lab}
 LOOK, LIST = Op(name="gcp:GET instance"), Op(name="gcp:GET operations")
 WAIT = Op(name="gcp:GET operation")
@@ -330,6 +361,29 @@ CASES = [
         lab="gcp",
         ops=(Op(name="gcp:GET rrsets"),),
         open=_check,
+    ),
+    Case(
+        action="gcp.cloudsql.assert_single_primary",
+        lab="postgres",
+        ops=(
+            CONNECT,
+            *(sql(name, skip=NO_ECHO) for name in ("block", "insert")),
+            *(
+                Op(name=f"sql:{name}", via="new", skip=NO_ECHO)
+                for name in ("connect", "state", "has", "following")
+            ),
+            Op(name="http:write", mutates=True, skip=NO_BODY),
+            # A write that must be refused, again and again: it asks, and changes nothing.
+            Op(name="http:POST", skip=NO_BODY),
+            Op(name="gcp:GET instance", via="gcp"),
+            Op(name="gcp:GET operations", via="gcp"),
+        ),
+        open=_only,
+        timeout_s=9.0,
+        may_be_partial=True,
+        # What proves it is a write, and whoever looks back may not write.
+        reads_back=False,
+        slots=PRIMARIES,
     ),
     Case(
         action="gcp.cloudsql.measure_lag",

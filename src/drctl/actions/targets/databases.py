@@ -97,6 +97,7 @@ class CloudSqlInstance(Target):
     sightings_url: Url | None = None
     """Where the observer publishes its last sighting of the primary; see `drctl.adapters._witness`.
     It is not in the primary's region."""
+    client_path: ClientPath | None = None
 
     @property
     def label(self) -> str:

@@ -16,7 +16,7 @@ from drctl.actions.errors import ActionError, Rejected
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _one_primary
 from drctl.adapters._one_primary import OnePrimary, ProofParams
-from drctl.adapters._vantage import Attempt, Verdict, try_sql, try_url
+from drctl.adapters._vantage import judged, try_sql, try_url
 from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.rds_fence import STOPPED
 
@@ -64,9 +64,9 @@ class AssertSinglePrimary(Action[RdsInstance, ProofParams, OnePrimary]):
             sql = await try_sql(ctx, access, write=True)
             urls = [await try_url(ctx, url) for url in target.client_write_urls]
             row = f"drctl-fence-{ctx.key}"
-            tried = [_judged(sql, is_shut=shut is not None, dead_only=True)]
+            tried = [judged(sql, is_shut=shut is not None, dead_only=True)]
             tried += [
-                _judged(one, is_shut=shut is not None, dead_only=False, row=row) for one in urls
+                judged(one, is_shut=shut is not None, dead_only=False, row=row) for one in urls
             ]
             if shut is not None:
                 tried.append(_one_primary.Attempt(verdict="refused", said=shut))
@@ -96,21 +96,3 @@ async def _is_shut(ctx: Context, target: RdsInstance) -> str | None:
     if ground.instance.is_only_in(ground.group.id) and not ground.group.ingress_rules:
         return f"RDS: {target.instance} is only in {ground.group.id}, which lets nothing in"
     return None
-
-
-def _judged(
-    tried: Attempt, *, is_shut: bool, dead_only: bool, row: str = ""
-) -> _one_primary.Attempt:
-    """
-    As the fence judges: behind a network that is shut silence is a refusal; elsewhere the server
-    must be gone, and a place of clients must say so.
-    """
-    refusals = {Verdict.DEAD} if dead_only else {Verdict.DEAD, Verdict.REFUSED}
-    if is_shut:
-        refusals |= {Verdict.SILENT, Verdict.REFUSED}
-    word: _one_primary.Verdict = "unknown"
-    if tried.verdict is Verdict.ACCEPTED:
-        word = "accepted"
-    elif tried.verdict in refusals:
-        word = "refused"
-    return _one_primary.Attempt(verdict=word, said=tried.sentence, row=row)

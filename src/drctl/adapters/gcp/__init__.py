@@ -9,6 +9,7 @@ from drctl.adapters.gcp.sql_clone import CloneToTime
 from drctl.adapters.gcp.sql_failover import FailOver
 from drctl.adapters.gcp.sql_fence import FenceInstance, UnfenceInstance
 from drctl.adapters.gcp.sql_lag import MeasureLag
+from drctl.adapters.gcp.sql_only import AssertSinglePrimary
 from drctl.adapters.gcp.sql_promote import PromoteReplica
 
 __all__ = ["ADAPTER"]
@@ -20,6 +21,7 @@ ADAPTER = Adapter(
         FenceInstance(),
         UnfenceInstance(),
         PromoteReplica(),
+        AssertSinglePrimary(),
         FailOver(),
         CloneToTime(),
         CreateBackup(),
