@@ -1,7 +1,8 @@
 """Google's errors in drctl's words."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from drctl.actions.errors import (
     ActionError,
@@ -19,7 +20,28 @@ _TOO_OFTEN = frozenset(
     {"rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"}
 )
 """Reasons of a 403 that are no question of rights."""
+_EXISTS = frozenset({"alreadyExists", "instanceAlreadyExists"})
 _LONGEST = 300
+
+
+class AlreadyExists(Conflict):
+    """Of that name there is something; whoever saw nothing a moment ago may have made it."""
+
+
+@contextmanager
+def after_sending(label: str) -> Iterator[None]:
+    """
+    Around reads that follow a change that may have arrived.
+
+    Raises:
+        OutcomeUnknown: One failed: nobody knows, whatever the reason.
+    """
+    try:
+        yield
+    except OutcomeUnknown:
+        raise
+    except ActionError as error:
+        raise OutcomeUnknown(f"{label}: sent, and then: {error}") from error
 
 
 def error_of(
@@ -49,7 +71,7 @@ def error_of(
         case 404 | 410:
             word = NotFound
         case 409 | 412:
-            word = Conflict
+            word = AlreadyExists if _EXISTS.intersection(reasons) else Conflict
         case _ if status >= 500:  # noqa: PLR2004
             word = OutcomeUnknown if changes else Unavailable
         case _:

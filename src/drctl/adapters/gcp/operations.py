@@ -42,6 +42,24 @@ async def finish(
         raise OutcomeUnknown(f"{instance}: {_words(answer)} ended with {said}")
 
 
+async def listed(gcp: Gcp, instance: str) -> list[dict[str, Any]]:
+    """
+    The latest operations on an instance.
+
+    Raises:
+        ActionError: They could not be read.
+    """
+    answer = await gcp.read(
+        "sqladmin",
+        f"v1/projects/{part(gcp.project)}/operations",
+        {"instance": instance, "maxResults": "20"},
+    )
+    found: list[dict[str, Any]] = answer.get("items", [])
+    if any(one.get("targetId") != instance for one in found):
+        raise Unavailable(f"Cloud SQL was asked about operations of {instance}, and told of others")
+    return found
+
+
 async def is_under_way(gcp: Gcp, instance: str, kinds: tuple[str, ...]) -> bool:
     """
     Whether an operation of these kinds is queued or runs.
@@ -49,15 +67,8 @@ async def is_under_way(gcp: Gcp, instance: str, kinds: tuple[str, ...]) -> bool:
     Raises:
         ActionError: It could not be read.
     """
-    answer = await gcp.read(
-        "sqladmin",
-        f"v1/projects/{part(gcp.project)}/operations",
-        {"instance": instance, "maxResults": "20"},
-    )
-    listed = answer.get("items", [])
-    if any(one.get("targetId") != instance for one in listed):
-        raise Unavailable(f"Cloud SQL was asked about operations of {instance}, and told of others")
-    return any(one.get("operationType") in kinds and one.get("status") != DONE for one in listed)
+    found = await listed(gcp, instance)
+    return any(one.get("operationType") in kinds and one.get("status") != DONE for one in found)
 
 
 async def _look(

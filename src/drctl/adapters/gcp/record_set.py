@@ -31,6 +31,7 @@ from drctl.actions.errors import ActionError, Conflict, NotFound, OutcomeUnknown
 from drctl.actions.targets import CloudDnsRecord, Text
 from drctl.adapters import _resolver
 from drctl.adapters.gcp.client import Gcp
+from drctl.adapters.gcp.errors import after_sending
 from drctl.adapters.gcp.record_api import find, finish, full_name, text, zone_path
 
 KINDS = ("A", "AAAA", "CNAME", "TXT")
@@ -157,7 +158,8 @@ async def _replace(
         )
     except (Conflict, NotFound) as error:
         # A network that delivers twice gives the answer to the second; who compares, finds.
-        now = await find(gcp, target, (wanted["type"],))
+        with after_sending(target.label):
+            now = await find(gcp, target, (wanted["type"],))
         if [text(record) for record in now] == [text(wanted)]:
             raise OutcomeUnknown(f"{target.label} is as wanted, and: {error}") from error
         raise Conflict(f"{target.label} was changed by something else: {error}") from error

@@ -116,12 +116,14 @@ async def wait_until(
     reached: Callable[[Instance], bool],
     *,
     after_change: bool,
+    is_new: bool = False,
 ) -> Instance:
     """
     Polls the instance until *reached* is true.
 
     Args:
         after_change: A change was sent before: not seeing its end is then `OutcomeUnknown`.
+        is_new: It has just been made: that it is not there is not yet the end.
 
     Raises:
         Rejected: The instance is in a terminal state, or gone.
@@ -134,7 +136,7 @@ async def wait_until(
         try:
             seen = await describe(gcp, instance, patience=timedelta())
         except NotFound as error:
-            raise Rejected(f"{instance} is gone: {error}") from error
+            last = _missing(instance, error, is_new=is_new)
         except (Throttled, Unavailable) as error:
             last = str(error)
         except ActionError as error:
@@ -151,3 +153,9 @@ async def wait_until(
         pause_s = min(LAST_POLL_S, pause_s * 1.5)
         if ctx.deadline.has_passed(ctx.clock):
             raise late(last)
+
+
+def _missing(instance: str, error: NotFound, *, is_new: bool) -> str:
+    if is_new:
+        return str(error)
+    raise Rejected(f"{instance} is gone: {error}") from error

@@ -24,6 +24,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected, Unavailable
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters.gcp.client import Gcp
+from drctl.adapters.gcp.errors import after_sending
 from drctl.adapters.gcp.operations import finish
 from drctl.adapters.gcp.sql_api import RUNNABLE, describe, path_of
 
@@ -97,12 +98,15 @@ class CreateBackup(Action[CloudSqlInstance, NoParams, BackupRun]):
                 {"description": _description(ctx)},
             )
         except (Conflict, Rejected) as error:
-            if await _ours(ctx, gcp, target):
+            with after_sending(target.label):
+                is_there = await _ours(ctx, gcp, target) is not None
+            if is_there:
                 # A network that delivers twice gives the answer to the second.
                 raise OutcomeUnknown(f"a backup of {target.label} runs, and: {error}") from error
             raise
         await finish(ctx, gcp, answer, target.instance, KINDS)
-        made = await _ours(ctx, gcp, target)
+        with after_sending(target.label):
+            made = await _ours(ctx, gcp, target)
         if made is None or made.get("status") != SUCCESSFUL:
             raise OutcomeUnknown(f"{target.label}: the operation is done, and the backup is {made}")
         return _output(made)

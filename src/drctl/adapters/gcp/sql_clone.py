@@ -35,7 +35,8 @@ from drctl.actions.errors import (
 )
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters.gcp.client import Gcp
-from drctl.adapters.gcp.operations import finish
+from drctl.adapters.gcp.errors import AlreadyExists
+from drctl.adapters.gcp.operations import finish, listed
 from drctl.adapters.gcp.sql_api import (
     RUNNABLE,
     Instance,
@@ -142,24 +143,26 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
             answer = await gcp.mutate(
                 "POST", "sqladmin", f"{path_of(gcp, source.name)}/clone", body
             )
-        except (Conflict, Rejected) as error:
-            if await _find(gcp, params.name) is not None:  # and it was not there a moment ago
-                raise OutcomeUnknown(f"there is {params.name} now, and: {error}") from error
-            raise
+        except AlreadyExists as error:  # and it was not there a moment ago
+            raise OutcomeUnknown(f"there is {params.name} now: {error}") from error
         ctx.say(f"{params.name}: clone of {source.name} accepted")
         # Google files it under the one or the other.
         about = params.name if answer.get("targetId") == params.name else source.name
         await finish(ctx, gcp, answer, about, KINDS)
-        seen = await wait_until(ctx, gcp, params.name, _is_up, after_change=True)
+        seen = await wait_until(ctx, gcp, params.name, _is_up, after_change=True, is_new=True)
         return _clone(seen, moment)
 
     async def settled(
         self, ctx: Context, target: CloudSqlInstance, params: CloneParams
     ) -> Done[Clone] | NotDone | CannotTell:
+        gcp = Gcp(ctx, target.gcp)
         try:
-            seen = await _find(Gcp(ctx, target.gcp), params.name)
+            seen = await _find(gcp, params.name)
+            begun = [] if seen else await listed(gcp, params.name)
         except ActionError as error:
             return CannotTell(why=str(error))
+        if any(one.get("operationType") in KINDS for one in begun):
+            return CannotTell(why=f"{params.name} was begun, and Cloud SQL does not show it")
         if seen is None:
             return NotDone(why=f"there is no instance {params.name}")
         if not _is_up(seen):

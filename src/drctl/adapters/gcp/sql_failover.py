@@ -25,6 +25,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters.gcp.client import Gcp
+from drctl.adapters.gcp.errors import after_sending
 from drctl.adapters.gcp.operations import finish, is_under_way
 from drctl.adapters.gcp.sql_api import RUNNABLE, Instance, describe, path_of, wait_until
 from drctl.adapters.gcp.sql_fit import until_out_of_recovery
@@ -110,8 +111,10 @@ class FailOver(Action[CloudSqlInstance, NoParams, ZoneMove]):
                 {"failoverContext": {"kind": "sql#failoverContext", "settingsVersion": version}},
             )
         except (Conflict, Rejected) as error:
-            now = await describe(gcp, target.instance)
-            if now.zone != before or await is_under_way(gcp, target.instance, KINDS):
+            with after_sending(target.label):
+                now = await describe(gcp, target.instance)
+                is_moving = await is_under_way(gcp, target.instance, KINDS)
+            if now.zone != before or is_moving:
                 # A network that delivers twice gives the answer to the second.
                 raise OutcomeUnknown(f"{target.label} is moving, and: {error}") from error
             raise

@@ -45,6 +45,7 @@ from drctl.actions.errors import (
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters import _vantage
 from drctl.adapters.gcp.client import Gcp
+from drctl.adapters.gcp.errors import after_sending
 from drctl.adapters.gcp.operations import finish, is_under_way
 from drctl.adapters.gcp.sql_api import Instance, describe, path_of
 
@@ -285,13 +286,15 @@ async def _set_policy(ctx: Context, target: CloudSqlInstance, seen: Instance, po
             "PATCH", "sqladmin", path_of(gcp, target.instance), {"settings": wanted}
         )
     except (Conflict, Rejected) as error:
-        now = await describe(gcp, target.instance)
+        with after_sending(target.label):
+            now = await describe(gcp, target.instance)
         if now.activation != seen.activation:
             # A network that delivers twice gives the answer to the second.
             raise OutcomeUnknown(f"{target.label} is {now.activation}, and: {error}") from error
         raise
     await finish(ctx, gcp, answer, target.instance, KINDS)
-    now = await describe(gcp, target.instance)
+    with after_sending(target.label):
+        now = await describe(gcp, target.instance)
     if now.activation != policy:
         raise OutcomeUnknown(f"{target.label}: done, and its activation is {now.activation}")
     return seen.activation

@@ -31,6 +31,7 @@ from drctl.actions.errors import ActionError, Conflict, NotFound, OutcomeUnknown
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters import _candidate
 from drctl.adapters.gcp.client import Gcp
+from drctl.adapters.gcp.errors import after_sending
 from drctl.adapters.gcp.operations import finish, is_under_way
 from drctl.adapters.gcp.sql_api import (
     RUNNABLE,
@@ -214,8 +215,9 @@ async def _refuse_doubt(gcp: Gcp, target: CloudSqlInstance, refusal: ActionError
     Raises:
         OutcomeUnknown: It looks like that.
     """
-    seen = await describe(gcp, target.instance)
-    is_busy = await is_under_way(gcp, target.instance, KINDS)
+    with after_sending(target.label):
+        seen = await describe(gcp, target.instance)
+        is_busy = await is_under_way(gcp, target.instance, KINDS)
     if is_busy or seen.is_primary or seen.state != RUNNABLE:
         raise OutcomeUnknown(f'{refusal}; Cloud SQL reports "{seen.state}"') from refusal
 

@@ -31,7 +31,8 @@ class Tokens:
             uri: Where the token endpoint is; an assertion must be addressed to it.
         """
         self._project = project
-        self._uri = uri
+        self.uris = [uri]
+        """What an assertion may be addressed to: more when the endpoint is behind a proxy."""
         self.email = f"drctl@{project}.iam.gserviceaccount.com"
         self._key_id, self._private, self._certificates = _key_pair()
         self._until_s: dict[str, float] = {}
@@ -96,7 +97,7 @@ class Tokens:
 
         try:
             decode: Any = jwt.decode  # untyped there
-            claims: Any = decode(assertion, certs=self._certificates, audience=self._uri)
+            claims: Any = decode(assertion, certs=self._certificates, audience=self.uris)
         except (ValueError, exceptions.GoogleAuthError) as error:
             return f"Invalid JWT: {str(error)[:100]}"
         if claims.get("iss") != self.email:
