@@ -8,7 +8,8 @@ from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone, 
 from drctl.actions.errors import Conflict, Rejected, Unavailable
 from drctl.adapters.gcp.sql_backup import CreateBackup
 from drctl.adapters.gcp.sql_failover import FailOver
-from drctl.adapters.gcp.sql_fence import FenceInstance, UnfenceInstance, UnfenceParams
+from drctl.adapters.gcp.sql_fence import FenceInstance
+from drctl.adapters.gcp.sql_unfence import UnfenceInstance, UnfenceParams
 
 PRIMARY = "healing-guard-prod"
 MOVE, BACKUP, FENCE, UNFENCE = FailOver(), CreateBackup(), FenceInstance(), UnfenceInstance()

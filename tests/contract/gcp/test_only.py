@@ -8,9 +8,10 @@ from aiohttp import web
 
 from drctl.actions.contract import NoParams
 from drctl.actions.errors import Rejected
-from drctl.adapters.gcp.sql_fence import FenceInstance, UnfenceInstance, UnfenceParams
+from drctl.adapters.gcp.sql_fence import FenceInstance
 from drctl.adapters.gcp.sql_only import AssertSinglePrimary
 from drctl.adapters.gcp.sql_promote import PromoteParams, PromoteReplica
+from drctl.adapters.gcp.sql_unfence import UnfenceInstance, UnfenceParams
 from drctl.config.environment import load_environment
 
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"

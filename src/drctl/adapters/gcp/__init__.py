@@ -7,10 +7,11 @@ from drctl.adapters.gcp.record_set import SetRecord
 from drctl.adapters.gcp.sql_backup import CreateBackup
 from drctl.adapters.gcp.sql_clone import CloneToTime
 from drctl.adapters.gcp.sql_failover import FailOver
-from drctl.adapters.gcp.sql_fence import FenceInstance, UnfenceInstance
+from drctl.adapters.gcp.sql_fence import FenceInstance
 from drctl.adapters.gcp.sql_lag import MeasureLag
 from drctl.adapters.gcp.sql_only import AssertSinglePrimary
 from drctl.adapters.gcp.sql_promote import PromoteReplica
+from drctl.adapters.gcp.sql_unfence import UnfenceInstance
 
 __all__ = ["ADAPTER"]
 

@@ -1,6 +1,5 @@
 """
-Makes certain that an old Cloud SQL primary takes no write any more, and proves it; and lets it run
-again.
+Makes certain that an old Cloud SQL primary takes no write any more, and proves it.
 
 Invariant, as for `drctl.adapters.aws.rds_fence`: `perform` returns only when a write was tried from
 every place where clients are, and each attempt failed for a reason that was established. Either
@@ -13,7 +12,6 @@ then say ``durable: false`` and why.
 """
 
 import asyncio
-from datetime import timedelta
 from typing import ClassVar, Literal
 
 from drctl.actions.contract import (
@@ -27,17 +25,13 @@ from drctl.actions.contract import (
     Effect,
     NoParams,
     NotDone,
-    Nothing,
     Observation,
     Outputs,
-    Params,
     Preview,
     Repeat,
 )
 from drctl.actions.errors import (
     ActionError,
-    Conflict,
-    OutcomeUnknown,
     Rejected,
     Throttled,
     Unavailable,
@@ -45,15 +39,15 @@ from drctl.actions.errors import (
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters import _vantage
 from drctl.adapters.gcp.client import Gcp
-from drctl.adapters.gcp.errors import after_sending
-from drctl.adapters.gcp.operations import finish, is_under_way
-from drctl.adapters.gcp.sql_api import Instance, describe, path_of
-
-QUICK = timedelta(seconds=3)
-"""A control plane that says nothing for this long is not there: the proof goes on without it."""
-KINDS = ("UPDATE",)
-STOPPED, RUNNING = "NEVER", "ALWAYS"
-UNCHANGED = "UNCHANGED"
+from drctl.adapters.gcp.operations import is_under_way
+from drctl.adapters.gcp.sql_policy import (
+    KINDS,
+    RUNNING,
+    STOPPED,
+    UNCHANGED,
+    set_policy,
+    survey,
+)
 
 
 class Fence(Outputs):
@@ -89,7 +83,7 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
     ) -> Observation:
         readings = {"vantage_points": _vantage.count(target)}
         try:
-            seen = await _survey(ctx, target)
+            seen = await survey(ctx, target)
         except (Unavailable, Throttled) as error:
             return Observation(readings={**readings, "control_plane": str(error)})
         return Observation(
@@ -137,10 +131,10 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
         death = asyncio.create_task(_vantage.prove_dead(ctx, target))
         try:
             try:
-                seen = await _survey(ctx, target)
+                seen = await survey(ctx, target)
                 if seen.source is not None:
                     raise Rejected(f"{target.label} is a replica of {seen.source}: no old primary")
-                previous = await _set_policy(ctx, target, seen, STOPPED)
+                previous = await set_policy(ctx, target, seen, STOPPED)
                 planned = (ctx.seen or {}).get("activation")
                 if previous == UNCHANGED and planned == RUNNING:
                     previous = RUNNING  # an earlier attempt of ours has stopped it
@@ -162,142 +156,13 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
     ) -> Done[Fence] | NotDone | CannotTell:
         """Never `Done`: what was not proven is proven by fencing it again, which is safe."""
         try:
-            seen = await _survey(ctx, target)
+            seen = await survey(ctx, target)
             is_changing = await is_under_way(Gcp(ctx, target.gcp), target.instance, KINDS)
         except ActionError as error:
             return CannotTell(why=str(error))
         if is_changing:
             return CannotTell(why=f"Cloud SQL is still changing {target.label}")
         return NotDone(why=f"{target.label} has activation {seen.activation}, and it is not proven")
-
-
-class UnfenceParams(Params):
-    """What it shall be again."""
-
-    policy: Literal["ALWAYS", "UNCHANGED"]
-    """``previous_policy`` of the fence. ``UNCHANGED``: the fence had changed nothing, so there is
-    nothing to put back."""
-
-
-class Unfenced(Outputs):
-    """What it is."""
-
-    activation: str
-    """``ALWAYS``, or empty: it was not asked."""
-
-
-class UnfenceInstance(Action[CloudSqlInstance, UnfenceParams, Unfenced]):
-    """Starts it again. Only before a promotion."""
-
-    name: ClassVar[str] = "gcp.cloudsql.unfence"
-    summary: ClassVar[str] = "Start a fenced Cloud SQL instance again"
-    effect: ClassVar[Effect] = Effect.CHANGE
-    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets = (CloudSqlInstance,)
-    params = UnfenceParams
-    outputs = Unfenced
-
-    def planes(self, target: CloudSqlInstance) -> tuple[str, ...]:
-        return (f"control-plane:{target.gcp.region}",)
-
-    async def observe(
-        self, ctx: Context, target: CloudSqlInstance, params: UnfenceParams | None
-    ) -> Observation:
-        seen = await describe(Gcp(ctx, target.gcp), target.instance)
-        return Observation(facts={"state": seen.state, "activation": seen.activation})
-
-    def preview(
-        self, observation: Observation, target: CloudSqlInstance, params: UnfenceParams | None
-    ) -> Preview:
-        activation = observation.facts["activation"]
-        if params is None:
-            return CannotTell(why=f"activation {activation}; what it was is known during the run")
-        if params.policy != RUNNING or activation == RUNNING:
-            return Nothing(why=f"{target.instance} has activation {activation}")
-        return Change(before=f"activation {activation}", after=f"activation {RUNNING}")
-
-    def debts(
-        self, target: CloudSqlInstance, params: UnfenceParams, outputs: Unfenced
-    ) -> tuple[Debt | Cleared, ...]:
-        return (Cleared(key=f"fence:{target.identities[0]}"),)
-
-    async def perform(
-        self, ctx: Context, target: CloudSqlInstance, params: UnfenceParams
-    ) -> Unfenced:
-        """
-        Starts it; nothing is sent when it is not stopped.
-
-        Raises:
-            Conflict: Its settings were changed meanwhile, or Cloud SQL is busy with it.
-            OutcomeUnknown: Sent, and not seen in force.
-
-        Changes:
-            The instance's activation policy, unless nothing is to be put back.
-        """
-        if params.policy != RUNNING:
-            return Unfenced(activation="")
-        seen = await describe(Gcp(ctx, target.gcp), target.instance)
-        await _set_policy(ctx, target, seen, RUNNING)
-        return Unfenced(activation=RUNNING)
-
-    async def settled(
-        self, ctx: Context, target: CloudSqlInstance, params: UnfenceParams
-    ) -> Done[Unfenced] | NotDone | CannotTell:
-        if params.policy != RUNNING:
-            return Done(outputs=Unfenced(activation=""))
-        gcp = Gcp(ctx, target.gcp)
-        try:
-            seen = await describe(gcp, target.instance)
-            is_changing = await is_under_way(gcp, target.instance, KINDS)
-        except ActionError as error:
-            return CannotTell(why=str(error))
-        if is_changing:
-            return CannotTell(why=f"Cloud SQL is still changing {target.label}")
-        if seen.activation == RUNNING:
-            return Done(outputs=Unfenced(activation=RUNNING))
-        return NotDone(why=f"{target.label} has activation {seen.activation}")
-
-
-async def _survey(ctx: Context, target: CloudSqlInstance) -> Instance:
-    """The instance, quickly or not at all."""
-    gcp = Gcp(ctx, target.gcp, call=QUICK)
-    return await describe(gcp, target.instance, patience=timedelta())
-
-
-async def _set_policy(ctx: Context, target: CloudSqlInstance, seen: Instance, policy: str) -> str:
-    """
-    Sets the activation policy, compared by the settings' version, and waits until it is in force.
-
-    Returns:
-        What it was before; ``UNCHANGED`` when it was that already.
-
-    Raises:
-        ActionError: As `FenceInstance.perform`.
-
-    Changes:
-        The instance's activation policy.
-    """
-    gcp = Gcp(ctx, target.gcp)
-    if seen.activation == policy and not await is_under_way(gcp, target.instance, KINDS):
-        return UNCHANGED
-    wanted = {"settingsVersion": seen.settings_version, "activationPolicy": policy}
-    try:
-        answer = await gcp.mutate(
-            "PATCH", "sqladmin", path_of(gcp, target.instance), {"settings": wanted}
-        )
-    except (Conflict, Rejected) as error:
-        with after_sending(target.label):
-            now = await describe(gcp, target.instance)
-        if now.activation != seen.activation:
-            # A network that delivers twice gives the answer to the second.
-            raise OutcomeUnknown(f"{target.label} is {now.activation}, and: {error}") from error
-        raise
-    await finish(ctx, gcp, answer, target.instance, KINDS)
-    with after_sending(target.label):
-        now = await describe(gcp, target.instance)
-    if now.activation != policy:
-        raise OutcomeUnknown(f"{target.label}: done, and its activation is {now.activation}")
-    return seen.activation
 
 
 async def _observed_dead(

@@ -21,7 +21,7 @@ from drctl.adapters._vantage import judged, try_sql, try_url
 from drctl.adapters.gcp.client import Gcp
 from drctl.adapters.gcp.operations import is_under_way
 from drctl.adapters.gcp.sql_api import describe
-from drctl.adapters.gcp.sql_fence import KINDS, QUICK, STOPPED
+from drctl.adapters.gcp.sql_policy import KINDS, QUICK, STOPPED
 
 
 class AssertSinglePrimary(Action[CloudSqlInstance, ProofParams, OnePrimary]):
