@@ -7,12 +7,12 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import NotFound, Rejected, Unavailable
-from drctl.actions.targets import Deployment, DnsRecord, FailoverSwitch, Target
+from drctl.actions.targets import CloudDnsRecord, Deployment, DnsRecord, FailoverSwitch, Target
 from drctl.adapters import _http
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.text import sanitize
 
-ServiceTarget: TypeAlias = Deployment | FailoverSwitch | DnsRecord
+ServiceTarget: TypeAlias = Deployment | FailoverSwitch | DnsRecord | CloudDnsRecord
 
 _BODY_SHOWN = 2000
 
@@ -67,12 +67,23 @@ class Probe(Action[ServiceTarget, ProbeParams, ProbeOutputs]):
     summary: ClassVar[str] = "Asks a service over HTTP and returns what it said"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets: ClassVar[tuple[type[Target], ...]] = (Deployment, FailoverSwitch, DnsRecord)
+    targets: ClassVar[tuple[type[Target], ...]] = (
+        Deployment,
+        FailoverSwitch,
+        DnsRecord,
+        CloudDnsRecord,
+    )
     params: ClassVar[type[Params]] = ProbeParams
     outputs: ClassVar[type[Outputs]] = ProbeOutputs
 
     def planes(self, target: ServiceTarget) -> tuple[str, ...]:
-        region = target.cluster.region if isinstance(target, Deployment) else target.aws.region
+        match target:
+            case Deployment():
+                region = target.cluster.region
+            case CloudDnsRecord():
+                region = target.gcp.region
+            case FailoverSwitch() | DnsRecord():
+                region = target.aws.region
         return (f"data-plane:{region}",)
 
     async def perform(
