@@ -172,6 +172,7 @@ class Project:
         server = self.servers.pop(name)
         slot = server.slot
         await server.remove()
+        await self.servers[PRIMARY].start()  # a test may have stopped or killed it
         await self.servers[PRIMARY].query_as_superuser(
             "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots"
             " WHERE slot_name = $1 AND NOT active",
