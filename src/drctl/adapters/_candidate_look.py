@@ -30,10 +30,11 @@ SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_ident
        pg_last_wal_replay_lsn()::text AS replay_lsn,
        CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END AS is_paused,
        current_setting('recovery_min_apply_delay') AS apply_delay,
-       -- One that is refused comes and goes; until the first message both times are its start.
-       -- Without pg_monitor only its pid is shown.
+       -- One that is refused comes and goes; until the first message both times are its start, and
+       -- a primary that is idle sends none for a while. Without pg_monitor only its pid is shown.
        EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status IS NULL
-               OR last_msg_send_time <> last_msg_receipt_time) AS is_receiving,
+               OR last_msg_send_time <> last_msg_receipt_time
+               OR clock_timestamp() - last_msg_receipt_time > interval '1 second') AS is_receiving,
        (SELECT sender_host FROM pg_stat_wal_receiver) AS sender_host,
        (SELECT sender_port FROM pg_stat_wal_receiver) AS sender_port,
        -- Only the address is taken out of it: it may hold a password.

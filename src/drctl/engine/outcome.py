@@ -38,8 +38,9 @@ def result(plan: Plan, state: State) -> tuple[Result, str]:  # noqa: PLR0911 (a 
         is_waiting = state.changed and state.pause.kind != "failed"
         is_waiting = is_waiting or state.pause.kind == "lease"
         return "paused" if is_waiting else ill, state.pause.why
-    if state.interrupted and state.stop is None and state.open_work > 0:
-        return "interrupted", "interrupted; what was running has finished"
+    if state.interrupted and state.stop is None and state.open_work + state.open_final > 0:
+        untold = "" if state.open_work else "; what comes last (finally) is still to be done"
+        return "interrupted", f"interrupted; what was running has finished{untold}"
     why = state.stop or _unfinished(plan, state)
     unproven = None if why else _unproven(plan, state)
     if unproven is not None:

@@ -212,6 +212,8 @@ async def test_a_promoted_standby_takes_writes_on_a_new_timeline(pair):
     server = await pair.another_standby()
     chosen = target(WEST_2, system_identifier=pair.system_identifier)
     try:
+        # A receiver that lived for a second was not refused, also when nobody writes.
+        await asyncio.sleep(1.1)
         before = await action.observe(context(), chosen, params)
         assert isinstance(action.preview(before, chosen, params), Change)
         assert isinstance(await action.settled(context(), chosen, params), NotDone)

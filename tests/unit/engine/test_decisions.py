@@ -683,3 +683,14 @@ def test_a_death_costs_no_attempt():
     more = ((60.0, e.StepStarted(step="a", attempt=5)), (61.0, again))
     state = folded(plan, (0.0, started(plan)), *deaths, begun, (51.0, busy), *more)
     assert state.steps["a"].status == "failed"
+
+
+def test_a_run_that_is_interrupted_before_its_last_words_is_resumed_for_them():
+    plan = plan_of(step("a", effect=CHANGE), step("tell", effect=NOTIFY, is_final=True))
+    fakes = (Fake("a", CHANGE, takes_s=5), told := Fake("tell", NOTIFY))
+    ran = drive(plan, *fakes, interrupt_at_s=3)
+    assert ("interrupted", []) == (ran.end.result, told.calls)
+    assert "finally" in ran.end.why
+    resumed = e.RunResumed(operator="alice", host="laptop", version="0")
+    again = drive(plan, *fakes, after=ran, first=resumed)
+    assert ("succeeded", 1) == (again.end.result, len(told.calls))
