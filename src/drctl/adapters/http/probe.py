@@ -77,14 +77,7 @@ class Probe(Action[ServiceTarget, ProbeParams, ProbeOutputs]):
     outputs: ClassVar[type[Outputs]] = ProbeOutputs
 
     def planes(self, target: ServiceTarget) -> tuple[str, ...]:
-        match target:
-            case Deployment():
-                region = target.cluster.region
-            case CloudDnsRecord():
-                region = target.gcp.region
-            case FailoverSwitch() | DnsRecord():
-                region = target.aws.region
-        return (f"data-plane:{region}",)
+        return (f"data-plane:{_region(target)}",)
 
     async def perform(
         self, ctx: Context, target: ServiceTarget, params: ProbeParams
@@ -155,3 +148,13 @@ def _health(response: _http.Response) -> tuple[str, dict[str, bool]]:
         sanitize(served_by, limit=100) if isinstance(served_by, str) else "",
         {sanitize(name, limit=100): is_ok for name, is_ok in named if isinstance(is_ok, bool)},
     )
+
+
+def _region(target: ServiceTarget) -> str:
+    match target:
+        case Deployment():
+            return target.cluster.region
+        case CloudDnsRecord():
+            return target.gcp.region
+        case FailoverSwitch() | DnsRecord():
+            return target.aws.region
