@@ -16,7 +16,7 @@ from drctl.actions.targets.balancers import LoadBalancer
 from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
-from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.databases import CloudSqlInstance, PostgresServer, RdsInstance
 from drctl.actions.targets.kubernetes import (
     ArgoApplication,
     FluxHelmRelease,
@@ -29,6 +29,7 @@ from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
     ClientPath,
+    GcpConnection,
     HostConnection,
     KubernetesConnection,
     Part,
@@ -43,7 +44,7 @@ from drctl.actions.targets.parts import (
     Witness,
 )
 from drctl.actions.targets.storage import EcrRepository, S3Bucket
-from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
+from drctl.actions.targets.traffic import CloudDnsRecord, DnsRecord, FailoverSwitch
 
 __all__ = [
     "AccountId",
@@ -52,6 +53,8 @@ __all__ = [
     "AwsConnection",
     "Cache",
     "ClientPath",
+    "CloudDnsRecord",
+    "CloudSqlInstance",
     "DatabaseRole",
     "Deployment",
     "DnsRecord",
@@ -60,6 +63,7 @@ __all__ = [
     "FailoverSwitch",
     "FluxHelmRelease",
     "FluxKustomization",
+    "GcpConnection",
     "GrafanaServer",
     "HostConnection",
     "KubernetesConnection",
@@ -89,6 +93,7 @@ __all__ = [
 
 AnyTarget: TypeAlias = Annotated[
     RdsInstance
+    | CloudSqlInstance
     | PostgresServer
     | Deployment
     | ArgoApplication
@@ -97,6 +102,7 @@ AnyTarget: TypeAlias = Annotated[
     | PostgresCluster
     | FailoverSwitch
     | DnsRecord
+    | CloudDnsRecord
     | LoadBalancer
     | DatabaseRole
     | PrometheusServer
