@@ -1,6 +1,7 @@
 """Failover, backup and fence: once, compared, proven."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -32,6 +33,26 @@ async def test_an_instance_moves_to_its_other_zone_once(project):
     assert project.sent("POST", "/failover") == 1
 
 
+@pytest.mark.lab
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_move_cuts_every_session_and_loses_nothing(databases):
+    instance = databases.cloud.sql.instances[PRIMARY]
+    instance.is_regional, instance.second_zone = True, "us-east1-b"
+    target = databases.target(PRIMARY, region="us-east1")
+    standing = await databases.session(PRIMARY)
+    await standing.execute("INSERT INTO drctl.write_check (token) VALUES ('before the move')")
+    seen = await MOVE.observe(databases.context(), target, GO)
+    moved = await MOVE.perform(databases.context(40, seen=seen.facts), target, GO)
+    assert (moved.from_zone, moved.zone, moved.changed) == ("us-east1-a", "us-east1-b", True)
+    with pytest.raises(Exception, match=r"closed|terminat|connection"):
+        await standing.execute("SELECT 1")
+    session = await databases.session(PRIMARY)
+    await session.execute("INSERT INTO drctl.write_check (token) VALUES ('after the move')")
+    there = "SELECT count(*) FROM drctl.write_check WHERE token LIKE '% the move'"
+    assert await session.fetchval(there) == 2
+    await session.close()
+
+
 async def test_settings_that_were_changed_since_the_plan_stop_it(project):
     target = project.bare("prod", is_regional=True)
     seen = await MOVE.observe(project.context(), target, GO)
@@ -61,6 +82,18 @@ async def test_a_backup_is_made_once_for_a_key(project):
     assert project.sent("POST", "/backupRuns") == 2
     shown = BACKUP.preview(await BACKUP.observe(ctx, target, GO), target, GO)
     assert shown.before.startswith("last backup: 20")
+
+
+@pytest.mark.lab
+@pytest.mark.asyncio(loop_scope="session")
+async def test_a_backup_has_the_server_s_files(databases):
+    target = databases.target(PRIMARY, region="us-east1")
+    made = await BACKUP.perform(databases.context(40, key="real"), target, GO)
+    server = databases.servers[PRIMARY]
+    manifest = server.root / "cloudsql" / PRIMARY / f"run-{made.id}" / "backup_manifest"
+    kept = json.loads(manifest.read_text())
+    assert str(kept["System-Identifier"]) == databases.system_identifier
+    assert any(file["Path"] == "global/pg_control" for file in kept["Files"])
 
 
 async def test_a_backup_that_failed_is_not_done(project):
@@ -96,6 +129,9 @@ async def test_a_fenced_primary_is_stopped_and_refuses_writes(databases):
     assert databases.sent("PATCH", PRIMARY) == 1
     debts = FENCE.debts(target, GO, fence)
     assert [one.key for one in debts] == [f"fence:gcp:415104041262:cloudsql:{PRIMARY}"]
+    assert "has stopped it" in debts[0].what
+    dead = fence.model_copy(update={"durable": False, "note": "it may come back"})
+    assert "may come back" in FENCE.debts(target, GO, dead)[0].what
     assert [one.key for one in UNFENCE.debts(target, BACK, None)] == [debts[0].key]
     assert isinstance(await UNFENCE.settled(databases.context(), target, BACK), NotDone)
     await UNFENCE.perform(databases.context(40), target, BACK)

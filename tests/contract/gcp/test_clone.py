@@ -56,6 +56,8 @@ async def test_rows_before_are_there_and_rows_after_are_not(databases):
         copy = await databases.session(name)
         assert await rows(copy) == list(range(1, number + 1)), "exactly what was there"
         await copy.close()
+        (owed,) = CLONE.debts(target, given, made)
+        assert owed.key == f"restored:gcp:415104041262:cloudsql:{name}"
         assert isinstance(await CLONE.settled(databases.context(), target, given), Done)
     after = hashlib.sha256((await session.fetchval(content)).encode()).hexdigest()
     assert (before, version) == (after, source.settings_version), "the source is untouched"

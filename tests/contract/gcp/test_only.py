@@ -7,11 +7,14 @@ import pytest_asyncio
 from aiohttp import web
 
 from drctl.actions.contract import NoParams
-from drctl.actions.errors import Rejected
+from drctl.actions.errors import Conflict, Rejected
 from drctl.adapters.gcp.sql_fence import FenceInstance
 from drctl.adapters.gcp.sql_only import AssertSinglePrimary
 from drctl.adapters.gcp.sql_promote import PromoteParams, PromoteReplica
 from drctl.adapters.gcp.sql_unfence import UnfenceInstance, UnfenceParams
+from drctl.adapters.postgres.clients import AssertClientsWrite, ClientsParams
+from drctl.adapters.postgres.monitor import Monitor, MonitorParams
+from drctl.adapters.postgres.rows import AssertRows, RowsParams
 from drctl.config.environment import load_environment
 
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
@@ -72,6 +75,29 @@ async def test_one_primary_is_proven_and_two_are_found(databases, front):
     front["leads_to"] = PRIMARY
     with pytest.raises(Rejected, match="somewhere else"):
         await PROVE.perform(databases.context(40, key="third"), old, wanted)
+
+
+@pytest.mark.lab
+@pytest.mark.asyncio(loop_scope="session")
+async def test_what_is_asked_of_any_postgresql_is_asked_of_this_one(databases, front):
+    front["leads_to"] = PRIMARY
+    path = {"url": "http://{}:{}/write".format(*FRONT), "table": "drctl.write_check"}
+    target = databases.target(PRIMARY, "us-east1", client_path=path | {"column": "token"})
+    written = await AssertClientsWrite().perform(
+        databases.context(key="one"), target, ClientsParams()
+    )
+    canary = {"table": "drctl.write_check", "column": "token", "value": written.row}
+    rows = RowsParams.model_validate({"canaries": [canary]})
+    assert len((await AssertRows().perform(databases.context(), target, rows)).checks) == 2
+    watched = MonitorParams.model_validate({"window": "1s", "every": "300ms"})
+    assert (await Monitor().perform(databases.context(), target, watched)).samples >= 2
+    with pytest.raises(Rejected, match="0 standby"):
+        await Monitor().perform(
+            databases.context(), target, watched.model_copy(update={"standbys": 1})
+        )
+    elsewhere = databases.target(PRIMARY, "us-east1", system_identifier="1")
+    with pytest.raises(Conflict, match="another database"):
+        await AssertRows().perform(databases.context(), elsewhere, rows)
 
 
 def test_the_example_environment_is_one():

@@ -16,6 +16,7 @@ from drctl.actions.contract import (
     CannotTell,
     Change,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
@@ -151,6 +152,17 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
         await finish(ctx, gcp, answer, about, KINDS)
         seen = await wait_until(ctx, gcp, params.name, _is_up, after_change=True, is_new=True)
         return _clone(seen, moment)
+
+    def debts(
+        self, target: CloudSqlInstance, params: CloneParams, outputs: Clone
+    ) -> tuple[Debt, ...]:
+        key = f"restored:gcp:{target.gcp.project_number}:cloudsql:{outputs.instance}"
+        what = (
+            f"{outputs.instance} is {target.label} as of {outputs.time}: no replica follows it, and"
+            f" writes made since are only in {target.instance}"
+        )
+        remedy = "when it stays, give it a replica; when not, delete it: it costs money"
+        return (Debt(key=key, what=what, remedy=remedy),)
 
     async def settled(
         self, ctx: Context, target: CloudSqlInstance, params: CloneParams

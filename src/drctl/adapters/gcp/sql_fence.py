@@ -108,8 +108,11 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
     def debts(
         self, target: CloudSqlInstance, params: NoParams, outputs: Fence
     ) -> tuple[Debt | Cleared, ...]:
-        what = f"{target.label} is fenced ({outputs.method})"
-        remedy = "make it a replica of the new primary, or delete it; do not just start it"
+        what = f"{target.label} is fenced: Cloud SQL has stopped it"
+        remedy = "make a new replica in its place and delete it; do not just start it"
+        if not outputs.durable:
+            what = f"{target.label} was only seen to be dead: {outputs.note}"
+            remedy = "fence it as soon as Cloud SQL answers: gcp.cloudsql.fence"
         return (Debt(key=f"fence:{target.identities[0]}", what=what, remedy=remedy),)
 
     async def perform(self, ctx: Context, target: CloudSqlInstance, params: NoParams) -> Fence:
