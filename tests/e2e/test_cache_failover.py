@@ -8,6 +8,7 @@ INCIDENT = ("-i", "incident=inc-20261122-001")
 
 
 @pytest.mark.lab
+@pytest.mark.net(76)
 @pytest.mark.timeout(300)
 def test_a_lost_cache_is_failed_over_and_a_planned_move_brings_it_back(tmp_path):
     """Customers are served again, no acknowledged write is lost, and the old primary is owed."""

@@ -62,6 +62,7 @@ def intruder_of(lab):
 
 
 @pytest.mark.lab
+@pytest.mark.net(NET)
 @pytest.mark.timeout(420)
 def test_a_leaked_password_is_worth_nothing_afterwards_and_customers_are_served(tmp_path):
     """The intruder's open session ends, its logins are refused, and no customer's write is lost."""

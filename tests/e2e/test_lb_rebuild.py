@@ -22,6 +22,7 @@ def order(lab, *wanted):
 
 
 @pytest.mark.lab
+@pytest.mark.net(NET)
 @pytest.mark.timeout(420)
 def test_a_killed_load_balancer_is_rebuilt_once_and_customers_are_served_again(tmp_path):
     """The issue's own words: listener and healthy targets first, one of it, the API's name."""

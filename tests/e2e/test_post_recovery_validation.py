@@ -13,6 +13,7 @@ REQUIRED = {
 
 
 @pytest.mark.lab
+@pytest.mark.net(76)
 @pytest.mark.timeout(400)
 def test_it_passes_after_a_cache_failover_and_fails_while_anything_required_is_missing(tmp_path):
     """Each failure is named, the other checks still say what they saw, the exit code is not 0."""

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from drctl.actions.contract import CannotTell, Change, Context, Done, NotDone, Nothing
 from drctl.actions.errors import AuthRejected, NotFound, OutcomeUnknown, Rejected
 from drctl.actions.targets import Target
-from drctl.adapters.shell.command import Command, CommandParams, Look, LookParams
+from drctl.adapters.shell.command import Command, CommandParams, Destroy, Look, LookParams
 from drctl.kernel.clock import Deadline, SystemClock
 from drctl.kernel.errors import CredentialsError, Problem
 from drctl.kernel.secret import Secret
@@ -199,3 +199,14 @@ async def test_a_cancelled_one_is_ended_too(ctx, tmp_path):
         await task
     await asyncio.sleep(2)
     assert not late.exists()
+
+
+async def test_what_has_no_way_back_runs_as_any_other_and_is_counted_as_the_end(ctx, tmp_path):
+    """The same program; only what plan and engine make of it differs."""
+    gone = tmp_path / "gone"
+    gone.touch()
+    argv = python("import os, sys\nos.remove(sys.argv[1])", str(gone))
+    await Destroy().perform(ctx[0], NOTHING, CommandParams(argv=argv))
+    assert not gone.exists()
+    assert Destroy().effect.is_irreversible
+    assert not Command().effect.is_irreversible

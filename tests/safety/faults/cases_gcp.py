@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from cases_postgres import CONNECT, NO_BODY, NO_ECHO, PRIMARIES, sql
 from cases_postgres import _only as only_postgres
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import CloudDnsRecord, CloudSqlInstance
 from drctl.lab.faults import answers, operations
@@ -16,8 +17,8 @@ from drctl.lab.gcp import GcpCloud, Instance
 from drctl.lab.names import NameServer
 from drctl.lab.zones import Resolution
 
-API, NAMES = ("127.217.0.40", 8090), ("127.217.0.41", 5354)
-CLOSED = "127.217.0.42"
+API, NAMES = (f"127.{NET + 1}.0.40", 8090), (f"127.{NET + 1}.0.41", 5354)
+CLOSED = f"127.{NET + 1}.0.42"
 """Where the stopped instance's database would be: nothing listens."""
 PROJECT, NUMBER, REGION = "drctl-faults", "415104041262", "us-west1"
 ZONE, ZONE_NAME = "faults", "faults.test."
@@ -234,7 +235,7 @@ def _check(lab, scripts):
 async def _lag(lab, scripts):
     """On the real pair of the other lab; Cloud SQL is asked on a network of its own."""
     number = next(_NUMBERS)
-    cloud = Lab(api=(f"127.217.9.{number % 250 + 1}", 8090))
+    cloud = Lab(api=(f"127.{NET + 1}.9.{number % 250 + 1}", 8090))
     await cloud.start()
     cloud.add("dr", source="prod")
     scripts["gcp"].swap = ((b'"dr"', b'"another"'),)
@@ -271,7 +272,7 @@ async def _lag(lab, scripts):
 async def _only(lab, scripts):
     """The old primary of the other lab, which Cloud SQL calls stopped."""
     number = next(_NUMBERS)
-    cloud = Lab(api=(f"127.217.9.{number % 250 + 1}", 8090))
+    cloud = Lab(api=(f"127.{NET + 1}.9.{number % 250 + 1}", 8090))
     await cloud.start()
     cloud.add("old", activation="NEVER")
     scripts["gcp"].swap = ((b'"old"', b'"another"'),)

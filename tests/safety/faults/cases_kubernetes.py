@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import Deployment
 from drctl.lab.faults import answers, operations
@@ -17,7 +18,7 @@ from drctl.lab.faults.http import HttpFaultProxy, Upstream
 from drctl.lab.faults.rules import Deed
 from drctl.lab.kubernetes import Certificate, KubernetesCluster
 
-API = ("127.217.0.20", 6443)
+API = (f"127.{NET + 1}.0.20", 6443)
 UID = "11111111-2222-4333-8444-555555555555"
 OTHER_UID = "99999999-2222-4333-8444-555555555555"
 TOKEN, NAMESPACE = "token-of-the-matrix", "faults"
@@ -44,7 +45,7 @@ class Lab:
             uid=UID,
             tls=server,
             token=TOKEN,
-            pod_addresses=[f"127.217.2.{last}" for last in range(1, 250)],
+            pod_addresses=[f"127.{NET + 1}.2.{last}" for last in range(1, 250)],
             root=root / "pods",
             on_ready_pods=lambda *_told: None,
         )

@@ -6,13 +6,14 @@ import contextlib
 from aiohttp import web
 from cases_messages import record
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import GrafanaServer, PrometheusServer
 from drctl.lab.faults import answers, operations
 from drctl.lab.faults.http import HttpFaultProxy, Upstream
 from drctl.lab.faults.rules import Deed
 
-SITE = ("127.216.0.92", 9090)
+SITE = (f"127.{NET}.0.92", 9090)
 VALUE = {"resultType": "vector", "result": [{"metric": {"job": "faults"}, "value": [1, "4"]}]}
 
 

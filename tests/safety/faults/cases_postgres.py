@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 from aiohttp import web
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import ClientPath
 from drctl.actions.targets import PostgresServer as Target
@@ -23,7 +24,7 @@ from drctl.lab.faults.rules import Deed
 from drctl.lab.postgres import PostgresServer, find_binaries
 
 DATABASE, PASSWORD = "healing_guard", "correct-horse-battery"
-WEB = ("127.218.8.254", 8081)
+WEB = (f"127.{NET + 2}.8.254", 8081)
 PRIMARIES = 6
 """A fence ends every client's session of its server, so each cell has one for itself."""
 _HOSTS = itertools.count(1)
@@ -104,7 +105,7 @@ class Lab:
         number = next(_HOSTS)  # a whole run makes hundreds of servers: more than one octet has
         server = PostgresServer(
             name=name,
-            address=(f"127.218.{9 + number // 250}.{1 + number % 250}", 5432),
+            address=(f"127.{NET + 2}.{9 + number // 250}.{1 + number % 250}", 5432),
             root=self.root,
             binaries=self.binaries,
             run_as=self.run_as,

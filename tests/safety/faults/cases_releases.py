@@ -6,12 +6,13 @@ import hashlib
 
 from cases_kubernetes import Lab, _never
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.lab.faults import answers, operations
 from drctl.lab.faults.http import HttpFaultProxy, Upstream
 from drctl.lab.image_registry import ImageRegistry
 
-REGISTRY = ("127.217.0.30", 5000)
+REGISTRY = (f"127.{NET + 1}.0.30", 5000)
 _SETS = "/apis/apps/v1/namespaces/faults/replicasets"
 _ROOT = "/apis/apps/v1/namespaces/faults/deployments"
 _REVISION = "deployment.kubernetes.io/revision"

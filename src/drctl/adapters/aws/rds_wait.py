@@ -46,6 +46,13 @@ class WaitForInstance(Action[RdsInstance, WaitParams, InstanceState]):
         return Observation(readings={"status": seen.status})
 
     async def perform(self, ctx: Context, target: RdsInstance, params: WaitParams) -> InstanceState:
+        """
+        Looks until RDS says so; changes nothing.
+
+        Raises:
+            Rejected: It failed, or is being deleted.
+            Unavailable: It had not come so far by the deadline.
+        """
         seen = await wait_until(
             ctx,
             Aws(ctx, target.aws),

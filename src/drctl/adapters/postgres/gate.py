@@ -18,8 +18,14 @@ _AT_THE_DOOR = """
       AND objid = (SELECT oid FROM pg_database WHERE datname = $1)
       AND pid <> pg_backend_pid()
 """
-_TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS}"
-_TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE}"
+# Only a superuser may end a superuser's session, and asking for one ends nobody's. It is not passed
+# over: while it is inside, some are left.
+_MAY_END = """
+      AND (current_setting('is_superuser')::bool
+           OR NOT EXISTS (SELECT FROM pg_roles WHERE oid = usesysid AND rolsuper))
+"""
+_TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS} {_MAY_END}"
+_TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE} {_MAY_END}"
 _STARTING = f"SELECT coalesce(array_agg(pid), ARRAY[]::int[]) {_AT_THE_DOOR}"
 _LEFT = f"""
     SELECT (SELECT count(*) {_INSIDE}) + (SELECT count(*) {_AT_THE_DOOR} AND pid = ANY ($2::int[]))

@@ -29,6 +29,8 @@ from drctl.lab.selfmanaged.layout import (
 from drctl.lab.selfmanaged.settings import HOST_BASED_ACCESS, archiving, powers
 from drctl.lab.shapes import Site, Stroke
 
+_LAST_BYTES = 4096
+"""What a file may have on a disk that is full: enough for a pid, too little for a page of WAL."""
 _SECRET = f"database_{REPLICATION_USER}"
 _HOST_PROGRAM = Path(__file__).parents[1] / "host.py"
 
@@ -57,6 +59,7 @@ class DatabaseServers:
             )
             for name in (PRIMARY, STANDBY)
         }
+        self._full: set[str] = set()
         self._identifier = ""
         self._programs = Path()
 
@@ -149,25 +152,47 @@ class DatabaseServers:
         }
 
     def strokes(self) -> Mapping[str, Stroke]:
-        """``database``: the primary's processes; ``replication``: every link."""
-        return {"database": self._break_database, "replication": self._break_replication}
+        """
+        ``database``: the primary's processes; ``disk``: no file of its can grow any more;
+        ``replication``: every link.
+        """
+        return {
+            "database": self._break_database,
+            "disk": self._fill_disk,
+            "replication": self._break_replication,
+        }
 
     async def heal(self) -> None:
         """Opens the links and starts what was killed, each as its files say."""
         for link in self._links.values():
             if link.is_running and link.mode != "open":
                 await link.set_mode("open")
+        for name in sorted(self._full):
+            self._kill(name)
+        self._full.clear()
         for name, server in self._servers.items():
             if self._pid(name) is None:
                 await server.start()
 
     async def _break_database(self, words: Mapping[str, str]) -> None:
+        if words.get("how") == "partition":
+            raise ValueError("a server is killed or its replication is cut; --how kill")
+        self._kill(await self._chosen(words))
+
+    async def _fill_disk(self, words: Mapping[str, str]) -> None:
+        """PostgreSQL meets a limit on the size of its files as it meets a disk that is full."""
+        name = await self._chosen(words)
+        pid = self._pid(name)
+        if pid is None:
+            raise ValueError(f"{name} does not run")
+        self._full.add(name)
+        children.limit_files(pid, _LAST_BYTES, self._run_as)
+
+    async def _chosen(self, words: Mapping[str, str]) -> str:
         name = words.get("name") or await self._primary()
         if name not in self._servers:
             raise ValueError(f"there is no server {name!r}, only {', '.join(self._servers)}")
-        if words.get("how") == "partition":
-            raise ValueError("a server is killed or its replication is cut; --how kill")
-        self._kill(name)
+        return name
 
     async def _break_replication(self, _words: Mapping[str, str]) -> None:
         mode: Mode = "blackhole"
