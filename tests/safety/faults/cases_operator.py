@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import itertools
 
-import cases_kubernetes
 import cases_postgres
 from fault_matrix import HOST, Case, Op, Site
 
@@ -16,16 +15,16 @@ _ROOT = "/apis/acid.zalan.do/v1/namespaces/faults/postgresqls"
 
 
 class Lab:
-    """The servers of the one bench and the API of the other."""
+    """The servers of the one bench and the API of the other; nothing of its own."""
+
+    def __init__(self, kubernetes, postgres):
+        self.kubernetes, self.postgres = kubernetes, postgres
 
     async def start(self):
-        self.kubernetes, self.postgres = cases_kubernetes.Lab(), cases_postgres.Lab()
-        await self.kubernetes.start()
-        await self.postgres.start()
+        """They have been."""
 
     async def stop(self):
-        await self.postgres.stop()
-        await self.kubernetes.stop()
+        """They will be."""
 
 
 def _target(deployment, name, sql, **more):
@@ -213,7 +212,8 @@ async def _unfence(lab, scripts):
         )
 
 
-LABS = {"operator": Lab, "kubernetes": cases_kubernetes.Lab, "postgres": cases_postgres.Lab}
+LABS = {"operator": Lab}
+MADE_OF = {"operator": ("kubernetes", "postgres")}
 _LOOK, _ASK = Op(name="GET postgresqls"), Op(name="PATCH postgresqls", mutates=True)
 _NO_ECHO = cases_postgres.NO_ECHO
 CASES = [

@@ -34,7 +34,7 @@ NAMES = tuple(
         ("promote", r"pg_promote"),
         ("alter_role", r"^ALTER ROLE"),
         ("system", r"AS system, pg_is_in_recovery"),
-        ("sessions", r"client backend"),
+        ("sessions", r"backend_start"),
         ("roles", r"rolcanlogin"),
         ("alter_database", r"^ALTER DATABASE"),
         ("alter_system", r"^ALTER SYSTEM"),

@@ -50,6 +50,32 @@ GOOD: dict[str, dict[str, Any]] = {
     "aws.route53.record": {"aws": AWS, "zone_id": "Z", "zone_name": "z", "record_name": "r"},
     "slack.channel": {"channel": "#c"},
     "statuspage.page": {"token": "env:T", "page_id": "p"},
+    "argocd.application": {"cluster": CLUSTER, "namespace": "n", "name": "a"},
+    "flux.helmrelease": {"cluster": CLUSTER, "namespace": "n", "name": "h"},
+    "flux.kustomization": {"cluster": CLUSTER, "namespace": "n", "name": "k"},
+    "kubernetes.postgresql": {
+        "operator": "zalando", "cluster": CLUSTER, "namespace": "n", "name": "p", "sql": SQL,
+    },
+    "aws.ecr.repository": {"aws": AWS, "repository": "r"},
+    "aws.s3.bucket": {"aws": AWS, "bucket": "bucket"},
+    "aws.elbv2.load_balancer": {
+        "aws": AWS, "name": "l", "emergency_name": "e", "isolation_security_group": "sg-2",
+    },
+    "postgres.role": {
+        "sql": SQL, "role": "o", "password": "env:P", "next_password": "env:N",
+        "delivered_to": {"a": {"cluster": CLUSTER, "namespace": "n", "secret": "s", "key": "k"}},
+        "kept_in": {"aws": AWS, "secret": "s"}, "region": "r",
+    },
+    "redis.sentinel": {
+        "region": "r", "group": "g", "sentinels": [{"host": "h", "port": 26379}],
+        "nodes": [{"host": "h", "port": 6379}, {"host": "i", "port": 6379}],
+        "access": {"password": "env:R"},
+    },
+    "redis.server": {
+        "region": "r", "at": {"host": "h", "port": 6379}, "access": {"password": "env:R"},
+    },
+    "prometheus.server": {"url": "http://127.0.0.1:3", "region": "r"},
+    "grafana.server": {"url": "http://127.0.0.1:4", "region": "r"},
 }  # fmt: skip
 PARAMS: dict[str, dict[str, Any]] = {
     "aws.rds.assert_single_primary": {"new_primary": "db.recovery"},
@@ -62,6 +88,27 @@ PARAMS: dict[str, dict[str, Any]] = {
     "postgres.fence": {"admin_database": "postgres"},
     "postgres.promote": {"admin_database": "postgres"},
     "postgres.unfence": {"admin_database": "postgres"},
+    "aws.elbv2.rebuild": {"addresses": ["10.0.0.1"]},
+    "aws.rds.create_replica": {"source": "arn:aws:rds:us-east-1:123456789012:db:i"},
+    "aws.rds.restore_to_time": {"instance": "r", "time": "2026-11-23T10:00:00Z"},
+    "aws.rds.set_aside": {"instance": "i-aside"},
+    "aws.rds.snapshot.create": {"snapshot": "s"},
+    "aws.rds.snapshot.restore": {"snapshot": "s", "instance": "r"},
+    "aws.s3.object.restore_version": {"key": "k", "version": "v"},
+    "kubernetes.cronjob.resume": {"name": "c"},
+    "kubernetes.cronjob.suspend": {"name": "c"},
+    "kubernetes.job.run": {"name": "j", "image": "registry/i:1", "command": ["/bin/true"]},
+    "kubernetes.manifests.apply": {"files": [{"path": "m.yaml", "sha256": "0" * 64}]},
+    "kubernetes.pod.exec": {"command": ["/bin/true"], "does": "nothing"},
+    "kubernetes.postgresql.unfence": {"instances": 1},
+    "postgres.clients.admit": {"operators": ["drctl"], "networks": ["10.0.0.0/8"]},
+    "postgres.restore_to_time": {
+        "target_time": "2026-11-23T10:00:00Z",
+        "operators": ["drctl"],
+    },
+    "redis.flush": {"db": 0},
+    "shell.command": {"argv": ["/bin/true"]},
+    "shell.destroy": {"argv": ["/bin/true"]},
 }
 """A working example for each action that takes params; an action without one here must take none
 that are required."""
@@ -198,6 +245,8 @@ def cases() -> list[tuple[str, AnyAction, Target | None, Any]]:
                         continue
                     where = f"{action.name} with {path} {word}"
                     made.append((where, action, good, put(params, path, bad)))
+        if not action.targets:
+            continue  # it names nothing of the estate
         made += [(f"{action.name} no target", action, None, params)]
         made += [
             (f"{action.name} on {kind}", action, target_of(kind), params)
@@ -216,8 +265,9 @@ def test_every_action_is_in_the_table_and_works_when_nothing_is_spoiled():
         named = set(PARAMS.get(action.name, {}))
         defaulted = {"data", "secret_data"}  # one of the two
         assert required - defaulted <= named, f"{action.name} needs an example in PARAMS"
-        kind = action.targets[0].model_fields["kind"].default
-        sent, why = effects_of(action, target_of(kind), PARAMS.get(action.name, {}))
+        kind = action.targets[0].model_fields["kind"].default if action.targets else None
+        target = target_of(kind) if kind else None
+        sent, why = effects_of(action, target, PARAMS.get(action.name, {}))
         assert sent == [action.name], f"{action.name}: {why}"
 
 
