@@ -147,6 +147,10 @@ class AddressPlan:
         """Where the authoritative DNS server listens, on UDP as on TCP."""
         return f"127.{self.net}.0.53", DNS_PORT
 
+    def arc(self, k: int) -> Address:
+        """Returns where the k-th endpoint of the routing controls' cluster listens."""
+        return f"127.{self.net}.6.{_checked(k, _MAX_RDS)}", AWS_PORT
+
     @property
     def recorder(self) -> Address:
         """Where the recorder of Slack and Statuspage calls listens."""

@@ -71,7 +71,7 @@ SHAPES: Final[Mapping[str, Shape]] = {
     )
 }
 DEFAULT: Final = "region"
-ALWAYS: Final = ("drctl.lab.monitoring.part:Monitoring",)
+ALWAYS: Final = ("drctl.lab.monitoring.part:Monitoring", "drctl.lab.routing:RoutingControls")
 """Parts of every shape: cheap, and wanted after any recovery."""
 
 

@@ -17,20 +17,41 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from drctl.actions.targets import DatabaseRole, EcrRepository, LoadBalancer, S3Bucket
+from drctl.lab.arc import RoutingCluster
 from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.elbv2 import Elbv2Overlay
+from drctl.lab.aws.global_caches import GlobalCaches
 from drctl.lab.aws.plane import AwsControlPlane
+from drctl.lab.aws.quotas import Quotas
 from drctl.lab.aws.route53 import Route53Overlay
+from drctl.lab.aws.s3_replication import S3Replication
+from drctl.lab.aws.scaling import Scaling
 from drctl.lab.names import NameServer
 from drctl.lab.plan import AddressPlan
 from drctl.lab.targets import TargetHealth
 from drctl.lab.zones import Resolution
 
-EAST = "us-east-1"
+EAST, WEST = "us-east-1", "us-west-2"
 ACCOUNT, KEY_ID = "123456789012", "AKIALABLABLABLABLAB1"
-SERVICES = ("ec2", "ecr", "elbv2", "route53", "s3", "secretsmanager", "sts")
+SERVICES = (
+    "application-autoscaling", "autoscaling", "ecs", "cloudwatch", "elasticache",
+    "service-quotas", "ec2", "ecr", "elbv2", "route53", "s3", "secretsmanager", "sts",
+)  # fmt: skip
 OLD, NEXT = "the-password-of-today-0", "the-password-of-tomorrow-1"
+
+
+def rules(to, prefix=""):
+    """A replication configuration with one rule."""
+    rule = {
+        "ID": "r",
+        "Priority": 1,
+        "Status": "Enabled",
+        "Filter": {"Prefix": prefix},
+        "DeleteMarkerReplication": {"Status": "Disabled"},
+        "Destination": {"Bucket": f"arn:aws:s3:::{to}"},
+    }
+    return {"Role": "arn:aws:iam::123456789012:role/r", "Rules": [rule]}
 
 
 class EverybodyIsWell:
@@ -52,15 +73,23 @@ class Edge:
         self.thread.start()
         delays = VendorDelays(insync_s=0.2)
         self.dns, self.elbv2 = Route53Overlay(delays), Elbv2Overlay(provisioning_s=0.2)
+        self.replication = S3Replication(0.4)
+        self.scaling = Scaling()
+        self.quotas, self.caches = Quotas(), GlobalCaches()
+        overlays = [self.dns, self.elbv2, self.replication, self.scaling, self.quotas, self.caches]
         self.plane = AwsControlPlane(
-            self.plan, access_keys={KEY_ID}, overlays=[self.dns.install, self.elbv2.install]
+            self.plan, access_keys={KEY_ID}, overlays=[one.install for one in overlays]
         )
+        self.replication.watch(self.plane.is_reachable)
         self.bridge = BalancerBridge(self.plan, Path(self._folder), is_active=self.elbv2.is_active)
         self.elbv2.watch(self.bridge if with_balancers else EverybodyIsWell())
         self.names = NameServer(Resolution(zones=self.dns.zones, extra=self.bridge.lookup))
         self.resolver = "{}:{}".format(*self.plan.dns)
         self._runners = []
+        self._clients, self._building = {}, threading.Lock()
         self.plane.start()
+        self.arc = RoutingCluster(self.plan, frozenset({KEY_ID}))
+        self.run(self.arc.start())
         self.run(self.names.start(*self.plan.dns))
         if with_balancers:
             self.run(self.bridge.start())
@@ -69,6 +98,7 @@ class Edge:
     def stop(self):
         self.run(self.bridge.stop())
         self.run(self.names.stop())
+        self.run(self.arc.stop())
         for runner in self._runners:
             self.run(runner.cleanup())
         self.plane.stop()
@@ -81,14 +111,18 @@ class Edge:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(60)
 
     def client(self, service, region=EAST):
-        return boto3.client(
-            service,
-            region_name=region,
-            endpoint_url=self.plan.aws_url(region),
-            aws_access_key_id=KEY_ID,
-            aws_secret_access_key="x",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
+        """Made once: that costs more than a call."""
+        with self._building:
+            if (service, region) not in self._clients:
+                self._clients[service, region] = boto3.client(
+                    service,
+                    region_name=region,
+                    endpoint_url=self.plan.aws_url(region),
+                    aws_access_key_id=KEY_ID,
+                    aws_secret_access_key="x",
+                    config=Config(retries={"total_max_attempts": 1}),
+                )
+            return self._clients[service, region]
 
     def _make_network(self):
         ec2 = self.client("ec2")
@@ -187,13 +221,13 @@ class Edge:
         """The load balancer is lost for good."""
         self.elbv2.lose(name)
 
-    def connection(self, url=None):
+    def connection(self, url=None, region=EAST):
         return {
-            "region": EAST,
+            "region": region,
             "account": ACCOUNT,
             "access_key_id": f"env:{KEY_ID}",
             "secret_access_key": "env:x",
-            "endpoints": dict.fromkeys(SERVICES, url or self.plan.aws_url(EAST)),
+            "endpoints": dict.fromkeys(SERVICES, url or self.plan.aws_url(region)),
         }
 
     def target(self, name, url=None, **more):
@@ -226,6 +260,28 @@ class Edge:
     def bucket(self, name, url=None):
         """What an environment file would say of a bucket."""
         return S3Bucket.model_validate({"aws": self.connection(url), "bucket": name})
+
+    def copied(self, *, delay_s=0.4, prefix=""):
+        """A bucket with a rule, its copy in the west, and how both are described; their names."""
+        name = f"copied-{next(self.numbers)}"
+        for bucket, region in ((name, EAST), (f"{name}-dr", WEST)):
+            s3 = self.client("s3", region)
+            more = {"CreateBucketConfiguration": {"LocationConstraint": region}}
+            s3.create_bucket(Bucket=bucket, **(more if region != EAST else {}))
+            kept = {"Status": "Enabled"}
+            s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration=kept)
+        self.client("s3").put_bucket_replication(
+            Bucket=name, ReplicationConfiguration=rules(f"{name}-dr", prefix)
+        )
+        self.replication.delay_s = delay_s
+        return name, f"{name}-dr"
+
+    def with_copy(self, name, url=None, there=None):
+        """What an environment file would say of a bucket and its copy."""
+        replica = {"aws": self.connection(there, WEST), "bucket": f"{name}-dr"}
+        return S3Bucket.model_validate(
+            {"aws": self.connection(url), "bucket": name, "replica": replica}
+        )
 
     def repository(self, name, url=None):
         """What an environment file would say of a registry's repository."""

@@ -20,6 +20,10 @@ from drctl.lab.faults.postgres import PostgresFaultProxy
 
 BENCH = Path(__file__).parents[2] / "contract" / "edge" / "edge_bench.py"
 NET = 64
+JSON = {
+    "application-autoscaling", "ecr", "ecs", "monitoring", "secretsmanager", "servicequotas",
+}  # fmt: skip
+"""Services whose answers are JSON."""
 MANIFEST = json.dumps(
     {
         "schemaVersion": 2,
@@ -54,8 +58,8 @@ class Lab:
         host, port = self.edge.plan.aws_address(self.bench.EAST)
 
         def answer(deed, operation):
-            is_json = operation.startswith(("secretsmanager:", "ecr:"))
-            return (answers.aws_json if is_json else answers.aws)(deed, operation)
+            service = operation.partition(":")[0]
+            return (answers.aws_json if service in JSON else answers.aws)(deed, operation)
 
         return HttpFaultProxy(
             Upstream(host=host, port=port), script, name_of=operations.aws, answer_of=answer

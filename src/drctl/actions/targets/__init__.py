@@ -11,9 +11,17 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from drctl.actions.targets.apps import Deployment
+from drctl.actions.targets.apps import AutoScalingGroup, Deployment, EcsService
 from drctl.actions.targets.balancers import LoadBalancer
-from drctl.actions.targets.caches import Cache, Endpoint, RedisAccess, RedisSentinels, RedisServer
+from drctl.actions.targets.caches import (
+    Cache,
+    ElastiCacheGlobal,
+    Endpoint,
+    RedisAccess,
+    RedisSentinels,
+    RedisServer,
+)
+from drctl.actions.targets.capacity import AwsRegion
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
 from drctl.actions.targets.databases import CloudSqlInstance, PostgresServer, RdsInstance
@@ -43,14 +51,16 @@ from drctl.actions.targets.parts import (
     Url,
     Witness,
 )
-from drctl.actions.targets.storage import EcrRepository, S3Bucket
-from drctl.actions.targets.traffic import CloudDnsRecord, DnsRecord, FailoverSwitch
+from drctl.actions.targets.storage import EcrRepository, S3Bucket, S3Replica
+from drctl.actions.targets.traffic import CloudDnsRecord, DnsRecord, FailoverSwitch, RoutingControls
 
 __all__ = [
     "AccountId",
     "AnyTarget",
     "ArgoApplication",
+    "AutoScalingGroup",
     "AwsConnection",
+    "AwsRegion",
     "Cache",
     "ClientPath",
     "CloudDnsRecord",
@@ -59,6 +69,8 @@ __all__ = [
     "Deployment",
     "DnsRecord",
     "EcrRepository",
+    "EcsService",
+    "ElastiCacheGlobal",
     "Endpoint",
     "FailoverSwitch",
     "FluxHelmRelease",
@@ -79,7 +91,9 @@ __all__ = [
     "RedisAccess",
     "RedisSentinels",
     "RedisServer",
+    "RoutingControls",
     "S3Bucket",
+    "S3Replica",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
@@ -96,6 +110,8 @@ AnyTarget: TypeAlias = Annotated[
     | CloudSqlInstance
     | PostgresServer
     | Deployment
+    | AutoScalingGroup
+    | EcsService
     | ArgoApplication
     | FluxKustomization
     | FluxHelmRelease
@@ -103,14 +119,17 @@ AnyTarget: TypeAlias = Annotated[
     | FailoverSwitch
     | DnsRecord
     | CloudDnsRecord
+    | RoutingControls
     | LoadBalancer
     | DatabaseRole
     | PrometheusServer
     | GrafanaServer
     | RedisSentinels
     | RedisServer
+    | ElastiCacheGlobal
     | S3Bucket
     | EcrRepository
+    | AwsRegion
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

@@ -4,7 +4,7 @@ from typing import ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
-from drctl.actions.targets.parts import Part, Target, Text
+from drctl.actions.targets.parts import AwsConnection, Part, Target, Text
 from drctl.kernel.secret import SecretRef
 
 
@@ -86,6 +86,31 @@ class RedisServer(Target):
     @property
     def places(self) -> tuple[str, ...]:
         return (self.region, self.at.text)
+
+
+class ElastiCacheGlobal(Target):
+    """An ElastiCache Global Datastore, and its member in the recovery region."""
+
+    family: ClassVar[str] = "cache"
+    kind: Literal["aws.elasticache.global"] = "aws.elasticache.global"
+    aws: AwsConnection
+    """The *recovery* region's."""
+    datastore: Text
+    """Its id, with the prefix that AWS gave it."""
+    replication_group: Text
+    """The member in the recovery region."""
+
+    @property
+    def label(self) -> str:
+        return f"global datastore {self.datastore} ({self.aws.region})"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return (f"aws:{self.aws.account}:elasticache-global:{self.datastore}",)
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.aws.region,)
 
 
 Cache: TypeAlias = RedisSentinels | RedisServer

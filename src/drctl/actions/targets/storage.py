@@ -1,10 +1,21 @@
 """What is kept outside databases: the families ``storage`` and ``registry``."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import StringConstraints
 
-from drctl.actions.targets.parts import AwsConnection, Target
+from drctl.actions.targets.parts import AwsConnection, Part, Target
+
+BucketName: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")
+]
+
+
+class S3Replica(Part):
+    """The bucket to which S3 copies another one."""
+
+    aws: AwsConnection
+    bucket: BucketName
 
 
 class S3Bucket(Target):
@@ -13,7 +24,9 @@ class S3Bucket(Target):
     family: ClassVar[str] = "storage"
     kind: Literal["aws.s3.bucket"] = "aws.s3.bucket"
     aws: AwsConnection
-    bucket: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")]
+    bucket: BucketName
+    replica: S3Replica | None = None
+    """Where its objects must arrive."""
 
     @property
     def label(self) -> str:

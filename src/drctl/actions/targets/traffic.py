@@ -1,8 +1,14 @@
 """What leads customers to a place: the family ``traffic``."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
+
+from pydantic import Field, StringConstraints
 
 from drctl.actions.targets.parts import AwsConnection, GcpConnection, Target, Text, Url
+
+RoutingControlArn: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^arn:[a-z-]+:route53-recovery-control::[0-9]{12}:[^\s*?]+$")
+]
 
 
 class FailoverSwitch(Target):
@@ -90,6 +96,33 @@ class CloudDnsRecord(Target):
     def identities(self) -> tuple[str, ...]:
         name = _domain(self.record_name)
         return (f"gcp:{self.gcp.project_number}:dns:{self.managed_zone}:{name}", f"dns:{name}")
+
+
+class RoutingControls(Target):
+    """
+    Routing controls of Route 53 ARC, one for each place that customers may be sent to.
+
+    They are set at any of the cluster's five endpoints, which are in five regions, so that no
+    region's loss takes them away; the control plane that describes the cluster is not needed then,
+    which is why the endpoints are written here.
+    """
+
+    family: ClassVar[str] = "traffic"
+    kind: Literal["aws.arc.routing_controls"] = "aws.arc.routing_controls"
+    aws: AwsConnection
+    """Whose credentials; its region and endpoints are only for asking who they belong to."""
+    cluster_endpoints: Annotated[dict[Text, Url], Field(min_length=2, max_length=5)]
+    """Region to URL, as ``DescribeCluster`` gives them: all five."""
+    controls: Annotated[dict[Text, RoutingControlArn], Field(min_length=2)]
+    """What runbooks call them to their ARNs: all that send the same customers somewhere."""
+
+    @property
+    def label(self) -> str:
+        return f"routing controls {', '.join(self.controls)}"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return tuple(f"aws:arc:{arn}" for arn in sorted(self.controls.values()))
 
 
 def _domain(name: str) -> str:

@@ -1,12 +1,17 @@
 """Amazon Web Services: RDS, Route 53, and the identity behind the credentials."""
 
 from drctl.actions.contract import Adapter
+from drctl.adapters.aws.arc import SetRoutingControls
+from drctl.adapters.aws.autoscaling import ScaleGroup
 from drctl.adapters.aws.ecr import CheckImage
+from drctl.adapters.aws.ecs import ScaleService
+from drctl.adapters.aws.elasticache import FailoverDatastore
 from drctl.adapters.aws.elbv2_check import AssertServing, CheckBalancer
 from drctl.adapters.aws.elbv2_isolate import IsolateBalancer, ReadmitBalancer
 from drctl.adapters.aws.elbv2_rebuild import DeleteEmergencyBalancer, RebuildBalancer
 from drctl.adapters.aws.failover_switch import DisengageSwitch, EngageSwitch
 from drctl.adapters.aws.identity import AccountPin, CheckIdentity, ZonePin
+from drctl.adapters.aws.quotas import AssertQuota
 from drctl.adapters.aws.rds_aside import SetAside
 from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_lag import MeasureLag
@@ -20,6 +25,7 @@ from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.rds_window import ReadWindow
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
+from drctl.adapters.aws.s3_replication import AssertReplication
 from drctl.adapters.aws.s3_restore import RestoreVersion
 from drctl.adapters.aws.vault import CheckSecret, PutSecret
 
@@ -54,6 +60,12 @@ ADAPTER = Adapter(
         PutSecret(),
         CheckImage(),
         RestoreVersion(),
+        AssertReplication(),
+        ScaleGroup(),
+        ScaleService(),
+        AssertQuota(),
+        FailoverDatastore(),
+        SetRoutingControls(),
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),

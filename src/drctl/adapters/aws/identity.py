@@ -15,19 +15,36 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import Conflict, Unavailable
 from drctl.actions.targets import (
+    AutoScalingGroup,
     AwsConnection,
+    AwsRegion,
     DatabaseRole,
     DnsRecord,
     EcrRepository,
+    EcsService,
+    ElastiCacheGlobal,
     FailoverSwitch,
     LoadBalancer,
     RdsInstance,
+    RoutingControls,
     S3Bucket,
     Target,
 )
 from drctl.adapters.aws.client import Aws
 
-_REACHED = (RdsInstance, FailoverSwitch, DnsRecord, LoadBalancer, S3Bucket, EcrRepository)
+_REACHED = (
+    RdsInstance,
+    FailoverSwitch,
+    DnsRecord,
+    LoadBalancer,
+    S3Bucket,
+    EcrRepository,
+    AutoScalingGroup,
+    EcsService,
+    AwsRegion,
+    ElastiCacheGlobal,
+    RoutingControls,
+)
 """Targets that have an AWS connection of their own."""
 
 

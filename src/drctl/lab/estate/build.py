@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from drctl.lab import storage
 from drctl.lab.access import Secrets
 from drctl.lab.estate import aws as parts
 from drctl.lab.estate import edge
@@ -74,6 +75,7 @@ def build(
 
     def traffic() -> tuple[dict[str, parts.Balancer], str]:
         parts.buckets(aws)
+        storage.lay_down(aws)
         west = parts.balancer(aws, WEST, RECOVERY_BALANCER)
         east = parts.balancer(aws, EAST, PRIMARY_BALANCER)
         say("load balancers")

@@ -21,7 +21,10 @@ RETURN_WITNESS_BUCKET, RETURN_WITNESS_KEY = "healing-guard-return-witness", "hea
 LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
-_AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "secretsmanager", "sts")
+_AWS_SERVICES = (
+    "application-autoscaling", "autoscaling", "cloudwatch", "ec2", "ecs", "elasticache", "elbv2",
+    "iam", "rds", "route53", "s3", "secretsmanager", "service-quotas", "sts",
+)  # fmt: skip
 Entries: TypeAlias = Mapping[str, Mapping[str, Any]]
 _GLOBAL_SERVICES = {"iam", "route53"}
 
