@@ -90,6 +90,8 @@ async def send(
     label: str,
     headers: Mapping[str, str] | None = None,
     body: JSON = None,
+    form: Mapping[str, str] | None = None,
+    changes: bool | None = None,
     timeout: timedelta = DEFAULT_TIMEOUT,  # noqa: ASYNC109 (a limit besides the context's deadline)
     via: str | None = None,
     ca_file: str | None = None,
@@ -103,6 +105,9 @@ async def send(
         label: What a person would call the other side. Messages hold this and never the URL, which
             may be a secret.
         body: Sent as JSON when it is not ``None``.
+        form: Sent as a form instead.
+        changes: Whether it changes something there; ``None``: unless it is a GET. A POST that asks
+            for a token changes nothing.
         timeout: For all of it; ``ctx.deadline`` ends it sooner.
         ca_file: Whom to trust instead of the public authorities.
 
@@ -119,21 +124,28 @@ async def send(
     if left_s <= 0:
         raise Unavailable(f"{label}: no time left to ask")
     trace = _Trace()
-    if method != "GET":
+    may_change = method != "GET" if changes is None else changes
+    if may_change:
         ctx.permit()
     try:
         async with asyncio.timeout(left_s):
             question = _Question(
-                method=method, url=url, headers=headers or {}, body=body, via=via, ca_file=ca_file
+                method=method,
+                url=url,
+                headers=headers or {},
+                body=body,
+                form=form,
+                via=via,
+                ca_file=ca_file,
             )
             answer, address = await _exchange(ctx, question, left_s, trace)
     except TimeoutError:
         failure = _Failure(
             f"no answer in {left_s:.1f} s", has_left=trace.has_left, reason="timeout"
         )
-        raise _no_answer(failure, method, label) from failure
+        raise _no_answer(failure, label, may_change=may_change) from failure
     except _Failure as failure:
-        raise _no_answer(failure, method, label) from failure
+        raise _no_answer(failure, label, may_change=may_change) from failure
     except (NotFound, Unavailable) as error:
         raise type(error)(f"{label}: {error}") from error
     return Response(
@@ -256,6 +268,7 @@ class _Question:
     url: str
     headers: Mapping[str, str]
     body: JSON
+    form: Mapping[str, str] | None = None
     via: str | None = None
     ca_file: str | None = None
 
@@ -295,7 +308,7 @@ async def _exchange(
                     "host": parsed.netloc.decode("ascii"),
                 },
                 extensions={"trace": trace, "sni_hostname": parsed.host},
-                **({} if question.body is None else {"json": question.body}),  # type: ignore[arg-type]
+                **_content(question),
             )
             try:
                 return await _read(client, request), address
@@ -315,6 +328,12 @@ def _trusted(ca_file: str | None) -> "ssl.SSLContext":
         return ssl.create_default_context(cafile=ca_file)
     except OSError as error:
         raise Rejected(f"the CA file {ca_file} cannot be read: {error.strerror or error}") from None
+
+
+def _content(question: _Question) -> dict[str, Any]:
+    if question.form is not None:
+        return {"data": dict(question.form)}
+    return {} if question.body is None else {"json": question.body}
 
 
 @cache
@@ -363,7 +382,7 @@ def _causes(error: BaseException | None) -> Iterable[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _no_answer(failure: _Failure, method: Method, label: str) -> ActionError:
-    if failure.has_left and method != "GET":
+def _no_answer(failure: _Failure, label: str, *, may_change: bool) -> ActionError:
+    if failure.has_left and may_change:
         return OutcomeUnknown(f"{label}: {failure}; the request may have arrived")
     return Unavailable(f"{label}: {failure}")

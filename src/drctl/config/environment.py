@@ -13,6 +13,7 @@ from drctl.actions.selection import target_refusals
 from drctl.actions.targets import (
     AnyTarget,
     AwsConnection,
+    GcpConnection,
     HostConnection,
     KubernetesConnection,
     Part,
@@ -100,10 +101,11 @@ class Environment:
 
 _CONNECTIONS: dict[str, type[Part]] = {
     "aws": AwsConnection,
+    "gcp": GcpConnection,
     "host": HostConnection,
     "kubernetes": KubernetesConnection,
 }
-_NAMED_BY = {"aws": "aws", "cluster": "kubernetes", "machine": "host"}
+_NAMED_BY = {"aws": "aws", "cluster": "kubernetes", "gcp": "gcp", "machine": "host"}
 """Keys of a target whose text is the name of a connection, and of which type."""
 _TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
 _OLDEST_PLAN_S = 24 * 3600

@@ -10,8 +10,9 @@ import pytest
 from drctl.actions.contract import CannotTell, Change, NoParams, NotDone
 from drctl.actions.errors import Rejected
 from drctl.actions.targets import RdsInstance
+from drctl.adapters import _vantage
 from drctl.adapters._one_primary import ProofParams
-from drctl.adapters.aws import fence_control, fence_vantage
+from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.rds_fence import FenceInstance
 from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_unfence import UnfenceInstance, UnfenceParams
@@ -26,7 +27,7 @@ ONE = AssertSinglePrimary()
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
     """On loopback silence is certain sooner."""
-    monkeypatch.setattr(fence_vantage, "PROBE", timedelta(seconds=1))
+    monkeypatch.setattr(_vantage, "PROBE", timedelta(seconds=1))
     monkeypatch.setattr(fence_control, "QUICK_S", 1.5)
 
 

@@ -16,7 +16,7 @@ from fault_matrix import HOST, Case, Op, Site, serving
 from nets import NET
 
 from drctl.actions.targets import DnsRecord, FailoverSwitch, RdsInstance
-from drctl.adapters.aws import fence_vantage
+from drctl.adapters import _vantage
 from drctl.lab.faults import answers, operations
 from drctl.lab.faults.dns import DnsFaultProxy
 from drctl.lab.faults.http import HttpFaultProxy, Upstream
@@ -50,7 +50,7 @@ class Lab:
     async def start(self):
         self.contract = _estate()
         # On loopback silence is certain sooner.
-        self._probe, fence_vantage.PROBE = fence_vantage.PROBE, timedelta(seconds=0.5)
+        self._probe, _vantage.PROBE = _vantage.PROBE, timedelta(seconds=0.5)
         self.estate = await asyncio.to_thread(self.contract.Estate)
         # moto has a process of its own kind of state; each instance is a real server.
         await asyncio.to_thread(self._make)
@@ -67,7 +67,7 @@ class Lab:
         await web.TCPSite(self._runner, *WEB).start()
 
     async def stop(self):
-        fence_vantage.PROBE = self._probe
+        _vantage.PROBE = self._probe
         await self._runner.cleanup()
         await asyncio.to_thread(self.estate.stop)
 

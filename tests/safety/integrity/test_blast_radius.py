@@ -38,9 +38,14 @@ CLUSTER = {
     "server": "https://127.0.0.1:1", "ca_file": "/x", "token": "env:T", "cluster_uid": "u",
     "region": "us-west-2",
 }  # fmt: skip
+GCP = {
+    "project": "lab-project", "project_number": "1", "region": "us-west1", "access_token": "env:T",
+}  # fmt: skip
 SQL = {"host": "db", "database": "d", "user": "u", "password": "env:P"}
 GOOD: dict[str, dict[str, Any]] = {
     "aws.rds.instance": {"aws": AWS, "instance": "i", "fence_security_group": "sg-1", "sql": SQL},
+    "gcp.cloudsql.instance": {"gcp": GCP, "instance": "i", "sql": SQL},
+    "gcp.dns.record": {"gcp": GCP, "managed_zone": "z", "zone_name": "z", "record_name": "r.z"},
     "postgres.server": {"sql": SQL, "region": "r", "system_identifier": "1"},
     "patroni.cluster": {
         "region": "r", "scope": "s", "sql": {"user": "u", "password": "env:P"},
@@ -101,6 +106,10 @@ PARAMS: dict[str, dict[str, Any]] = {
     "postgres.primary.assert_only": {"new_primary": "db.recovery"},
     "aws.rds.unfence": {"security_groups": ["sg-1"]},
     "aws.route53.record.upsert": {"type": "A", "ttl": 60, "values": ["10.0.0.1"]},
+    "gcp.cloudsql.assert_single_primary": {"new_primary": "db.recovery"},
+    "gcp.cloudsql.clone_to_time": {"name": "r", "time": "2026-11-23T10:00:00Z"},
+    "gcp.cloudsql.unfence": {"policy": "ALWAYS"},
+    "gcp.dns.record.set": {"type": "A", "ttl": 60, "values": ["10.0.0.1"]},
     "kubernetes.deployment.scale": {"replicas": 2},
     "kubernetes.secret.patch": {"name": "s", "data": {"host": "h"}},
     "patroni.cluster.failover": {"candidate": "two"},

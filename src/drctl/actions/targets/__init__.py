@@ -25,6 +25,7 @@ from drctl.actions.targets.capacity import AwsRegion
 from drctl.actions.targets.comms import SlackChannel, StatusPage
 from drctl.actions.targets.credentials import DatabaseRole
 from drctl.actions.targets.databases import (
+    CloudSqlInstance,
     PatroniAuth,
     PatroniCluster,
     PatroniMember,
@@ -44,6 +45,7 @@ from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
     ClientPath,
+    GcpConnection,
     HostConnection,
     KubernetesConnection,
     Part,
@@ -58,7 +60,7 @@ from drctl.actions.targets.parts import (
     Witness,
 )
 from drctl.actions.targets.storage import EcrRepository, S3Bucket, S3Replica
-from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch, RoutingControls
+from drctl.actions.targets.traffic import CloudDnsRecord, DnsRecord, FailoverSwitch, RoutingControls
 
 __all__ = [
     "AccountId",
@@ -69,6 +71,8 @@ __all__ = [
     "AwsRegion",
     "Cache",
     "ClientPath",
+    "CloudDnsRecord",
+    "CloudSqlInstance",
     "DatabaseRole",
     "Deployment",
     "DnsRecord",
@@ -79,6 +83,7 @@ __all__ = [
     "FailoverSwitch",
     "FluxHelmRelease",
     "FluxKustomization",
+    "GcpConnection",
     "GrafanaServer",
     "HostConnection",
     "KubernetesConnection",
@@ -114,6 +119,7 @@ __all__ = [
 
 AnyTarget: TypeAlias = Annotated[
     RdsInstance
+    | CloudSqlInstance
     | PostgresServer
     | PatroniCluster
     | Deployment
@@ -125,6 +131,7 @@ AnyTarget: TypeAlias = Annotated[
     | PostgresCluster
     | FailoverSwitch
     | DnsRecord
+    | CloudDnsRecord
     | RoutingControls
     | LoadBalancer
     | DatabaseRole

@@ -7,6 +7,7 @@ from pydantic import Field, StringConstraints, model_validator
 from drctl.actions.targets.parts import (
     AwsConnection,
     ClientPath,
+    GcpConnection,
     Part,
     PostgresBackups,
     PostgresHost,
@@ -168,6 +169,38 @@ class PatroniCluster(Target):
     def access(self, member: PatroniMember) -> SqlAccess:
         """How that member is reached by SQL."""
         return SqlAccess(host=member.host, port=member.port, **self.sql.model_dump())
+
+
+class CloudSqlInstance(Target):
+    """A Cloud SQL for PostgreSQL instance."""
+
+    family: ClassVar[str] = "db"
+    kind: Literal["gcp.cloudsql.instance"] = "gcp.cloudsql.instance"
+    gcp: GcpConnection
+    instance: Text
+    """Without the project: ``healing-guard-dr``."""
+    sql: SqlAccess | None = None
+    system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")] | None = None
+    client_write_urls: tuple[Url, ...] = ()
+    siblings: tuple[Sibling, ...] = ()
+    """As for `RdsInstance`."""
+    sightings_url: Url | None = None
+    """Where the observer publishes its last sighting of the primary; see `drctl.adapters._witness`.
+    It is not in the primary's region."""
+    client_path: ClientPath | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.instance} ({self.gcp.region})"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        own = f"gcp:{self.gcp.project_number}:cloudsql:{self.instance}"
+        return (own, *_system(self.system_identifier))
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        return (self.gcp.region, *_address(self.sql))
 
 
 def _system(identifier: str | None) -> tuple[str, ...]:

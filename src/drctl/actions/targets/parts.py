@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from drctl.kernel.secret import SecretRef
 
@@ -43,6 +43,34 @@ class KubernetesConnection(Part):
     cluster_uid: Text
     """Pin: UID of the namespace kube-system."""
     region: Text
+
+
+class GcpConnection(Part):
+    """
+    One project of Google Cloud, through explicit credentials: no application-default ones, no
+    gcloud configuration, no metadata server.
+    """
+
+    project: Annotated[
+        str, StringConstraints(pattern=r"^([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$")
+    ]
+    project_number: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")]
+    """Pin: the project with this id must have this number."""
+    region: Text
+    service_account_key: SecretRef | None = None
+    """A service account's key, as the JSON text that Google gives."""
+    access_token: SecretRef | None = None
+    """Or a token that somebody else has obtained; it must outlive the run."""
+    endpoints: dict[Literal["sqladmin", "dns", "cloudresourcemanager", "oauth2"], Url] = Field(
+        default_factory=dict
+    )
+    """Service to base URL; absent: Google's own."""
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> "GcpConnection":
+        if (self.service_account_key is None) == (self.access_token is None):
+            raise ValueError("give either service_account_key or access_token")
+        return self
 
 
 class HostConnection(Part):

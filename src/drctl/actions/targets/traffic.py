@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field, StringConstraints
 
-from drctl.actions.targets.parts import AwsConnection, Target, Text, Url
+from drctl.actions.targets.parts import AwsConnection, GcpConnection, Target, Text, Url
 
 RoutingControlArn: TypeAlias = Annotated[
     str, StringConstraints(pattern=r"^arn:[a-z-]+:route53-recovery-control::[0-9]{12}:[^\s*?]+$")
@@ -73,6 +73,29 @@ class DnsRecord(Target):
     def identities(self) -> tuple[str, ...]:
         name = _domain(self.record_name)
         return (f"aws:route53:{self.zone_id}:{name}", f"dns:{name}")
+
+
+class CloudDnsRecord(Target):
+    """A record in a managed zone of Cloud DNS, whose API is in no region."""
+
+    family: ClassVar[str] = "traffic"
+    kind: Literal["gcp.dns.record"] = "gcp.dns.record"
+    gcp: GcpConnection
+    managed_zone: Text
+    """The zone's resource name: ``healing-guard``."""
+    zone_name: Text
+    """Pin: the zone with that resource name must be of this DNS name."""
+    record_name: Text
+    url: Url | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.record_name} in {self.gcp.project}/{self.managed_zone}"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        name = _domain(self.record_name)
+        return (f"gcp:{self.gcp.project_number}:dns:{self.managed_zone}:{name}", f"dns:{name}")
 
 
 class RoutingControls(Target):

@@ -37,9 +37,9 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict, Rejected, Throttled, Unavailable
 from drctl.actions.targets import RdsInstance
+from drctl.adapters._vantage import count, prove_dead, prove_quarantine
 from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.fence_sessions import AdminSession
-from drctl.adapters.aws.fence_vantage import count, prove_dead, prove_quarantine
 from drctl.adapters.aws.rds_debts import owed_fence
 
 STOPPED = "stopped"

@@ -14,12 +14,12 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import NotFound, Rejected, Unavailable
-from drctl.actions.targets import Deployment, DnsRecord, FailoverSwitch, Target
+from drctl.actions.targets import CloudDnsRecord, Deployment, DnsRecord, FailoverSwitch, Target
 from drctl.adapters import _http
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.text import sanitize
 
-ServiceTarget: TypeAlias = Deployment | FailoverSwitch | DnsRecord
+ServiceTarget: TypeAlias = Deployment | FailoverSwitch | DnsRecord | CloudDnsRecord
 
 _BODY_SHOWN = 2000
 _WELL = {"ok", "healthy", "up", "pass", "passing", "true"}
@@ -95,7 +95,12 @@ class Probe(Action[ServiceTarget, ProbeParams, ProbeOutputs]):
     summary: ClassVar[str] = "Asks a service over HTTP and returns what it said"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets: ClassVar[tuple[type[Target], ...]] = (Deployment, FailoverSwitch, DnsRecord)
+    targets: ClassVar[tuple[type[Target], ...]] = (
+        Deployment,
+        FailoverSwitch,
+        DnsRecord,
+        CloudDnsRecord,
+    )
     params: ClassVar[type[Params]] = ProbeParams
     outputs: ClassVar[type[Outputs]] = ProbeOutputs
 
@@ -154,8 +159,17 @@ def url_of(target: ServiceTarget) -> str:
 
 def planes_of(target: ServiceTarget) -> tuple[str, ...]:
     """What a look at it depends on."""
-    region = target.cluster.region if isinstance(target, Deployment) else target.aws.region
-    return (f"data-plane:{region}",)
+    return (f"data-plane:{_region(target)}",)
+
+
+def _region(target: ServiceTarget) -> str:
+    match target:
+        case Deployment():
+            return target.cluster.region
+        case CloudDnsRecord():
+            return target.gcp.region
+        case FailoverSwitch() | DnsRecord():
+            return target.aws.region
 
 
 def _complaints(params: ProbeParams, seen: ProbeOutputs) -> list[str]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import ActionError, Rejected
-from drctl.actions.targets import Deployment, DnsRecord, FailoverSwitch, Target
+from drctl.actions.targets import CloudDnsRecord, Deployment, DnsRecord, FailoverSwitch, Target
 from drctl.adapters import _http
 from drctl.adapters.http.probe import Duration, Path, ServiceTarget, planes_of, url_of
 
@@ -52,7 +52,12 @@ class Sample(Action[ServiceTarget, SampleParams, SampleOutputs]):
     summary: ClassVar[str] = "Asserts how fast a service answers, on a handful of looks"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets: ClassVar[tuple[type[Target], ...]] = (Deployment, FailoverSwitch, DnsRecord)
+    targets: ClassVar[tuple[type[Target], ...]] = (
+        Deployment,
+        FailoverSwitch,
+        DnsRecord,
+        CloudDnsRecord,
+    )
     params: ClassVar[type[Params]] = SampleParams
     outputs: ClassVar[type[Outputs]] = SampleOutputs
 

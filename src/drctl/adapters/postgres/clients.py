@@ -26,7 +26,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Rejected
-from drctl.actions.targets import ClientPath, PostgresServer, RdsInstance, Target
+from drctl.actions.targets import ClientPath, CloudSqlInstance, PostgresServer, RdsInstance, Target
 from drctl.adapters import _http, _sql
 from drctl.adapters.postgres.server import Database, access_of, look, region_of, require_identity
 from drctl.kernel.duration import parse_duration
@@ -74,7 +74,7 @@ class AssertClientsWrite(Action[Database, ClientsParams, ClientsOutputs]):
     effect: ClassVar[Effect] = Effect.CHANGE
     leaves_mark: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.KEYED
-    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance)
+    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance, CloudSqlInstance)
     params: ClassVar[type[Params]] = ClientsParams
     outputs: ClassVar[type[Outputs]] = ClientsOutputs
 

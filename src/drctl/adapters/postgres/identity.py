@@ -4,7 +4,7 @@ import contextlib
 
 from drctl.actions.contract import Context, Identity, Pin
 from drctl.actions.errors import ActionError, Rejected, Unavailable
-from drctl.actions.targets import PostgresServer, RdsInstance, Target
+from drctl.actions.targets import PostgresServer, Target
 from drctl.adapters import _sql
 from drctl.adapters.postgres.programs import Programs
 from drctl.adapters.postgres.server import Database, access_of
@@ -18,7 +18,7 @@ class SystemIdentifierPin(Pin):
 
     def identity(self, target: Target) -> Identity | None:
         """About databases that are reached by SQL, when the environment pins them."""
-        if not isinstance(target, PostgresServer | RdsInstance):
+        if not isinstance(target, Database):
             return None
         if target.sql is None or target.system_identifier is None:
             return None
@@ -35,7 +35,7 @@ class SystemIdentifierPin(Pin):
         Raises:
             ActionError: It did not say.
         """
-        if not isinstance(target, PostgresServer | RdsInstance):
+        if not isinstance(target, Database):
             raise Rejected(f"{target.label} is not a database")
         try:
             return await _ask(ctx, target, database=None)

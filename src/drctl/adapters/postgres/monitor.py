@@ -21,7 +21,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Rejected
-from drctl.actions.targets import PostgresServer, RdsInstance, Target
+from drctl.actions.targets import CloudSqlInstance, PostgresServer, RdsInstance, Target
 from drctl.adapters import _sql
 from drctl.adapters.postgres.server import Database, access_of, look, region_of, require_identity
 from drctl.kernel.duration import parse_duration
@@ -107,7 +107,7 @@ class Monitor(Action[Database, MonitorParams, MonitorOutputs]):
     summary: ClassVar[str] = "Watches a primary for a while: replication, errors, sessions"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance)
+    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance, CloudSqlInstance)
     params: ClassVar[type[Params]] = MonitorParams
     outputs: ClassVar[type[Outputs]] = MonitorOutputs
 

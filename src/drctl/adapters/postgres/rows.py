@@ -14,7 +14,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import Rejected
-from drctl.actions.targets import PostgresServer, RdsInstance, Target, Text
+from drctl.actions.targets import CloudSqlInstance, PostgresServer, RdsInstance, Target, Text
 from drctl.adapters import _sql
 from drctl.adapters.postgres.server import Database, access_of, look, region_of, require_identity
 from drctl.adapters.postgres.window import parse_moment
@@ -85,7 +85,7 @@ class AssertRows(Action[Database, RowsParams, RowsOutputs]):
     summary: ClassVar[str] = "Checks counts, canaries, the newest rows and constraints"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance)
+    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance, CloudSqlInstance)
     params: ClassVar[type[Params]] = RowsParams
     outputs: ClassVar[type[Outputs]] = RowsOutputs
 

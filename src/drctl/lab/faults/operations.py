@@ -17,6 +17,12 @@ _ROUTE53: Final = (
 _KUBERNETES: Final = re.compile(
     r"^/(?:api|apis/[^/]+)/v[a-z0-9]+/(?:namespaces/[^/]+/)?([a-z]+)(?:/[^/?]+)?(/[a-z]+)?"
 )
+_GCP: Final = (
+    (re.compile(r"/token$"), "token"),
+    (re.compile(r"/instances/[^/]+$"), "instance"),
+    (re.compile(r"/operations/[^/]+$"), "operation"),
+    (re.compile(r"/changes/[^/]+$"), "change"),
+)
 _STATUSPAGE: Final = re.compile(r"/incidents/(unresolved|[^/?]+)")
 
 
@@ -59,6 +65,14 @@ def kubernetes(request: Request) -> str:
     what = f"{found[1]}{found[2] or ''}" if found else request.target.partition("?")[0].strip("/")
     verb = "DRYRUN" if "dryRun=All" in request.target else request.method
     return f"{verb} {what}"
+
+
+def gcp(request: Request) -> str:
+    """``gcp:POST token``, ``gcp:GET instance``, ``gcp:POST promoteReplica``."""
+    path = request.target.partition("?")[0]
+    last = path.rsplit("/", 1)[-1]
+    what = next((name for form, name in _GCP if form.search(path)), last)
+    return f"gcp:{request.method} {what}"
 
 
 def messages(request: Request) -> str:
