@@ -24,11 +24,12 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
 from drctl.actions.targets import CloudSqlInstance
+from drctl.adapters._managed import until_out_of_recovery
 from drctl.adapters.gcp.client import Gcp
 from drctl.adapters.gcp.errors import after_sending
 from drctl.adapters.gcp.operations import finish, is_under_way
 from drctl.adapters.gcp.sql_api import RUNNABLE, Instance, describe, path_of, wait_until
-from drctl.adapters.gcp.sql_fit import until_out_of_recovery
+from drctl.adapters.gcp.sql_fit import replica_of
 
 KINDS = ("FAILOVER",)
 
@@ -124,7 +125,7 @@ class FailOver(Action[CloudSqlInstance, NoParams, ZoneMove]):
             return now.state == RUNNABLE and now.zone != before
 
         seen = await wait_until(ctx, gcp, target.instance, has_moved, after_change=True)
-        await until_out_of_recovery(ctx, target)
+        await until_out_of_recovery(ctx, replica_of(ctx, target))
         return ZoneMove(from_zone=before, zone=seen.zone, changed=True)
 
     async def settled(

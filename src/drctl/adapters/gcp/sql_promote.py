@@ -29,7 +29,8 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict, NotFound, OutcomeUnknown, Rejected
 from drctl.actions.targets import CloudSqlInstance
-from drctl.adapters import _candidate
+from drctl.adapters import _candidate, _managed
+from drctl.adapters._managed import Replica
 from drctl.adapters.gcp.client import Gcp
 from drctl.adapters.gcp.errors import after_sending
 from drctl.adapters.gcp.operations import finish, is_under_way
@@ -41,7 +42,7 @@ from drctl.adapters.gcp.sql_api import (
     path_of,
     wait_until,
 )
-from drctl.adapters.gcp.sql_fit import fit, plan_look, until_out_of_recovery
+from drctl.adapters.gcp.sql_fit import replica_of
 
 KINDS = ("PROMOTE_REPLICA",)
 LATE_LOOKS = 3
@@ -93,12 +94,7 @@ class PromoteReplica(Action[CloudSqlInstance, PromoteParams, Promotion]):
     ) -> Observation:
         gcp, given = Gcp(ctx, target.gcp), params or PromoteParams()
         seen = await describe(gcp, target.instance)
-        unfit = await plan_look(
-            ctx,
-            target,
-            given.from_timeline,
-            accepts_silence=given.accept_silent_siblings,
-        )
+        unfit = await _managed.unfit(ctx, _replica(ctx, target, given))
         if await _is_of_a_replica(gcp, seen):
             unfit.append(f"it follows {seen.source}, which is a replica itself")
         return Observation(
@@ -129,7 +125,7 @@ class PromoteReplica(Action[CloudSqlInstance, PromoteParams, Promotion]):
         key = f"standby:{target.identities[-1]}"
         what = f"{target.label} is the only copy: a promoted instance has no replica of its own"
         remedy = "make a cross-region replica of it, and turn on its high availability"
-        return (Debt(key=key, what=what, remedy=remedy),)
+        return (Debt(key=key, what=what, remedy=remedy),) if outputs.changed else ()
 
     async def perform(
         self, ctx: Context, target: CloudSqlInstance, params: PromoteParams
@@ -149,19 +145,20 @@ class PromoteReplica(Action[CloudSqlInstance, PromoteParams, Promotion]):
         Changes:
             The instance's role; Cloud SQL may restart it. The old primary stays what it is.
         """
-        gcp = Gcp(ctx, target.gcp)
+        gcp, replica = Gcp(ctx, target.gcp), _replica(ctx, target, params)
         seen = await describe(gcp, target.instance)
         if seen.state in TERMINAL:
             raise Rejected(f'Cloud SQL reports "{seen.state}" for {target.label}')
         if seen.is_primary:
             seen = await wait_until(ctx, gcp, target.instance, _is_up, after_change=False)
-            await until_out_of_recovery(ctx, target)
-            return _promotion(target, seen, await _fit(ctx, target, params), changed=False)
+            await _managed.until_out_of_recovery(ctx, replica)
+            chosen = await _managed.chosen(ctx, replica)
+            return _promotion(target, seen, chosen, changed=False)
         if seen.state != RUNNABLE:
             raise Conflict(f'Cloud SQL reports "{seen.state}" for {target.label}')
         if await _is_of_a_replica(gcp, seen):
             raise Conflict(f"{target.label} follows {seen.source}, which is a replica itself")
-        chosen = await _fit(ctx, target, params)
+        chosen = await _managed.chosen(ctx, replica)
         try:
             answer = await gcp.mutate(
                 "POST", "sqladmin", f"{path_of(gcp, target.instance)}/promoteReplica"
@@ -172,7 +169,7 @@ class PromoteReplica(Action[CloudSqlInstance, PromoteParams, Promotion]):
         ctx.say(f"{target.instance}: promotion accepted")
         await finish(ctx, gcp, answer, target.instance, KINDS)
         seen = await wait_until(ctx, gcp, target.instance, _is_up, after_change=True)
-        await until_out_of_recovery(ctx, target)
+        await _managed.until_out_of_recovery(ctx, replica)
         return _promotion(target, seen, chosen, changed=True)
 
     async def settled(
@@ -200,11 +197,9 @@ def _is_up(seen: Instance) -> bool:
     return seen.state == RUNNABLE and seen.is_primary
 
 
-async def _fit(
-    ctx: Context, target: CloudSqlInstance, params: PromoteParams
-) -> _candidate.Seen | None:
+def _replica(ctx: Context, target: CloudSqlInstance, params: PromoteParams) -> Replica:
     silence = params.accept_silent_siblings
-    return await fit(ctx, target, params.from_timeline, accepts_silence=silence)
+    return replica_of(ctx, target, params.from_timeline, accepts_silence=silence)
 
 
 async def _refuse_doubt(gcp: Gcp, target: CloudSqlInstance, refusal: ActionError) -> None:
