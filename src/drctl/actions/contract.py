@@ -168,6 +168,11 @@ class NotDone:
     """It did not happen, and will not happen late."""
 
     why: str
+    remains: bool = False
+    """
+    A part of it is there, as a fence that is shut and not proven. Doing it again finishes it; an
+    undo takes it back, as if all of it were there.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ def _is_there(planned: PlannedStep, step: StepState) -> bool:
 
 
 def _is_unclear(step: StepState) -> bool:
-    return step.status not in {"succeeded", "undone"}
+    return step.status not in {"succeeded", "undone"} and not step.remains
 
 
 def _place(step: StepState) -> int:

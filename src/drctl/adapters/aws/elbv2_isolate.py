@@ -183,7 +183,10 @@ class _Door(Action[LoadBalancer, NoParams, Doors]):
             return CannotTell(why=str(error))
         wrong = [door.name for door in doors if (door.security_groups == (group,)) is self.opens]
         if wrong:
-            return NotDone(why=f"{', '.join(wrong)}: {'isolated' if self.opens else 'open'}")
+            return NotDone(
+                why=f"{', '.join(wrong)}: {'isolated' if self.opens else 'open'}",
+                remains=len(wrong) < len(doors),
+            )
         now = {door.name: door.security_groups for door in doors}
         return Done(outputs=Doors(security_groups=now, previous=previous, proof=()))
 

@@ -175,13 +175,15 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
                 if await gate.is_open(connection, database):
                     return NotDone(why="the database is open")
                 if not await _is_empty(ctx, connection, database):
-                    return NotDone(why="the database is closed, and sessions may be left in it")
+                    why = "the database is closed, and sessions may be left in it"
+                    return NotDone(why=why, remains=True)
                 final_lsn = await gate.position(connection)
             if target.client_write_urls:
                 # Only a write proves it there, and whoever looks back may not write.
                 return NotDone(
                     why="the database is closed and empty, and that clients are refused is not"
-                    " proven yet; fencing again is safe"
+                    " proven yet; fencing again is safe",
+                    remains=True,
                 )
             proof = await _prove(ctx, target)
         except ActionError as error:
