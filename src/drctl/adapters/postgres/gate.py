@@ -18,11 +18,11 @@ _AT_THE_DOOR = """
       AND objid = (SELECT oid FROM pg_database WHERE datname = $1)
       AND pid <> pg_backend_pid()
 """
-# Only a superuser may end a superuser's session, and asking for one ends nobody's. It is not passed
-# over: while it is inside, some are left.
+# Only a superuser may end a superuser's session, or one that is nobody's yet since it is logging in,
+# and one refusal ends the whole statement. Neither is passed over: while inside, some are left.
 _MAY_END = """
       AND (current_setting('is_superuser')::bool
-           OR NOT EXISTS (SELECT FROM pg_roles WHERE oid = usesysid AND rolsuper))
+           OR EXISTS (SELECT FROM pg_roles WHERE oid = usesysid AND NOT rolsuper))
 """
 _TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS} {_MAY_END}"
 _TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE} {_MAY_END}"
