@@ -138,9 +138,7 @@ async def wait_until(
         try:
             seen = await describe(gcp, instance, patience=timedelta())
         except NotFound as error:
-            if not is_new:
-                raise over(f"{instance} is gone: {error}") from error
-            last = str(error)
+            last = _missing(instance, error, over, is_new=is_new)
         except (Throttled, Unavailable) as error:
             last = str(error)
         except ActionError as error:
@@ -157,3 +155,9 @@ async def wait_until(
         pause_s = min(LAST_POLL_S, pause_s * 1.5)
         if ctx.deadline.has_passed(ctx.clock):
             raise late(last)
+
+
+def _missing(instance: str, error: NotFound, over: type[ActionError], *, is_new: bool) -> str:
+    if is_new:
+        return str(error)
+    raise over(f"{instance} is gone: {error}") from error
