@@ -118,11 +118,11 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         asked for cannot be taken back; on cancel we stop waiting and it goes on.
 
         Raises:
-            Conflict: Somebody leads, the candidate is not fit, Patroni refused, or it went to
-                somebody else.
+            Conflict: Somebody leads, the candidate is not fit, or Patroni refused.
             Rejected: The environment has no such member.
             AuthRejected: The name or password for the REST API is wrong.
-            OutcomeUnknown: Asked, and not seen to have happened before the deadline.
+            OutcomeUnknown: Asked, and not seen to have happened before the deadline; or somebody
+                else was promoted.
             Unavailable: Not reached; nothing happened.
 
         Changes:
@@ -173,13 +173,19 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
 async def _led_by_another(
     ctx: Context, target: PatroniCluster, leader: str
 ) -> NotDone | CannotTell:
-    """A leader that works throws a request away; one that is silent may hold a lock that ends."""
+    """
+    A leader that works throws a request away; one that is silent may hold a lock that ends. One
+    that was promoted since the plan is no reason to believe that nothing has happened.
+    """
     try:
         seen = await moved.ask(ctx, target, leader)
     except ActionError as error:
         return CannotTell(why=str(error))
     if isinstance(seen, Missing) or seen.is_in_recovery:
         return CannotTell(why=f"{leader} holds the lock and is no primary that answers")
+    if moved.is_later(ctx, seen.timeline) is not False:
+        since = f"it may have been promoted since the plan (timeline {seen.timeline})"
+        return CannotTell(why=f"{leader} leads, and {since}")
     return NotDone(why=f"{leader} leads")
 
 
@@ -189,8 +195,9 @@ async def _is_idle(ctx: Context, target: PatroniCluster, candidate: str) -> bool
     loop = (await rest.settings(ctx, target)).get("loop_wait", 10)
     seen = await moved.ask(ctx, target, candidate)
     is_short = isinstance(loop, int) and loop <= moved.LONGEST_LOOP_S
-    is_standby = not isinstance(seen, Missing) and seen.is_in_recovery
-    return is_short and is_standby and said.get("state") == "running"
+    if isinstance(seen, Missing) or moved.is_later(ctx, seen.timeline):
+        return False
+    return is_short and seen.is_in_recovery and said.get("state") == "running"
 
 
 async def _terms(

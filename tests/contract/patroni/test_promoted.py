@@ -1,0 +1,84 @@
+"""What is never said not to have happened, and what is never sent; the members' words are made up."""
+
+import pytest
+
+from drctl.actions.contract import CannotTell, NotDone
+from drctl.actions.errors import Conflict, OutcomeUnknown
+from drctl.adapters._candidate import Seen
+from drctl.adapters.patroni import group, moved, rest
+from drctl.adapters.patroni.failover import Failover, FailoverParams
+from drctl.adapters.patroni.moved import Before, NotYet
+from drctl.adapters.patroni.switchover import Switchover, SwitchoverParams
+
+from .conftest import context
+from .test_answers import aim
+
+TO_TWO = FailoverParams(candidate="two", from_leader="one")
+BEFORE = Before(leader="one", timeline=3)
+
+
+def always(answer):
+    """A coroutine function that gives it, or raises it."""
+
+    async def give(*_args, **_named):
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    return give
+
+
+def server(timeline, *, is_standby=False):
+    return Seen(
+        system_identifier="7", is_in_recovery=is_standby, timeline=timeline,
+        receive_lsn="0/5000000", replay_lsn="0/5000000", is_paused=False, apply_delay="0",
+        is_receiving=True, upstream=None,
+    )  # fmt: skip
+
+
+def led_by(leader):
+    return group.View(
+        leader=leader, rows={}, is_paused=False, is_scheduled=False, heard=("two",), silent={}
+    )
+
+
+@pytest.mark.parametrize(
+    "found", [NotYet(leader="three", why="three leads"), Conflict("another database")]
+)
+async def test_a_request_that_promoted_another_is_not_refused(found, monkeypatch):
+    """A conflict would say that nothing has happened, and an undo would go past it."""
+    monkeypatch.setattr(rest, "change", always("Failed over to three instead of two"))
+    monkeypatch.setattr(moved, "proven", always(found))
+    with pytest.raises(OutcomeUnknown, match="three instead of two|another database"):
+        await moved.request(context(), aim(), "/failover", "two", BEFORE)
+
+
+@pytest.mark.parametrize(
+    ("planned", "now", "answer"),
+    [(3, 3, NotDone), (3, 4, CannotTell), (None, 3, CannotTell)],
+)
+async def test_a_failover_that_went_elsewhere_is_not_undone(planned, now, answer, monkeypatch):
+    monkeypatch.setattr(moved, "proven", always(NotYet(leader="three", why="three leads")))
+    monkeypatch.setattr(moved, "ask", always(server(now)))
+    ctx = context(seen={"timeline": planned} if planned else None, permits=False)
+    assert isinstance(await Failover().settled(ctx, aim(), TO_TWO), answer)
+
+
+@pytest.mark.parametrize(("now", "answer"), [(3, NotDone), (4, CannotTell)])
+async def test_one_that_was_promoted_and_died_is_not_forgotten(now, answer, monkeypatch):
+    monkeypatch.setattr(moved, "proven", always(NotYet(leader="", why="nobody leads")))
+    monkeypatch.setattr(moved, "ask", always(server(now, is_standby=True)))
+    monkeypatch.setattr(rest, "get", always({"state": "running"}))
+    monkeypatch.setattr(rest, "settings", always({"loop_wait": 10}))
+    ctx = context(seen={"timeline": 3}, permits=False)
+    assert isinstance(await Failover().settled(ctx, aim(), TO_TWO), answer)
+
+
+@pytest.mark.parametrize(("now", "answer"), [(3, NotDone), (4, CannotTell)])
+async def test_a_switchover_that_went_elsewhere_is_not_undone(now, answer, monkeypatch):
+    monkeypatch.setattr(moved, "proven", always(NotYet(leader="one", why="one leads")))
+    monkeypatch.setattr(moved, "ask", always(server(now)))
+    monkeypatch.setattr(rest, "settings", always({"loop_wait": 10}))
+    ctx = context(seen={"timeline": 3, "leader": "one"}, permits=False)
+    params = SwitchoverParams(candidate="two")
+    assert isinstance(await Switchover().settled(ctx, aim(), params), answer)
