@@ -1,11 +1,13 @@
-"""What is never said not to have happened, and what is never sent; the members' words are made up."""
+"""What is never said not to have happened, and what is never sent; what members say is made up."""
+
+import dataclasses
 
 import pytest
 
 from drctl.actions.contract import CannotTell, NotDone
 from drctl.actions.errors import Conflict, OutcomeUnknown
 from drctl.adapters._candidate import Seen
-from drctl.adapters.patroni import group, moved, rest
+from drctl.adapters.patroni import failover, group, identity, judge, moved, rest
 from drctl.adapters.patroni.failover import Failover, FailoverParams
 from drctl.adapters.patroni.moved import Before, NotYet
 from drctl.adapters.patroni.switchover import Switchover, SwitchoverParams
@@ -49,7 +51,7 @@ async def test_a_request_that_promoted_another_is_not_refused(found, monkeypatch
     """A conflict would say that nothing has happened, and an undo would go past it."""
     monkeypatch.setattr(rest, "change", always("Failed over to three instead of two"))
     monkeypatch.setattr(moved, "proven", always(found))
-    with pytest.raises(OutcomeUnknown, match="three instead of two|another database"):
+    with pytest.raises(OutcomeUnknown, match=r"three instead of two|another database"):
         await moved.request(context(), aim(), "/failover", "two", BEFORE)
 
 
@@ -82,3 +84,53 @@ async def test_a_switchover_that_went_elsewhere_is_not_undone(now, answer, monke
     ctx = context(seen={"timeline": 3, "leader": "one"}, permits=False)
     params = SwitchoverParams(candidate="two")
     assert isinstance(await Switchover().settled(ctx, aim(), params), answer)
+
+
+@pytest.mark.parametrize(
+    ("leader", "error"), [("three", Conflict), ("one", Conflict), (None, Conflict), ("", None)]
+)
+async def test_a_failover_is_asked_for_only_while_nobody_leads(leader, error, monkeypatch):
+    """Patroni would unseat the new leader, with what it has taken since."""
+    sent = []
+    fit = judge.Fit(seen=server(3, is_standby=True), lag_bytes=0)
+    monkeypatch.setattr(failover, "_until_free", always("one"))
+    monkeypatch.setattr(rest, "history", always([]))
+    monkeypatch.setattr(rest, "settings", always({}))
+    monkeypatch.setattr(judge, "choose", always(fit))
+    monkeypatch.setattr(group, "look", always(led_by(leader)))
+
+    async def request(*given):
+        sent.append(given)
+
+    monkeypatch.setattr(moved, "request", request)
+    if error is None:
+        await Failover().perform(context(), aim(), TO_TWO)
+    else:
+        with pytest.raises(error, match="not free any more"):
+            await Failover().perform(context(), aim(), TO_TWO)
+    assert len(sent) == (error is None)
+
+
+async def test_a_candidate_that_was_elected_meanwhile_is_proven_without_a_request(monkeypatch):
+    fit = judge.Fit(seen=server(3, is_standby=True), lag_bytes=0)
+    monkeypatch.setattr(failover, "_until_free", always("one"))
+    monkeypatch.setattr(rest, "history", always([]))
+    monkeypatch.setattr(rest, "settings", always({}))
+    monkeypatch.setattr(judge, "choose", always(fit))
+    monkeypatch.setattr(group, "look", always(led_by("two")))
+    monkeypatch.setattr(moved, "ask", always(server(4)))
+    monkeypatch.setattr(rest, "change", always(AssertionError("sent")))
+    done = await Failover().perform(context(), aim(), TO_TWO)
+    assert (done.leader, done.timeline, done.from_timeline) == ("two", 4, 3)
+
+
+@pytest.mark.parametrize("odd", ["sql", "rest"])
+async def test_one_odd_answer_of_a_member_is_enough(odd, monkeypatch):
+    """The request goes to where REST leads; that SQL leads to the right one proves nothing."""
+    said = {"rest": "7", "sql": "7"} | {odd: "8"}
+    seen = dataclasses.replace(server(3), system_identifier=said["sql"])
+    monkeypatch.setattr(identity._candidate_look, "ask", always(seen))
+    monkeypatch.setattr(rest, "get", always({"database_system_identifier": said["rest"]}))
+    monkeypatch.setattr(group, "look", always(led_by("one")))
+    pin = identity.SystemIdentifierPin()
+    assert await pin.read(context(permits=False), aim()) == "8"

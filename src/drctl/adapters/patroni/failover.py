@@ -4,11 +4,13 @@ Makes a member of a Patroni cluster the leader when nobody leads.
 Problem: while nobody leads Patroni holds elections by itself, unless it is paused or no member is
 near enough to the last known position; then a person must name one, and Patroni promotes whatever
 is named. And its answer may be lost, or be that it does not know. Invariant: one request, sent only
-when the lock is free in the store and the candidate is fit (`drctl.adapters.patroni.judge`); it
-succeeded when the candidate holds the lock and PostgreSQL there is a primary on a later timeline.
+when the lock was free in the last look before it and the candidate is fit
+(`drctl.adapters.patroni.judge`); it succeeded when the candidate holds the lock and PostgreSQL
+there is a primary on a later timeline.
 
 The fence is Patroni's: without the lock a primary demotes itself, and where its machine hangs the
-watchdog ends it. Not promised: that a member without a watchdog does so in time. A fence step
+watchdog ends it. Not promised: that nobody takes the lock between that look and the request, which
+Patroni does not compare; that a member without a watchdog does so in time. A fence step
 before this one proves it from outside.
 """
 
@@ -136,6 +138,12 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         terms = replace(terms, leader=params.from_leader or led or terms.leader)
         fit = await judge.choose(ctx, target, terms)
         before = Before(leader=terms.leader, timeline=fit.seen.timeline, lag_bytes=fit.lag_bytes)
+        # The judging took its time, and Patroni unseats whoever leads when it is asked.
+        view = await group.look(ctx, target)
+        if view.leader == params.candidate:
+            return await moved.come_of_it(ctx, target, params.candidate, before, None)
+        if view.leader != "":
+            raise Conflict(f"{target.scope}: {view}; the lock is not free any more")
         ctx.say(f"asking for a failover to {params.candidate}, which lacks {fit.lag_bytes} bytes")
         return await moved.request(ctx, target, "/failover", params.candidate, before)
 

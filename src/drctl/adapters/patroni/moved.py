@@ -195,16 +195,25 @@ async def request(
     except (Conflict, OutcomeUnknown) as error:
         # A network that delivers twice gives the answer to the second: look what is there.
         doubt = error
-    return await _come_of_it(ctx, target, candidate, before, doubt)
+    return await come_of_it(ctx, target, candidate, before, doubt)
 
 
-async def _come_of_it(
+async def come_of_it(
     ctx: Context,
     target: PatroniCluster,
     candidate: str,
     before: Before,
     doubt: ActionError | None,
 ) -> Moved:
+    """
+    Waits until it is proven.
+
+    Args:
+        doubt: What was said instead of "done"; ``None`` when nothing speaks against it.
+
+    Raises:
+        ActionError: As `request`.
+    """
     why = ""
     while True:
         try:
