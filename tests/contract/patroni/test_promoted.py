@@ -4,12 +4,13 @@ import dataclasses
 
 import pytest
 
-from drctl.actions.contract import CannotTell, NotDone
+from drctl.actions.contract import CannotTell, NoParams, NotDone, Nothing
 from drctl.actions.errors import Conflict, OutcomeUnknown
 from drctl.adapters._candidate import Seen
-from drctl.adapters.patroni import failover, group, identity, judge, moved, rest
+from drctl.adapters.patroni import failover, group, identity, judge, moved, rest, wait
 from drctl.adapters.patroni.failover import Failover, FailoverParams
 from drctl.adapters.patroni.moved import Before, NotYet
+from drctl.adapters.patroni.pause import Pause, Resume, ResumeParams
 from drctl.adapters.patroni.switchover import Switchover, SwitchoverParams
 
 from .conftest import context
@@ -134,3 +135,36 @@ async def test_one_odd_answer_of_a_member_is_enough(odd, monkeypatch):
     monkeypatch.setattr(group, "look", always(led_by("one")))
     pin = identity.SystemIdentifierPin()
     assert await pin.read(context(permits=False), aim()) == "8"
+
+
+def test_a_connection_that_has_only_begun_is_no_stream():
+    """One that is refused shows the same, again and again; the standby would count as rebuilt."""
+    row = group._row({"name": "two", "role": "replica", "state": "running", "timeline": 3})
+    view, leader = dataclasses.replace(led_by("one"), rows={"two": row}), server(3)
+    streams = server(3, is_standby=True)
+    begins = dataclasses.replace(streams, is_receiving=False, is_beginning=True)
+    assert wait._behind("two", streams, view, leader, streams.has) == 0
+    assert wait._behind("two", begins, view, leader, streams.has) is None
+
+
+async def test_a_pause_of_somebody_else_is_not_ended(monkeypatch):
+    paused = dataclasses.replace(led_by("one"), is_paused=True)
+    monkeypatch.setattr(group, "look", always(paused))
+    monkeypatch.setattr(rest, "change", always(AssertionError("sent")))
+    theirs = context(seen={"paused": True})
+    found = await Pause().perform(theirs, aim(), NoParams())
+    assert not found.changed
+    assert not (await Pause().settled(theirs, aim(), NoParams())).outputs.changed
+    params = ResumeParams(changed=found.changed)
+    left = await Resume().perform(context(), aim(), params)
+    assert (left.paused, left.changed) == (True, False)
+    assert (await Resume().settled(context(), aim(), params)).outputs == left
+    assert Resume().debts(aim(), params, left) == (), "they still owe its end"
+    seen = await Resume().observe(context(), aim(), params)
+    assert isinstance(Resume().preview(seen, aim(), params), Nothing)
+
+
+async def test_a_pause_that_an_earlier_attempt_has_set_is_ours(monkeypatch):
+    monkeypatch.setattr(group, "look", always(dataclasses.replace(led_by("one"), is_paused=True)))
+    ours = context(seen={"paused": False})
+    assert (await Pause().perform(ours, aim(), NoParams())).changed
