@@ -1,7 +1,6 @@
 """What the RDS runbooks' end-to-end tests share: SQL as the application, a gate, a look at RDS."""
 
 import asyncio
-import json
 import time
 
 INCIDENT = "incident=inc-20261122-001"
@@ -97,16 +96,10 @@ def said_go(lab, gate):
     return lab.drctl("approve", "latest", gate, "--reason", "test").returncode == 0
 
 
-def verdict(lab, *, of_run=True):
-    """
-    What the independent client saw; *of_run*: beside what the latest run says, with every promise.
-    """
+def verdict(lab):
+    """What the independent client saw, beside what the latest run says, with every promise."""
     time.sleep(1.5)
     lab.drctl("lab", "traffic", "--stop")
-    if not of_run:
-        judged = lab.drctl("lab", "verdict", "-o", "json")
-        assert judged.returncode == 0, judged.stderr
-        return json.loads(judged.stdout)
     found = lab.verdict(after_s=0)
     assert found["promises"]["broken"] == 0, found
     return found

@@ -5,7 +5,6 @@ One lab for all of them, in the order in which a team would live through it: the
 home again, planned maintenance, and rows that were deleted.
 """
 
-import json
 import threading
 import time
 from datetime import UTC, datetime
@@ -47,8 +46,7 @@ class Story:
         assert ran.returncode == 0, ran.stdout + ran.stderr
         time.sleep(2)
         assert self.lab.drctl("lab", "traffic", "--stop").returncode == 0
-        told = self.lab.drctl("lab", "verdict", "latest", "-o", "json")
-        return json.loads(told.stdout), ran.stdout
+        return self.lab.verdict(after_s=0), ran.stdout
 
     def traffic(self, for_s: float):
         assert self.lab.drctl("lab", "traffic").returncode == 0

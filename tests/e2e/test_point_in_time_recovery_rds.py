@@ -27,9 +27,8 @@ def test_bad_writes_are_undone_and_the_source_keeps_what_came_after(lab):
     )
     time.sleep(2)
 
-    done = e2e.run(
-        lab, "point-in-time-recovery-rds", "-i", e2e.INCIDENT, "-i", f"time={moment.isoformat()}"
-    )
+    words = ("-i", e2e.INCIDENT, "-i", f"time={moment.isoformat()}")
+    done = e2e.run(lab, "point-in-time-recovery-rds", *words, gates=("go", "cut_over"))
 
     judged = e2e.verdict(lab)
     assert done["stop_app"]["outputs"]["previous_replicas"] == 3

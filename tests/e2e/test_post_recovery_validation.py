@@ -4,7 +4,7 @@ import time
 
 import pytest
 from e2e_lab import lab_of
-from e2e_runs import finished, shaped
+from e2e_runs import finished, shaped, verdict
 
 REQUIRED = {
     "public_health", "private_health", "database_writes", "clients_write", "prometheus_works",
@@ -47,6 +47,7 @@ def test_it_passes_after_a_cache_failover_and_fails_while_anything_required_is_m
         assert steps["error_rate"]["outputs"]["looks"] > 5
         assert steps["error_rate"]["outputs"]["floor_value"] > 1, "the independent client is there"
         assert steps["clients_write"]["outputs"]["row"].startswith("drctl-synthetic-")
+        assert verdict(lab)["client"]["lost_acknowledged"] == 0
 
         # Nobody watches: everything works, and it is no success all the same.
         assert lab.drctl("lab", "break", "monitoring").returncode == 0

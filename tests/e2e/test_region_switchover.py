@@ -32,7 +32,10 @@ def test_a_planned_move_and_the_way_back_lose_nothing_and_end_with_a_standby(lab
     assert there["client"]["outage_s"] > 0
     assert there["drctl"]["loss_bound_s"] == 0.0
     assert follows(EAST, PROD, WEST, STANDBY)
-    assert e2e.described(NET, EAST, f"{PROD}-aside")["DBInstanceStatus"] == "available"
+    assert (
+        e2e.described(NET, EAST, f"{PROD}-aside-chg-20261122-001")["DBInstanceStatus"]
+        == "available"
+    )
 
     e2e.traffic(lab, 3)
     words = ("-i", "incident=chg-20261122-002", "--again", "--reason", "the window is over")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
@@ -275,3 +276,19 @@ async def test_one_primary_is_proven_only_when_clients_write_to_it_and_the_old_o
     itself = ProofParams(new_primary=estate.endpoint(PROD))
     with pytest.raises(Rejected, match="the new primary is the old one"):
         await ONE.perform(context(), old, itself)
+
+
+async def test_an_attempt_after_a_death_knows_where_the_instance_was(estate, primary, context):
+    """The plan has seen it; without that, an undo says so instead of leaving it shut."""
+    seen = (await FENCE.observe(context(), primary, GO)).facts
+    await FENCE.perform(context(30), primary, GO)
+    again = await FENCE.perform(replace(context(30), seen=seen), primary, GO)
+    assert again.previous_security_groups == (estate.groups[EAST]["healing-guard-db"],)
+
+    nothing = UnfenceParams(security_groups=())
+    settled = await FENCE.settled(context(), primary, GO)
+    assert isinstance(settled, NotDone)
+    assert settled.remains, "an undo takes it back"
+    with pytest.raises(Rejected, match="nothing says which security groups"):
+        await UnfenceInstance().perform(context(), primary, nothing)
+    assert isinstance(await UnfenceInstance().settled(context(), primary, nothing), NotDone)

@@ -4,12 +4,11 @@ from drctl.actions.contract import Cleared, Debt
 from drctl.actions.targets import RdsInstance
 
 
-def owed_standby(target: RdsInstance, primary: str = "") -> Debt:
-    """A primary that nobody follows; *primary*: its name, when it is not the target's own."""
+def owed_standby(target: RdsInstance) -> Debt:
+    """A primary that nobody follows."""
     return Debt(
         key=_standby(target),
-        what=f"{primary or target.instance} ({target.aws.region}) is the only copy: no standby"
-        " follows it",
+        what=f"{target.instance} ({target.aws.region}) is the only copy: no standby follows it",
         remedy="make a replica of it in another region: run region-reprotect",
     )
 
@@ -33,6 +32,17 @@ def owed_fence(target: RdsInstance, note: str, *, durable: bool) -> Debt:
 def paid_fence(target: RdsInstance) -> Cleared:
     """It is out of quarantine, or has another name."""
     return Cleared(key=_fence(target))
+
+
+def owed_choice(target: RdsInstance, restored: str, of: str) -> Debt:
+    """A copy beside its source: whether it ever serves is not known when it is made."""
+    return Debt(
+        key=f"restored:aws:{target.aws.account}:{target.aws.region}:rds:{restored}",
+        what=f"{restored} ({target.aws.region}) was made from {target.instance}, {of}: only one of"
+        " them is to stay",
+        remedy=f"if {restored} serves: give it a standby (aws.rds.create_replica), reconcile what"
+        f" only {target.instance} has, then delete that; if not: delete {restored}",
+    )
 
 
 def owed_end(target: RdsInstance, instance: str, why: str) -> Debt:

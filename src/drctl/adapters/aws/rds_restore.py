@@ -30,7 +30,7 @@ from drctl.actions.targets import RdsInstance, Text
 from drctl.adapters._moment import Moment, parse, refusal, text
 from drctl.adapters.aws import rds_made
 from drctl.adapters.aws.client import Aws
-from drctl.adapters.aws.rds_debts import owed_end, owed_standby
+from drctl.adapters.aws.rds_debts import owed_choice
 from drctl.adapters.aws.rds_settings import differences, groups_for, read, read_source
 from drctl.adapters.aws.rds_window import read_window
 
@@ -196,12 +196,4 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
     def debts(
         self, target: RdsInstance, params: RestoreParams, outputs: Restored
     ) -> tuple[Debt, ...]:
-        return (
-            owed_end(
-                target,
-                target.instance,
-                f"{outputs.instance} was restored to {outputs.restored_to} beside it, and only it"
-                " has the writes made since",
-            ),
-            owed_standby(target, outputs.instance),
-        )
+        return (owed_choice(target, outputs.instance, f"as of {outputs.restored_to}"),)

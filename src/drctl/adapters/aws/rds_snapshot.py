@@ -32,7 +32,7 @@ from drctl.actions.targets import RdsInstance, Text
 from drctl.adapters.aws import rds_made
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_api import AVAILABLE, FIRST_POLL_S, LAST_POLL_S
-from drctl.adapters.aws.rds_debts import owed_end, owed_standby
+from drctl.adapters.aws.rds_debts import owed_choice
 from drctl.adapters.aws.rds_restore import Name
 from drctl.adapters.aws.rds_settings import KEY_TAG, differences, groups_for, read_source
 
@@ -280,11 +280,7 @@ class RestoreSnapshot(Action[RdsInstance, RestoreParams, RestoredCopy]):
     def debts(
         self, target: RdsInstance, params: RestoreParams, outputs: RestoredCopy
     ) -> tuple[Debt, ...]:
-        why = f"{outputs.instance} was made of {outputs.snapshot} beside it"
-        return (
-            owed_end(target, target.instance, why),
-            owed_standby(target, outputs.instance),
-        )
+        return (owed_choice(target, outputs.instance, f"by {outputs.snapshot}"),)
 
 
 async def _find(aws: Aws, snapshot: str) -> dict[str, Any] | None:

@@ -38,6 +38,8 @@ class ScaleParams(Params):
 
     replicas: int = Field(ge=1, le=1000)
     """At least one: taking the last pod away is not scaling."""
+    at_least: bool = False
+    """True: never fewer than there are, as in a recovery; nothing is sent when there are enough."""
 
 
 class Scaled(Outputs):
@@ -67,7 +69,7 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
     ) -> Observation:
         seen = await look(Cluster(ctx, target.cluster), target)
         found = await autoscaler_of(Cluster(ctx, target.cluster), target)
-        why = found.would_override(params.replicas) if found and params else ""
+        why = found.would_override(_wanted(seen, params)) if found and params else ""
         return Observation(
             facts={"replicas": seen.desired, "autoscaler": found.name if found else None},
             readings={"available": seen.available, "overrides": why},
@@ -81,7 +83,8 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
             return CannotTell(why=f"now {now} replicas; the number is known during the run")
         if observation.readings.get("overrides"):
             return CannotTell(why=str(observation.readings["overrides"]))
-        if now == params.replicas:
+        has_more = isinstance(now, int) and now > params.replicas
+        if now == params.replicas or (params.at_least and has_more):
             return Nothing(why=f"{target.name} has {now} replicas")
         return Change(before=f"{now} replicas", after=f"{params.replicas} replicas")
 
@@ -100,27 +103,20 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         """
         cluster = Cluster(ctx, target.cluster)
         before = await look(cluster, target)
-        found = await autoscaler_of(cluster, target)
-        if found and (why := found.would_override(params.replicas)):
+        wanted, found = _wanted(before, params), await autoscaler_of(cluster, target)
+        if found and (why := found.would_override(wanted)):
             raise Conflict(why)
-        if before.desired != params.replicas:
-            await cluster.patch(
-                f"{deployment_path(target)}/scale", {"spec": {"replicas": params.replicas}}
-            )
+        if before.desired != wanted:
+            await cluster.patch(f"{deployment_path(target)}/scale", {"spec": {"replicas": wanted}})
 
         def reached(seen: Rollout) -> bool:
-            if seen.desired != params.replicas:
+            has_more = params.at_least and seen.desired > wanted
+            if seen.desired != wanted and not has_more:
                 raise Conflict(f"{target.label} was set to {seen.desired} by something else")
-            return _serves(seen, params.replicas)
+            return _serves(seen, wanted)
 
-        await wait_until(
-            ctx,
-            cluster,
-            target,
-            reached,
-            after_change=before.desired != params.replicas,
-        )
-        return Scaled(previous_replicas=before.desired, replicas=params.replicas)
+        await wait_until(ctx, cluster, target, reached, after_change=before.desired != wanted)
+        return Scaled(previous_replicas=before.desired, replicas=wanted)
 
     async def settled(
         self, ctx: Context, target: Deployment, params: ScaleParams
@@ -129,10 +125,11 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
             seen = await look(Cluster(ctx, target.cluster), target)
         except ActionError as error:
             return CannotTell(why=str(error))
-        if seen.desired != params.replicas:
+        wanted = _wanted(seen, params)
+        if seen.desired != wanted:
             return NotDone(why=f"{target.label} has {seen.desired} replicas")
-        if _serves(seen, params.replicas):
-            return Done(outputs=Scaled(previous_replicas=None, replicas=params.replicas))
+        if _serves(seen, wanted):
+            return Done(outputs=Scaled(previous_replicas=None, replicas=wanted))
         return CannotTell(why=f"{target.label} is scaled, but {seen}")
 
     def debts(
@@ -146,6 +143,10 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         what = f"{target.label} has {outputs.replicas} replicas instead of {before}"
         remedy = "scale it back once the traffic is as usual, and give its manifest the number"
         return (Debt(key=key, what=what, remedy=remedy),)
+
+
+def _wanted(seen: Rollout, params: ScaleParams) -> int:
+    return max(seen.desired, params.replicas) if params.at_least else params.replicas
 
 
 def _serves(seen: Rollout, replicas: int) -> bool:
