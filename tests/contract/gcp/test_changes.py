@@ -5,7 +5,16 @@ import json
 
 import pytest
 
-from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone, Nothing
+from drctl.actions.contract import (
+    CannotTell,
+    Change,
+    Cleared,
+    Debt,
+    Done,
+    NoParams,
+    NotDone,
+    Nothing,
+)
 from drctl.actions.errors import Conflict, Rejected, Unavailable
 from drctl.adapters.gcp.sql_backup import CreateBackup
 from drctl.adapters.gcp.sql_failover import FailOver
@@ -132,9 +141,9 @@ async def test_a_fenced_primary_is_stopped_and_refuses_writes(databases):
     assert "has stopped it" in debts[0].what
     dead = fence.model_copy(update={"durable": False, "note": "it may come back"})
     assert "may come back" in FENCE.debts(target, GO, dead)[0].what
-    assert [one.key for one in UNFENCE.debts(target, BACK, None)] == [debts[0].key]
     assert isinstance(await UNFENCE.settled(databases.context(), target, BACK), NotDone)
-    await UNFENCE.perform(databases.context(40), target, BACK)
+    unfenced = await UNFENCE.perform(databases.context(40), target, BACK)
+    assert [one.key for one in UNFENCE.debts(target, BACK, unfenced)] == [debts[0].key]
     session = await databases.session(PRIMARY)
     await session.close()
     assert isinstance(await UNFENCE.settled(databases.context(), target, BACK), Done)
@@ -179,8 +188,26 @@ async def test_a_replica_is_no_old_primary(project):
         await FENCE.perform(project.context(), target, GO)
 
 
-async def test_what_the_fence_left_alone_is_left_alone(project):
+async def test_a_fence_that_is_stopped_and_not_proven_is_there_to_be_taken_back(project):
     target = project.bare("prod")
-    unfenced = await UNFENCE.perform(project.context(), target, UnfenceParams(policy="UNCHANGED"))
-    assert unfenced.activation == ""
+    untouched = await FENCE.settled(project.context(), target, GO)
+    project.cloud.sql.instances["prod"].activation = "NEVER"
+    stopped = await FENCE.settled(project.context(), target, GO)
+    assert (untouched.remains, stopped.remains) == (False, True)
+
+
+async def test_what_the_fence_left_alone_is_left_alone(project):
+    target, params = project.bare("prod"), UnfenceParams(policy="UNCHANGED")
+    project.cloud.sql.instances["prod"].activation = "NEVER"
+    unfenced = await UNFENCE.perform(project.context(), target, params)
+    assert unfenced.activation == "NEVER"
+    (owed,) = UNFENCE.debts(target, params, unfenced)
+    assert isinstance(owed, Debt), "an earlier run has stopped it, and it still is"
+    assert (await UNFENCE.settled(project.context(), target, params)).outputs == unfenced
+    project.cloud.sql.instances["prod"].activation = "ALWAYS"
+    unfenced = await UNFENCE.perform(project.context(), target, params)
+    assert UNFENCE.debts(target, params, unfenced) == (Cleared(key=owed.key),)
     assert project.sent("PATCH", "prod") == 0
+    await project.cloud.stop()
+    unfenced = await UNFENCE.perform(project.context(6), target, params)
+    assert UNFENCE.debts(target, params, unfenced) == ()

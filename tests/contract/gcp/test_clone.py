@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from drctl.actions.contract import CannotTell, Change, Done, NotDone
-from drctl.actions.errors import Conflict, Rejected
+from drctl.actions.errors import Conflict, OutcomeUnknown, Rejected
 from drctl.adapters.gcp.sql_clone import CloneParams, CloneToTime, outside
 
 CLONE = CloneToTime()
@@ -111,3 +111,23 @@ async def test_what_came_of_it_is_read_from_the_new_instance(project):
     project.cloud.sql.instances["recovered"].is_public = True
     settled = await CLONE.settled(project.context(), target, wanted(NOW))
     assert "not private" in settled.why
+
+
+async def test_a_clone_that_turns_out_public_is_there_and_not_denied(project):
+    """It is a copy of production, and costs money: a failed step would be forgotten."""
+    target = project.bare("here", has_pitr=True)
+    made, work = project.cloud.sql, project.cloud.sql.work
+    now = datetime.now(UTC)
+    window = (now - timedelta(hours=1), now + timedelta(hours=1))
+    work.keep_window(made.instances["here"], *window)
+    clone = work.clone
+
+    async def public(*given):
+        done = await clone(*given)
+        made.instances["recovered"].is_public = True
+        return done
+
+    work.clone = public
+    with pytest.raises(OutcomeUnknown, match="not private"):
+        await CLONE.perform(project.context(), target, wanted(now))
+    assert isinstance(await CLONE.settled(project.context(), target, wanted(now)), CannotTell)

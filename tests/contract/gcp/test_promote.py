@@ -100,6 +100,25 @@ async def test_an_operation_that_ends_with_an_error_is_looked_after(project):
     assert isinstance(await PROMOTE.settled(project.context(), target, GO), NotDone)
 
 
+@pytest.mark.parametrize("end", ["FAILED", "SUSPENDED", "gone"])
+async def test_a_promotion_that_was_done_is_never_said_not_to_have_happened(end, project):
+    """Undone steps before it would let the old primary back beside the new one."""
+    project.bare("prod")
+    target = project.bare("dr", source="prod")
+
+    async def promote(instance, _sent):
+        instance.source = None
+        instance.state = end
+        if end == "gone":
+            project.cloud.sql.instances.pop("dr")
+
+    project.cloud.sql.work.promote = promote
+    with pytest.raises(OutcomeUnknown, match=end):
+        await PROMOTE.perform(project.context(), target, GO)
+    assert project.sent("POST", "/promoteReplica") == 1
+    assert isinstance(await PROMOTE.settled(project.context(), target, GO), CannotTell)
+
+
 @pytest.mark.parametrize(
     ("state", "word"), [("MAINTENANCE", Conflict), ("FAILED", Rejected), ("SUSPENDED", Rejected)]
 )

@@ -171,6 +171,11 @@ def test_what_the_store_has_against_a_candidate():
     assert "does not know it" in against()[0][0]
     assert "tags forbid" in against({**two, "tags": {"nofailover": True}})[0][0]
     assert "tags forbid" in against({**two, "tags": {"failover_priority": 0}})[0][0]
+    led = group.View(
+        leader="one", rows={}, is_paused=False, is_scheduled=False, heard=("two",), silent={}
+    )
+    assert "lock is not free" in against(two, view=led)[0][0]
+    assert "lock is not free" not in against(two, view=led, is_alive=True)[0][0]
     synchronous = {"name": "one", "role": "sync_standby", "lsn": "0/5000000", "lag": 0}
     assert "not synchronous" in against(two, synchronous)[0][0]
     stranger = {"name": "three", "role": "replica", "lsn": "0/5000000", "lag": 0}

@@ -18,7 +18,7 @@ from drctl.actions.errors import (
 )
 from drctl.adapters.patroni.failover import Failover, FailoverParams
 from drctl.adapters.patroni.identity import SystemIdentifierPin
-from drctl.adapters.patroni.pause import Pause, Resume
+from drctl.adapters.patroni.pause import Pause, Resume, ResumeParams
 from drctl.adapters.patroni.switchover import Switchover, SwitchoverParams
 from drctl.adapters.patroni.wait import Wait, WaitParams
 from drctl.lab.faults.rules import Deed, Rule
@@ -129,10 +129,10 @@ async def test_what_is_not_fit_is_refused_before_anything_is_sent(cluster):
 
 
 async def test_a_pause_is_owed_until_it_is_over(cluster):
-    aim, none = target(cluster), NoParams()
+    aim, none, again = target(cluster), NoParams(), ResumeParams()
     seen = await Pause().observe(context(permits=False), aim, none)
     assert isinstance(Pause().preview(seen, aim, none), Change)
-    assert isinstance(Resume().preview(seen, aim, none), Nothing)
+    assert isinstance(Resume().preview(seen, aim, again), Nothing)
 
     paused = await Pause().perform(context(), aim, none)
 
@@ -142,10 +142,10 @@ async def test_a_pause_is_owed_until_it_is_over(cluster):
     assert not (await Pause().perform(context(), aim, none)).changed
     (debt,) = Pause().debts(aim, none, paused)
     assert isinstance(debt, Debt) and debt.key == f"patroni-paused:postgres:{cluster.system}"
-    resumed = await Resume().perform(context(), aim, none)
+    resumed = await Resume().perform(context(), aim, again)
     assert resumed.changed
     assert "pause" not in await cluster.anybody().get("/config")
-    assert Resume().debts(aim, none, resumed) == (Cleared(key=debt.key),)
+    assert Resume().debts(aim, again, resumed) == (Cleared(key=debt.key),)
 
 
 async def test_after_the_leader_is_lost_a_member_that_lacks_too_much_needs_a_persons_word(cluster):

@@ -126,17 +126,19 @@ async def wait_until(
         is_new: It has just been made: that it is not there is not yet the end.
 
     Raises:
-        Rejected: The instance is in a terminal state, or gone.
-        OutcomeUnknown: The deadline passed, or it could not be read any more, after a change.
+        Rejected: The instance is in a terminal state, or gone, and nothing had been sent.
+        OutcomeUnknown: That, or the deadline passed, or it could not be read, after a change: what
+            was asked for may have happened all the same.
         Unavailable: The deadline passed, and nothing had been sent.
     """
     late: type[ActionError] = OutcomeUnknown if after_change else Unavailable
+    over: type[ActionError] = OutcomeUnknown if after_change else Rejected
     pause_s, last = FIRST_POLL_S, "nothing yet"
     while True:
         try:
             seen = await describe(gcp, instance, patience=timedelta())
         except NotFound as error:
-            last = _missing(instance, error, is_new=is_new)
+            last = _missing(instance, error, over, is_new=is_new)
         except (Throttled, Unavailable) as error:
             last = str(error)
         except ActionError as error:
@@ -147,7 +149,7 @@ async def wait_until(
             if reached(seen):
                 return seen
             if seen.state in TERMINAL:
-                raise Rejected(f'Cloud SQL reports "{seen.state}" for {instance}')
+                raise over(f'Cloud SQL reports "{seen.state}" for {instance}')
             last = f'Cloud SQL still reports "{seen.state}", {seen.kind}, for {instance}'
         await ctx.clock.sleep(min(pause_s, ctx.deadline.left_s(ctx.clock)))
         pause_s = min(LAST_POLL_S, pause_s * 1.5)
@@ -155,7 +157,7 @@ async def wait_until(
             raise late(last)
 
 
-def _missing(instance: str, error: NotFound, *, is_new: bool) -> str:
+def _missing(instance: str, error: NotFound, over: type[ActionError], *, is_new: bool) -> str:
     if is_new:
         return str(error)
-    raise Rejected(f"{instance} is gone: {error}") from error
+    raise over(f"{instance} is gone: {error}") from error

@@ -121,9 +121,10 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
 
         Raises:
             Conflict: There is an instance of that name, or Cloud SQL is busy with the source.
-            Rejected: The time is outside of the recovery window, the source is public or keeps no
-                logs, or the clone is not as it must be.
-            OutcomeUnknown: No answer, the operation failed, or it is not done by the deadline.
+            Rejected: The time is outside of the recovery window, or the source is public or keeps
+                no logs.
+            OutcomeUnknown: No answer, the operation failed, it is not done by the deadline, or the
+                clone is there and is not private.
 
         Changes:
             Creates one instance, which costs money until somebody deletes it.
@@ -181,7 +182,7 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
             return CannotTell(why=f'Cloud SQL reports "{seen.state}" for {params.name}')
         try:
             return Done(outputs=_clone(seen, _utc(params.time)))
-        except Rejected as error:
+        except OutcomeUnknown as error:
             return CannotTell(why=str(error))
 
 
@@ -222,8 +223,15 @@ def _is_up(seen: Instance) -> bool:
 
 
 def _clone(seen: Instance, moment: str) -> Clone:
+    """
+    A public one is a copy of production that anybody may reach: it runs, so nothing may say that
+    nothing was made.
+
+    Raises:
+        OutcomeUnknown: It is not private.
+    """
     if seen.is_public or "PRIMARY" in seen.addresses or not seen.addresses.get("PRIVATE"):
-        raise Rejected(f"the clone {seen.name} is not private: {sorted(seen.addresses)}")
+        raise OutcomeUnknown(f"the clone {seen.name} is not private: {sorted(seen.addresses)}")
     return Clone(instance=seen.name, endpoint=seen.host, time=moment)
 
 

@@ -46,6 +46,7 @@ from drctl.adapters.gcp.sql_policy import (
     STOPPED,
     UNCHANGED,
     set_policy,
+    stopped_debt,
     survey,
 )
 
@@ -108,12 +109,12 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
     def debts(
         self, target: CloudSqlInstance, params: NoParams, outputs: Fence
     ) -> tuple[Debt | Cleared, ...]:
-        what = f"{target.label} is fenced: Cloud SQL has stopped it"
-        remedy = "make a new replica in its place and delete it; do not just start it"
-        if not outputs.durable:
-            what = f"{target.label} was only seen to be dead: {outputs.note}"
-            remedy = "fence it as soon as Cloud SQL answers: gcp.cloudsql.fence"
-        return (Debt(key=f"fence:{target.identities[0]}", what=what, remedy=remedy),)
+        owed = stopped_debt(target)
+        if outputs.durable:
+            return (owed,)
+        what = f"{target.label} was only seen to be dead: {outputs.note}"
+        remedy = "fence it as soon as Cloud SQL answers: gcp.cloudsql.fence"
+        return (Debt(key=owed.key, what=what, remedy=remedy),)
 
     async def perform(self, ctx: Context, target: CloudSqlInstance, params: NoParams) -> Fence:
         """
@@ -157,7 +158,10 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
     async def settled(
         self, ctx: Context, target: CloudSqlInstance, params: NoParams
     ) -> Done[Fence] | NotDone | CannotTell:
-        """Never `Done`: what was not proven is proven by fencing it again, which is safe."""
+        """
+        Never `Done`: what was not proven is proven by fencing it again, which is safe. Stopped and
+        not proven is something that an undo takes back.
+        """
         try:
             seen = await survey(ctx, target)
             is_changing = await is_under_way(Gcp(ctx, target.gcp), target.instance, KINDS)
@@ -165,7 +169,10 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
             return CannotTell(why=str(error))
         if is_changing:
             return CannotTell(why=f"Cloud SQL is still changing {target.label}")
-        return NotDone(why=f"{target.label} has activation {seen.activation}, and it is not proven")
+        return NotDone(
+            why=f"{target.label} has activation {seen.activation}, and it is not proven",
+            remains=seen.activation == STOPPED,
+        )
 
 
 async def _observed_dead(

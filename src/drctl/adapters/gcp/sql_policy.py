@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from drctl.actions.contract import Context
+from drctl.actions.contract import Context, Debt
 from drctl.actions.errors import Conflict, OutcomeUnknown, Rejected
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters.gcp.client import Gcp
@@ -15,6 +15,15 @@ QUICK = timedelta(seconds=3)
 KINDS = ("UPDATE",)
 STOPPED, RUNNING = "NEVER", "ALWAYS"
 UNCHANGED = "UNCHANGED"
+
+
+def stopped_debt(target: CloudSqlInstance) -> Debt:
+    """What is owed for as long as it is stopped, whichever run has stopped it."""
+    return Debt(
+        key=f"fence:{target.identities[0]}",
+        what=f"{target.label} is fenced: Cloud SQL has stopped it",
+        remedy="make a new replica in its place and delete it; do not just start it",
+    )
 
 
 async def survey(ctx: Context, target: CloudSqlInstance) -> Instance:

@@ -140,7 +140,8 @@ class PromoteReplica(Action[CloudSqlInstance, PromoteParams, Promotion]):
         Raises:
             Conflict: Cloud SQL is busy with it, or it is not the right candidate.
             Rejected: It is in a terminal state, or Cloud SQL refuses the request.
-            OutcomeUnknown: No answer, the operation failed, or it is not done by the deadline.
+            OutcomeUnknown: No answer, the operation failed, it is not done by the deadline, or it
+                is done and the instance is gone or in a terminal state.
 
         Changes:
             The instance's role; Cloud SQL may restart it. The old primary stays what it is.

@@ -24,7 +24,14 @@ from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters.gcp.client import Gcp
 from drctl.adapters.gcp.operations import is_under_way
 from drctl.adapters.gcp.sql_api import describe
-from drctl.adapters.gcp.sql_policy import KINDS, RUNNING, set_policy
+from drctl.adapters.gcp.sql_policy import (
+    KINDS,
+    RUNNING,
+    STOPPED,
+    set_policy,
+    stopped_debt,
+    survey,
+)
 
 
 class UnfenceParams(Params):
@@ -39,7 +46,8 @@ class Unfenced(Outputs):
     """What it is."""
 
     activation: str
-    """``ALWAYS``, or empty: it was not asked."""
+    """``ALWAYS``; ``NEVER``: it was stopped before the fence and still is; empty: not known, it did
+    not say."""
 
 
 class UnfenceInstance(Action[CloudSqlInstance, UnfenceParams, Unfenced]):
@@ -75,7 +83,13 @@ class UnfenceInstance(Action[CloudSqlInstance, UnfenceParams, Unfenced]):
     def debts(
         self, target: CloudSqlInstance, params: UnfenceParams, outputs: Unfenced
     ) -> tuple[Debt | Cleared, ...]:
-        return (Cleared(key=f"fence:{target.identities[0]}"),)
+        """What an earlier run has stopped, and this one leaves alone, is owed again."""
+        owed = stopped_debt(target)
+        left: dict[str, tuple[Debt | Cleared, ...]] = {
+            RUNNING: (Cleared(key=owed.key),),
+            STOPPED: (owed,),
+        }
+        return left.get(outputs.activation, ())
 
     async def perform(
         self, ctx: Context, target: CloudSqlInstance, params: UnfenceParams
@@ -91,7 +105,7 @@ class UnfenceInstance(Action[CloudSqlInstance, UnfenceParams, Unfenced]):
             The instance's activation policy, unless nothing is to be put back.
         """
         if params.policy != RUNNING:
-            return Unfenced(activation="")
+            return await _left_alone(ctx, target)
         seen = await describe(Gcp(ctx, target.gcp), target.instance)
         await set_policy(ctx, target, seen, RUNNING)
         return Unfenced(activation=RUNNING)
@@ -100,7 +114,7 @@ class UnfenceInstance(Action[CloudSqlInstance, UnfenceParams, Unfenced]):
         self, ctx: Context, target: CloudSqlInstance, params: UnfenceParams
     ) -> Done[Unfenced] | NotDone | CannotTell:
         if params.policy != RUNNING:
-            return Done(outputs=Unfenced(activation=""))
+            return Done(outputs=await _left_alone(ctx, target))
         gcp = Gcp(ctx, target.gcp)
         try:
             seen = await describe(gcp, target.instance)
@@ -112,3 +126,11 @@ class UnfenceInstance(Action[CloudSqlInstance, UnfenceParams, Unfenced]):
         if seen.activation == RUNNING:
             return Done(outputs=Unfenced(activation=RUNNING))
         return NotDone(why=f"{target.label} has activation {seen.activation}")
+
+
+async def _left_alone(ctx: Context, target: CloudSqlInstance) -> Unfenced:
+    """The fence may have found it dead, with a control plane that says nothing to this day."""
+    try:
+        return Unfenced(activation=(await survey(ctx, target)).activation)
+    except ActionError:
+        return Unfenced(activation="")

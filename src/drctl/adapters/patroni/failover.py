@@ -4,11 +4,13 @@ Makes a member of a Patroni cluster the leader when nobody leads.
 Problem: while nobody leads Patroni holds elections by itself, unless it is paused or no member is
 near enough to the last known position; then a person must name one, and Patroni promotes whatever
 is named. And its answer may be lost, or be that it does not know. Invariant: one request, sent only
-when the lock is free in the store and the candidate is fit (`drctl.adapters.patroni.judge`); it
-succeeded when the candidate holds the lock and PostgreSQL there is a primary on a later timeline.
+when the lock was free in the last look before it and the candidate is fit
+(`drctl.adapters.patroni.judge`); it succeeded when the candidate holds the lock and PostgreSQL
+there is a primary on a later timeline.
 
 The fence is Patroni's: without the lock a primary demotes itself, and where its machine hangs the
-watchdog ends it. Not promised: that a member without a watchdog does so in time. A fence step
+watchdog ends it. Not promised: that nobody takes the lock between that look and the request, which
+Patroni does not compare; that a member without a watchdog does so in time. A fence step
 before this one proves it from outside.
 """
 
@@ -118,11 +120,11 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         asked for cannot be taken back; on cancel we stop waiting and it goes on.
 
         Raises:
-            Conflict: Somebody leads, the candidate is not fit, Patroni refused, or it went to
-                somebody else.
+            Conflict: Somebody leads, the candidate is not fit, or Patroni refused.
             Rejected: The environment has no such member.
             AuthRejected: The name or password for the REST API is wrong.
-            OutcomeUnknown: Asked, and not seen to have happened before the deadline.
+            OutcomeUnknown: Asked, and not seen to have happened before the deadline; or somebody
+                else was promoted.
             Unavailable: Not reached; nothing happened.
 
         Changes:
@@ -136,6 +138,12 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
         terms = replace(terms, leader=params.from_leader or led or terms.leader)
         fit = await judge.choose(ctx, target, terms)
         before = Before(leader=terms.leader, timeline=fit.seen.timeline, lag_bytes=fit.lag_bytes)
+        # The judging took its time, and Patroni unseats whoever leads when it is asked.
+        view = await group.look(ctx, target)
+        if view.leader == params.candidate:
+            return await moved.come_of_it(ctx, target, params.candidate, before, None)
+        if view.leader != "":
+            raise Conflict(f"{target.scope}: {view}; the lock is not free any more")
         ctx.say(f"asking for a failover to {params.candidate}, which lacks {fit.lag_bytes} bytes")
         return await moved.request(ctx, target, "/failover", params.candidate, before)
 
@@ -173,13 +181,19 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
 async def _led_by_another(
     ctx: Context, target: PatroniCluster, leader: str
 ) -> NotDone | CannotTell:
-    """A leader that works throws a request away; one that is silent may hold a lock that ends."""
+    """
+    A leader that works throws a request away; one that is silent may hold a lock that ends. One
+    that was promoted since the plan is no reason to believe that nothing has happened.
+    """
     try:
         seen = await moved.ask(ctx, target, leader)
     except ActionError as error:
         return CannotTell(why=str(error))
     if isinstance(seen, Missing) or seen.is_in_recovery:
         return CannotTell(why=f"{leader} holds the lock and is no primary that answers")
+    if moved.is_later(ctx, seen.timeline) is not False:
+        since = f"it may have been promoted since the plan (timeline {seen.timeline})"
+        return CannotTell(why=f"{leader} leads, and {since}")
     return NotDone(why=f"{leader} leads")
 
 
@@ -189,8 +203,9 @@ async def _is_idle(ctx: Context, target: PatroniCluster, candidate: str) -> bool
     loop = (await rest.settings(ctx, target)).get("loop_wait", 10)
     seen = await moved.ask(ctx, target, candidate)
     is_short = isinstance(loop, int) and loop <= moved.LONGEST_LOOP_S
-    is_standby = not isinstance(seen, Missing) and seen.is_in_recovery
-    return is_short and is_standby and said.get("state") == "running"
+    if isinstance(seen, Missing) or moved.is_later(ctx, seen.timeline):
+        return False
+    return is_short and seen.is_in_recovery and said.get("state") == "running"
 
 
 async def _terms(

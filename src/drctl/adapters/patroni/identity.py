@@ -11,7 +11,10 @@ from drctl.adapters.patroni import group, rest
 
 
 class SystemIdentifierPin(Pin):
-    """PostgreSQL's own identifier, from every member that answers: one odd member is enough."""
+    """
+    The identifier that PostgreSQL and Patroni say, of every member that answers: one odd answer is
+    enough. What is promoted is asked for over REST, and judged over SQL: they must be one.
+    """
 
     def identity(self, target: Target) -> Identity | None:
         """About Patroni clusters."""
@@ -25,7 +28,7 @@ class SystemIdentifierPin(Pin):
 
     async def read(self, ctx: Context, target: Target) -> str:
         """
-        Asks every member's PostgreSQL, and its Patroni where that does not run.
+        Asks every member's PostgreSQL, and its Patroni.
 
         Raises:
             Unavailable: Nobody said.
@@ -35,18 +38,19 @@ class SystemIdentifierPin(Pin):
             raise Rejected(f"{target.label} is no Patroni cluster")
         asked = asyncio.gather(*(_ask(ctx, target, one) for one in target.members))
         _view, said = await asyncio.gather(group.look(ctx, target), asked)
-        known = sorted({one for one in said if one})
+        known = sorted({one for both in said for one in both if one})
         if not known:
             raise Unavailable(f"no member of {target.scope} said which system it is")
         return next((one for one in known if one != target.system_identifier), known[0])
 
 
-async def _ask(ctx: Context, target: PatroniCluster, member: PatroniMember) -> str:
+async def _ask(ctx: Context, target: PatroniCluster, member: PatroniMember) -> tuple[str, str]:
+    """What its PostgreSQL and its Patroni say; empty where one is silent."""
     seen, told = await asyncio.gather(
         _candidate_look.ask(ctx, target.access(member), target.sql.database),
         _told(ctx, target, member),
     )
-    return seen.system_identifier if isinstance(seen, Seen) else told
+    return (seen.system_identifier if isinstance(seen, Seen) else ""), told
 
 
 async def _told(ctx: Context, target: PatroniCluster, member: PatroniMember) -> str:

@@ -139,6 +139,9 @@ def _lag(view: group.View, seen: Seen, terms: Terms, end: int | None) -> int | N
 
 def _by_store(target: PatroniCluster, view: group.View, terms: Terms) -> Iterator[str]:
     """What Patroni itself, or the store, has against it."""
+    if not terms.is_alive and view.leader not in {"", terms.candidate}:
+        yield f"the lock is not free any more: {view}"
+        return
     row = view.rows.get(terms.candidate)
     if row is None:
         yield "Patroni does not know it, or its Patroni is dead"

@@ -147,6 +147,12 @@ async def proven(
     )
 
 
+def is_later(ctx: Context, timeline: int) -> bool | None:
+    """Whether somebody was promoted since the plan saw the cluster; ``None``: it did not see it."""
+    planned = (ctx.seen or {}).get("timeline")
+    return timeline > planned if isinstance(planned, int) else None
+
+
 async def _line(ctx: Context, target: PatroniCluster, timeline: int) -> list[Any]:
     """The line of the history about the beginning of a timeline; the leader writes it later."""
     try:
@@ -169,9 +175,9 @@ async def request(
     was not answered is looked for.
 
     Raises:
-        Conflict: Patroni refused it (412) or took it back, and nothing has moved; or it moved to
-            somebody else.
-        OutcomeUnknown: It may have been written, and is not seen to have happened.
+        Conflict: Patroni refused it (412) or took it back, and nothing has moved.
+        OutcomeUnknown: It may have been written, and is not seen to have happened; or somebody
+            else was promoted, which nothing takes back either.
         ActionError: As `drctl.adapters.patroni.rest.change`; nothing was written.
     """
     body = {"candidate": candidate} | ({"leader": before.leader} if path == "/switchover" else {})
@@ -189,22 +195,31 @@ async def request(
     except (Conflict, OutcomeUnknown) as error:
         # A network that delivers twice gives the answer to the second: look what is there.
         doubt = error
-    return await _come_of_it(ctx, target, candidate, before, doubt)
+    return await come_of_it(ctx, target, candidate, before, doubt)
 
 
-async def _come_of_it(
+async def come_of_it(
     ctx: Context,
     target: PatroniCluster,
     candidate: str,
     before: Before,
     doubt: ActionError | None,
 ) -> Moved:
+    """
+    Waits until it is proven.
+
+    Args:
+        doubt: What was said instead of "done"; ``None`` when nothing speaks against it.
+
+    Raises:
+        ActionError: As `request`.
+    """
     why = ""
     while True:
         try:
             found = await proven(ctx, target, candidate, before, changed=True)
-        except Conflict:
-            raise
+        except Conflict as error:
+            raise OutcomeUnknown(f"{doubt or 'asked for'}; and now: {error}") from error
         except ActionError as error:
             why = str(error)
         else:
@@ -214,7 +229,8 @@ async def _come_of_it(
             if isinstance(doubt, Conflict) and found.leader in {"", before.leader}:
                 raise doubt
             if found.leader not in {None, "", before.leader, candidate}:
-                raise Conflict(f"{target.scope} went to {found.leader} instead of {candidate}")
+                why = f"{target.scope} went to {found.leader} instead of {candidate}"
+                raise OutcomeUnknown(why)
         if ctx.deadline.left_s(ctx.clock) < SPARE_S + EVERY_S:
             raise OutcomeUnknown(f"{doubt or 'asked for'}; and now: {why}")
         await ctx.clock.sleep(EVERY_S)

@@ -28,15 +28,25 @@ from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown
 from drctl.actions.targets import PatroniCluster, Target
 from drctl.adapters.patroni import group, moved, rest
 
+_NOT_OURS = "somebody else had paused it; it is left as it is"
+
 
 class Paused(Outputs):
     """What came of it."""
 
     paused: bool
     changed: bool
-    """False when it was so already."""
+    """False when it was so already, and not by this run."""
     members: list[str]
     """Whose Patroni says so itself."""
+
+
+class ResumeParams(NoParams):
+    """What there is to resume."""
+
+    changed: bool = True
+    """``changed`` of the pause that this undoes. False: somebody else had paused it, so nothing is
+    sent, and their pause is still owed."""
 
 
 class _Pausing(Action[PatroniCluster, NoParams, Paused]):
@@ -67,6 +77,8 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
     def preview(
         self, observation: Observation, target: PatroniCluster, params: NoParams | None
     ) -> Preview:
+        if isinstance(params, ResumeParams) and not params.changed:
+            return Nothing(why=_NOT_OURS)
         words = {True: "paused", False: "fails over by itself"}
         paused = observation.facts["paused"] is True
         if paused is self.pauses:
@@ -87,8 +99,11 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
             ``pause`` in Patroni's configuration in the store; nothing else of it.
         """
         view = await group.look(ctx, target)
+        if isinstance(params, ResumeParams) and not params.changed:
+            return _left_alone(ctx, view)
         if view.is_paused is self.pauses:
-            return Paused(paused=self.pauses, changed=False, members=[*view.heard])
+            changed = self._is_ours(ctx, unless_known=False)
+            return Paused(paused=self.pauses, changed=changed, members=[*view.heard])
         member = rest.member_of(target, view.heard[0])
         try:
             # PATCH merges; null takes the word out again, as `patronictl resume` does.
@@ -100,6 +115,11 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
             if (await _look(ctx, target)).is_paused is not self.pauses:
                 raise
         return await self._acted_on(ctx, target)
+
+    def _is_ours(self, ctx: Context, *, unless_known: bool) -> bool:
+        """Whether it was otherwise in the plan: then an earlier attempt of this step has set it."""
+        planned = (ctx.seen or {}).get("paused")
+        return unless_known if planned is None else planned is not self.pauses
 
     async def _acted_on(self, ctx: Context, target: PatroniCluster) -> Paused:
         """A member may tell for a moment what was before: what was sent is not said not to be."""
@@ -129,9 +149,12 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
             view = await group.look(ctx, target)
         except ActionError as error:
             return CannotTell(why=str(error))
+        if isinstance(params, ResumeParams) and not params.changed:
+            return Done(outputs=_left_alone(ctx, view))
         if view.is_paused is self.pauses:
+            changed = self._is_ours(ctx, unless_known=True)
             members = [*view.heard]
-            return Done(outputs=Paused(paused=self.pauses, changed=True, members=members))
+            return Done(outputs=Paused(paused=self.pauses, changed=changed, members=members))
         return NotDone(why=f"{target.scope} is {'not ' if self.pauses else ''}paused")
 
     def debts(
@@ -139,11 +162,16 @@ class _Pausing(Action[PatroniCluster, NoParams, Paused]):
     ) -> tuple[Debt | Cleared, ...]:
         key = f"patroni-paused:{target.identities[-1]}"
         if not self.pauses:
-            return (Cleared(key=key),)
+            return () if outputs.paused else (Cleared(key=key),)
         if not outputs.changed:
             return ()
         what = f"{target.scope} is paused: when its leader dies, nobody takes over"
         return (Debt(key=key, what=what, remedy="run patroni.cluster.resume"),)
+
+
+def _left_alone(ctx: Context, view: group.View) -> Paused:
+    ctx.say(_NOT_OURS)
+    return Paused(paused=view.is_paused, changed=False, members=[*view.heard])
 
 
 async def _look(ctx: Context, target: PatroniCluster) -> group.View:
@@ -154,7 +182,9 @@ async def _look(ctx: Context, target: PatroniCluster) -> group.View:
 
 
 class Pause(_Pausing):
-    """As ``patronictl pause --wait``."""
+    """
+    As ``patronictl pause --wait``. Its undo is a resume with ``changed: ${{ outputs.changed }}``.
+    """
 
     name: ClassVar[str] = "patroni.cluster.pause"
     summary: ClassVar[str] = "Keeps Patroni from failing over by itself"
@@ -166,4 +196,5 @@ class Resume(_Pausing):
 
     name: ClassVar[str] = "patroni.cluster.resume"
     summary: ClassVar[str] = "Lets Patroni fail over by itself again"
+    params: ClassVar[type[ResumeParams]] = ResumeParams
     pauses = False

@@ -104,10 +104,11 @@ class Switchover(Action[PatroniCluster, SwitchoverParams, Moved]):
 
         Raises:
             Conflict: Somebody else leads than was seen, nobody does, one is scheduled, the
-                candidate is not fit, Patroni refused, or it went to somebody else.
+                candidate is not fit, or Patroni refused.
             Rejected: The environment has no such member.
             AuthRejected: The name or password for the REST API is wrong.
-            OutcomeUnknown: Asked, and not seen to have happened before the deadline.
+            OutcomeUnknown: Asked, and not seen to have happened before the deadline; or somebody
+                else was promoted.
             Unavailable: Not reached; nothing happened.
 
         Changes:
@@ -146,8 +147,9 @@ class Switchover(Action[PatroniCluster, SwitchoverParams, Moved]):
             seen = await moved.ask(ctx, target, found.leader)
         except ActionError as error:
             return CannotTell(why=str(error))
-        if isinstance(seen, Missing) or seen.is_in_recovery:
-            return CannotTell(why=f"{found.leader} holds the lock and is no primary just now")
+        if isinstance(seen, Missing) or seen.is_in_recovery or moved.is_later(ctx, seen.timeline):
+            why = f"{found.leader} holds the lock, and is no primary or was promoted since the plan"
+            return CannotTell(why=why)
         if not isinstance(loop, int) or loop > moved.LONGEST_LOOP_S:
             return CannotTell(why=f"{found.leader} leads, and looks for requests every {loop} s")
         return NotDone(why=f"{found.leader} still leads")

@@ -171,10 +171,13 @@ async def _end(ctx: Context, target: PatroniCluster, leader: PatroniMember) -> i
 def _behind(
     name: str, seen: Seen | Missing, view: group.View, leader: Seen, end: int
 ) -> int | None:
-    """How far behind it is; ``None`` when it does not stream from the leader's timeline."""
+    """
+    How far behind it is; ``None`` when it does not stream from the leader's timeline. A connection
+    that has begun may be one that is refused again and again, so it is none yet.
+    """
     row = view.rows.get(name)
     if isinstance(seen, Missing) or row is None or row.state not in {"streaming", "running"}:
         return None
-    if seen.timeline != leader.timeline or not (seen.is_receiving or seen.is_beginning):
+    if seen.timeline != leader.timeline or not seen.is_receiving:
         return None
     return max(0, end - seen.has)
