@@ -3,8 +3,15 @@
 import asyncpg
 import pytest
 
-from drctl.actions.contract import Change, Done, NoParams, NotDone, Nothing
-from drctl.actions.errors import AuthRejected, Conflict, Rejected, Unavailable
+from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone
+from drctl.actions.errors import (
+    AuthRejected,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    Rejected,
+    Unavailable,
+)
 from drctl.actions.targets import DatabaseRole
 from drctl.adapters.postgres.rotate import AssertRotated, RotatePassword, verifier
 from drctl.adapters.postgres.sessions import ListSessions
@@ -25,10 +32,10 @@ class Keys:
         return Secret(VALUES[ref.place])
 
 
-def context(seconds=20.0):
+def context(seconds=20.0, **more):
     import dataclasses
 
-    return dataclasses.replace(plain_context(seconds), secrets=Keys())
+    return dataclasses.replace(plain_context(seconds), secrets=Keys(), **more)
 
 
 def role(address=EAST, **more):
@@ -85,11 +92,9 @@ async def test_the_old_password_is_refused_and_whoever_was_inside_is_out(leaked)
         await log_in(OLD)
     await (await log_in(NEXT)).close()
     assert "refused" in done.proof[0]
-    assert isinstance(await ROTATE.settled(context(), role(), GO), Done)
-    assert not (await ROTATE.perform(context(), role(), GO)).changed
-    assert isinstance(
-        ROTATE.preview(await ROTATE.observe(context(), role(), GO), role(), GO), Nothing
-    )
+    mine = context(seen=seen.facts)  # a resume or a retry: what the plan saw was before the change
+    assert isinstance(await ROTATE.settled(mine, role(), GO), Done)
+    assert not (await ROTATE.perform(mine, role(), GO)).changed
     assert (await ASSERT.perform(context(), role(), GO)).role == "leaked"
     [debt] = ROTATE.debts(role(), GO, done)
     assert debt.key.startswith("credential:postgres:")
@@ -130,6 +135,66 @@ async def test_an_operator_who_may_not_is_told_so(leaked):
     with pytest.raises(AuthRejected):
         await ROTATE.perform(context(), role(), GO)
     await (await log_in(OLD)).close()
+
+
+async def test_who_could_not_end_the_sessions_changes_nothing(leaked):
+    """A password that is changed while its sessions live on is an outage and no cure."""
+    await leaked.primary.execute_as_superuser(
+        "REVOKE pg_signal_backend FROM operator;"
+        "REVOKE leaked FROM operator; GRANT leaked TO operator WITH ADMIN TRUE, INHERIT FALSE"
+    )
+    with pytest.raises(AuthRejected, match="may not end sessions"):
+        await ROTATE.perform(context(), role(), GO)
+    with pytest.raises(NotFound):
+        await ROTATE.perform(context(), role(role="nobody_of_that_name"), GO)
+    await (await log_in(OLD)).close()
+
+
+async def test_once_it_is_changed_no_failure_is_definite(leaked, monkeypatch):
+    """Not even one that is known to change nothing: the change is what came before it."""
+
+    async def refused(*_):
+        raise AuthRejected("42501")
+
+    async def disproved(*_):
+        raise Conflict("still takes the old password")
+
+    for name, ends in (("_end_sessions", refused), ("_prove", disproved)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"drctl.adapters.postgres.rotate.{name}", ends)
+            with pytest.raises(OutcomeUnknown, match="is changed, and not proven"):
+                await ROTATE.perform(context(), role(), GO)
+        await (await log_in(NEXT)).close()
+
+
+async def test_a_session_that_was_asked_to_end_is_not_one_that_ended(leaked, monkeypatch):
+    """The server sends a signal and says true; who is still there is asked again."""
+    inside = await log_in(OLD)
+    module = "drctl.adapters.postgres.rotate._END_SESSIONS"
+    with monkeypatch.context() as patch:
+        statement = ROTATE.perform.__globals__["_END_SESSIONS"]
+        patch.setattr(module, statement.replace("pg_terminate_backend(pid)", "true"))
+        with pytest.raises(OutcomeUnknown, match=r"1 session\(s\) of before are left"):
+            await ROTATE.perform(context(2), role(), GO)
+    settled = await ROTATE.settled(context(), role(), GO)
+    assert isinstance(settled, NotDone)
+    assert settled.remains
+    assert (await ROTATE.perform(context(), role(), GO)).sessions_ended == 1
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await inside.fetchval("SELECT 1")
+
+
+async def test_a_next_password_that_was_in_force_before_is_no_next_one(leaked):
+    """A second breach: what the last one put in force is what has leaked now."""
+    await ROTATE.perform(context(), role(), GO)
+    seen = await ROTATE.observe(context(), role(), GO)
+    said = ROTATE.preview(seen, role(), GO)
+    assert isinstance(said, CannotTell)
+    assert "put a new secret there" in said.why
+    later = context(seen=seen.facts)
+    with pytest.raises(Rejected, match="is in force already; put a new secret there"):
+        await ROTATE.perform(later, role(), GO)
+    assert isinstance(await ROTATE.settled(later, role(), GO), NotDone)
 
 
 async def test_silence_proves_nothing(leaked):

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from drctl.actions.contract import CannotTell, Change, Cleared, Done, NoParams, NotDone
-from drctl.actions.errors import Conflict, Rejected
+from drctl.actions.errors import Conflict, OutcomeUnknown, Rejected, Unavailable
 from drctl.adapters.postgres.exposure import Admit, AdmitParams
 from drctl.adapters.postgres.power import Stop
 from drctl.adapters.postgres.programs import Programs
@@ -245,6 +245,27 @@ async def test_a_read_back_tells_its_own_restore_from_nothing_and_from_another(
     [debt] = action.debts(place, wanted, outputs)
     assert not isinstance(debt, Cleared)
     assert debt.key.startswith("restored:postgres:127.")
+
+
+@pytest.mark.parametrize("error", [Rejected("is still in recovery"), Unavailable("no answer")])
+async def test_a_restore_that_is_begun_is_no_definite_failure(
+    estate, history, place, monkeypatch, error
+):
+    """The server goes on by itself: a second attempt would find the place taken for ever."""
+    moment, _rows = history.between(random.Random(SEED))
+    action, wanted = RestoreToTime(), params(moment)
+
+    async def too_early(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr("drctl.adapters.postgres.restore._arrived", too_early)
+        with pytest.raises(OutcomeUnknown, match="it is begun"):
+            await action.perform(estate.context(key="mine"), place, wanted)
+    looking = estate.context(key="mine", permits=False)
+    async with asyncio.timeout(30):
+        while not isinstance(await action.settled(looking, place, wanted), Done):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
 
 
 async def test_rows_are_checked_at_one_moment_and_all_that_is_wrong_is_said(estate, history):

@@ -7,12 +7,12 @@ import pytest
 import pytest_asyncio
 
 from drctl.actions.contract import Cleared, Done, NoParams, NotDone
-from drctl.actions.errors import Conflict, Rejected
+from drctl.actions.errors import Conflict, OutcomeUnknown, Rejected
 from drctl.adapters.postgres.fence import Fence, FenceParams
 from drctl.adapters.postgres.identity import SystemIdentifierPin
 from drctl.adapters.postgres.monitor import Monitor, MonitorParams
 from drctl.adapters.postgres.power import Start, Stop
-from drctl.adapters.postgres.programs import Programs
+from drctl.adapters.postgres.programs import Programs, slot_name
 from drctl.adapters.postgres.rejoin import RewindAndRejoin
 from drctl.adapters.postgres.rewinding import RejoinParams
 
@@ -196,7 +196,90 @@ async def test_a_rewind_that_cannot_be_becomes_a_copy_and_the_old_files_are_kept
     keys = {one.key.split(":")[0] for one in
             RewindAndRejoin().debts(pair.target, RejoinParams(), outputs)}  # fmt: skip
     assert keys == {"standby", "fence", "copy"}
+    # Who was cut off before he could say so finds it, and does not say that nothing was lost.
+    looking = pair.estate.context(permits=False, key="abcdefabcdef0123")
+    settled = await RewindAndRejoin().settled(looking, pair.target, RejoinParams())
+    assert isinstance(settled, Done)
+    assert (settled.outputs.kept, settled.outputs.discarded_commits) == (outputs.kept, None)
     await programs.change("rm", "-rf", outputs.kept)
+
+
+async def test_a_copy_that_is_cut_off_loses_no_files_and_is_finished(pair, monkeypatch):
+    """First under the copy, then between the two moves: each time another attempt goes on."""
+    pair.estate.lose(pair.old)
+    await pair.promote()
+    programs = Programs(pair.estate.context(), pair.target)
+    ran = await programs.read("ls", f"{programs.data}/pg_wal")
+    for segment in [one for one in ran.out.split() if len(one) == 24]:
+        await programs.change("rm", "-f", f"{programs.data}/pg_wal/{segment}")
+    await pair.estate.ask(pair.new, "SELECT count(pg_drop_replication_slot(slot_name))"
+                          " FROM pg_replication_slots WHERE NOT active")  # fmt: skip
+    change = Programs.change
+    key, slots = "feedfeedfeed0123", "SELECT count(*) FROM pg_replication_slots"
+
+    def cut_at(word, error):
+        async def cut(self, *words, **more):
+            if word(words):
+                raise error
+            return await change(self, *words, **more)
+
+        return cut
+
+    with monkeypatch.context() as patch:
+        is_copy = lambda words: any(one.endswith("/pg_basebackup") for one in words)  # noqa: E731
+        patch.setattr(Programs, "change", cut_at(is_copy, Rejected("no space")))
+        with pytest.raises(Rejected, match="no space"):
+            await rejoined(pair, key=key)
+    assert (await programs.control()).system_identifier == pair.estate.identifier
+    assert await pair.estate.ask(pair.new, slots) == 0, "WAL is kept for nobody"
+
+    with monkeypatch.context() as patch:
+        is_swap = lambda words: words[0] == "mv" and words[-1] == programs.data  # noqa: E731
+        patch.setattr(Programs, "change", cut_at(is_swap, OutcomeUnknown("lost")))
+        with pytest.raises(OutcomeUnknown):
+            await rejoined(pair, key=key)
+    assert not await programs.has_data()
+    outputs = await rejoined(pair, key=key)
+
+    assert outputs.method == "copied"
+    assert outputs.discarded_commits is None
+    assert outputs.kept.endswith(".before-feedfeedfeed")
+    assert not await programs.has_data(f"{programs.data}.new-feedfeedfeed")
+    await programs.change("rm", "-rf", outputs.kept)
+
+
+async def test_a_standby_that_is_not_sent_to_by_this_primary_does_not_follow_it(pair):
+    """Its timeline and its position name nobody: another server of that timeline has them too."""
+    pair.swap()
+    await pair.estate.ask(pair.old, "ALTER SYSTEM SET primary_slot_name = ''")
+    await pair.estate.ask(pair.old, "SELECT pg_reload_conf()")
+    streams = "SELECT EXISTS (SELECT FROM pg_stat_replication WHERE state = 'streaming')"
+    idle = "SELECT NOT bool_or(active) FROM pg_replication_slots"
+    async with asyncio.timeout(20):
+        while not (  # noqa: ASYNC110 (a poll)
+            await pair.estate.ask(pair.new, idle) and await pair.estate.ask(pair.new, streams)
+        ):
+            await asyncio.sleep(0.1)
+    looking = pair.estate.context(permits=False)
+    assert isinstance(
+        await RewindAndRejoin().settled(looking, pair.target, RejoinParams()), NotDone
+    )
+
+    outputs = await rejoined(pair)
+
+    assert outputs.method == "started"
+    assert not await pair.estate.ask(pair.new, idle)
+
+
+async def test_two_servers_of_one_first_name_have_two_slots(pair):
+    """They would take the slot from each other, in turn."""
+    names = {
+        slot_name(pair.target.model_copy(update={"sql": pair.target.sql.model_copy(
+            update={"host": host})}))
+        for host in ("db.us.example", "db.eu.example", "d" * 70 + ".us", "d" * 70 + ".eu")
+    }  # fmt: skip
+    assert len(names) == 4
+    assert all(len(one) <= 63 for one in names)
 
 
 async def test_another_systems_files_and_another_upstream_are_refused(pair):

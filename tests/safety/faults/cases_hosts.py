@@ -326,7 +326,7 @@ CASES = [
         action="postgres.rewind_and_rejoin",
         lab="machines",
         # Not its SQL: a proxy in front of a server that is dead accepts, and that is another story.
-        ops=(host("control"), host("status", skip=SILENT),
+        ops=(host("control"), host("status", skip=SILENT), host("exists", skip=SILENT),
              host("lock", skip=SILENT), host("log", skip=SILENT), host("commits", skip=SILENT),
              host("signal", mutates=True, skip=SILENT),
              host("settings", mutates=True, skip=SILENT),

@@ -34,6 +34,8 @@ NAMES = tuple(
         ("promote", r"pg_promote"),
         ("alter_role", r"^ALTER ROLE"),
         ("system", r"AS system, pg_is_in_recovery"),
+        ("may_end", r"pg_signal_backend"),
+        ("end_of_before", r"pg_terminate_backend.*backend_start"),
         ("sessions", r"backend_start"),
         ("roles", r"rolcanlogin"),
         ("alter_database", r"^ALTER DATABASE"),

@@ -1,5 +1,6 @@
 """PostgreSQL's own programs on the machine of a server: its data directory, its start and stop."""
 
+import hashlib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -12,6 +13,8 @@ from drctl.adapters import _host
 
 _RUNNING, _STOPPED, _NO_DATA = 0, 3, 4
 _SPARE_S = 2.0
+_LONGEST_NAME = 63
+"""NAMEDATALEN, less the zero at its end."""
 _PLAIN = ("env", "LC_ALL=C", "TZ=UTC")
 """Their output is read: the machine's own language and zone would change it."""
 
@@ -107,9 +110,9 @@ class Programs:
             raise Rejected(f"{self.data}: {ran.said}")
         return ran.code == _RUNNING
 
-    async def has_data(self) -> bool:
-        """Whether something is where the data directory would be."""
-        return (await self.read("test", "-e", self.data, may_fail=True)).code == 0
+    async def has_data(self, data: str | None = None) -> bool:
+        """Whether something is where the data directory, or another one, would be."""
+        return (await self.read("test", "-e", data or self.data, may_fail=True)).code == 0
 
     async def start(self, *, share: float = 1.0) -> None:
         """
@@ -147,15 +150,18 @@ class Programs:
             *self.postgres("pg_ctl", "-D", self.data, "-m", "fast", "-w", "-t", str(wait_s), "stop")
         )
 
-    async def set(self, settings: Mapping[str, str]) -> None:
+    async def set(self, settings: Mapping[str, str], data: str | None = None) -> None:
         """
         Appends to the settings that ``ALTER SYSTEM`` writes; the last of a name counts.
+
+        Args:
+            data: Another data directory of this machine.
 
         Changes:
             ``postgresql.auto.conf`` of a server that does not run.
         """
         lines = "".join(f"{name} = {_quoted(value)}\n" for name, value in settings.items())
-        await self.change("tee", "-a", f"{self.data}/postgresql.auto.conf", given=lines)
+        await self.change("tee", "-a", f"{data or self.data}/postgresql.auto.conf", given=lines)
 
     async def last_words(self) -> str:
         """The end of the server's log."""
@@ -186,10 +192,16 @@ def address(upstream: Upstream) -> tuple[str, int]:
 
 
 def slot_name(target: PostgresServer) -> str:
-    """A replication slot for this server on whom it follows: the first label of its name."""
+    """
+    A replication slot for this server on whom it follows: its whole name, because db.us and db.eu
+    are two servers, and two that share a slot take it from each other.
+    """
     host = target.sql.host.lower()
-    label = host if re.fullmatch(r"[0-9.:]+", host) else host.split(".", 1)[0]
-    return re.sub(r"[^a-z0-9_]", "_", label)
+    name = re.sub(r"[^a-z0-9_]", "_", host)
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(host.encode()).hexdigest()[:12]
+    return f"{name[: _LONGEST_NAME - 13]}_{digest}"
 
 
 def read_control(text: str) -> Control:

@@ -53,7 +53,7 @@ class RejoinOutputs(Outputs):
     fork_lsn: str
     """Where the two had parted; empty when they had not."""
     discarded_commits: int | None
-    """``None``: not known, and there was a new copy."""
+    """``None``: not known. There was a new copy, or an earlier attempt did it."""
     kept: str
     """Where the old data directory is now; empty when it was rewound in place."""
     replay_lsn: str
@@ -129,33 +129,29 @@ class RewindAndRejoin(Action[PostgresServer, RejoinParams, RejoinOutputs]):
             The server's data directory, its role, a replication slot on the primary.
         """
         programs, upstream = Programs(ctx, target), rewinding.upstream_of(target, params)
-        control = await programs.require_pin()
+        await rewinding.finish_copy(ctx, programs)
+        await programs.require_pin()
         primary = await rewinding.primary_of(ctx, target, upstream, params)
         state = await rewinding.state_of(ctx, target, params)
-        if state is not None and _follows(state, primary):
-            return await _proven(ctx, target, upstream, params, method="none")
+        kept = await rewinding.found_kept(ctx, programs)
+        if state is not None and await _follows(ctx, target, upstream, params, state, primary):
+            return await _proven(ctx, target, upstream, params, method="none", kept=kept)
+        if kept and state is None:
+            async with rewinding.slot(ctx, target, upstream, params):
+                if not await programs.is_running():
+                    await programs.start()
+                return await _started(ctx, target, upstream, params, method="copied", kept=kept)
         await _stop(ctx, target, programs, state, params)
         control = await programs.require_pin()
         parted = await divergence.measure(programs, control, primary)
         _require_accepted(target, parted, params)
-        has_wal = await rewinding.prepare(ctx, target, upstream, parted, params)
-        why = parted.said if has_wal else "the primary has recycled the WAL that it missed"
-        method: _Method | None = None
-        kept = ""
-        if has_wal and parted.commits is not None:
-            method, why = await rewinding.rewind(ctx, target, programs, upstream, parted, params)
-        if method is None:
-            kept = await rewinding.copy_anew(ctx, target, programs, upstream, params, why)
-            method = "copied"
-        await _lift_fence(ctx, target, params)
-        outputs = await _proven(ctx, target, upstream, params, method=method)
-        await _show_timeline(ctx, target, upstream, params)
+        async with rewinding.slot(ctx, target, upstream, params):
+            method, copied = await _brought(ctx, target, programs, upstream, parted, params)
+            outputs = await _started(
+                ctx, target, upstream, params, method=method, kept=copied or kept
+            )
         return outputs.model_copy(
-            update={
-                "fork_lsn": parted.fork_lsn,
-                "discarded_commits": parted.commits,
-                "kept": kept,
-            }
+            update={"fork_lsn": parted.fork_lsn, "discarded_commits": parted.commits}
         )
 
     def debts(
@@ -175,15 +171,65 @@ class RewindAndRejoin(Action[PostgresServer, RejoinParams, RejoinOutputs]):
                 return CannotTell(why=f"a program is still at work on {programs.data}")
             primary = await rewinding.primary_of(ctx, target, upstream, params)
             state = await rewinding.state_of(ctx, target, params)
-            if state is None or not _follows(state, primary):
+            if state is None or not await _follows(ctx, target, upstream, params, state, primary):
                 return NotDone(why=f"{target.label} does not follow the primary")
-            return Done(outputs=await _proven(ctx, target, upstream, params, method="none"))
+            kept = await rewinding.found_kept(ctx, programs)
+            return Done(
+                outputs=await _proven(ctx, target, upstream, params, method="none", kept=kept)
+            )
         except ActionError as error:
             return CannotTell(why=str(error))
 
 
-def _follows(state: State, primary: _candidate.Seen) -> bool:
-    return state.is_in_recovery and state.is_receiving and state.timeline == primary.timeline
+async def _follows(
+    ctx: Context,
+    target: PostgresServer,
+    upstream: Upstream,
+    params: RejoinParams,
+    state: State,
+    primary: _candidate.Seen,
+) -> bool:
+    """Whether it streams, and from this primary: from another one of that timeline is not it."""
+    if not (state.is_in_recovery and state.is_receiving and state.timeline == primary.timeline):
+        return False
+    access, admin = rewinding.access_of(target, upstream), params.admin_database
+    async with _sql.connect(access, ctx, database=admin) as connection:
+        return await rewinding.is_sent_to(connection, target)
+
+
+async def _brought(
+    ctx: Context,
+    target: PostgresServer,
+    programs: Programs,
+    upstream: Upstream,
+    parted: divergence.Divergence,
+    params: RejoinParams,
+) -> tuple[_Method, str]:
+    """Rewinds it or copies it anew, and starts it; says how, and where the old files are."""
+    has_wal = await rewinding.has_wal(ctx, target, upstream, parted, params)
+    why = parted.said if has_wal else "the primary has recycled the WAL that it missed"
+    method: _Method | None = None
+    if has_wal and parted.commits is not None:
+        method, why = await rewinding.rewind(ctx, target, programs, upstream, parted, params)
+    if method is not None:
+        return method, ""
+    return "copied", await rewinding.copy_anew(ctx, target, programs, upstream, params, why)
+
+
+async def _started(
+    ctx: Context,
+    target: PostgresServer,
+    upstream: Upstream,
+    params: RejoinParams,
+    *,
+    method: _Method,
+    kept: str,
+) -> RejoinOutputs:
+    """Makes a server that has been started what a standby must be, and proves it."""
+    await _lift_fence(ctx, target, params)
+    outputs = await _proven(ctx, target, upstream, params, method=method, kept=kept)
+    await _show_timeline(ctx, target, upstream, params)
+    return outputs
 
 
 async def _stop(
@@ -235,7 +281,7 @@ async def _show_timeline(
     try:
         async with _sql.connect(access, ctx, mutates=True, database=admin) as connection:
             await connection.execute("CHECKPOINT")
-        await _proven(ctx, target, upstream, params, method="none")
+        await _proven(ctx, target, upstream, params, method="none", kept="")
         async with _sql.connect(target.sql, ctx, mutates=True, database=admin) as connection:
             await connection.execute("CHECKPOINT")
     except AuthRejected:
@@ -249,15 +295,18 @@ async def _proven(
     params: RejoinParams,
     *,
     method: _Method,
+    kept: str,
 ) -> RejoinOutputs:
-    """Waits until it has replayed where the primary was after it had started."""
-    admin = params.admin_database
-    async with _sql.connect(
-        rewinding.access_of(target, upstream), ctx, database=admin
-    ) as connection:
-        wanted = await gate.position(connection)
-        primary = await look(connection)
-    async with _sql.connect(target.sql, ctx, database=admin) as connection:
+    """
+    Waits until the primary sends to it and it has replayed where that was after it had started.
+    """
+    admin, access = params.admin_database, rewinding.access_of(target, upstream)
+    async with (
+        _sql.connect(access, ctx, database=admin) as above,
+        _sql.connect(target.sql, ctx, database=admin) as connection,
+    ):
+        wanted = await gate.position(above)
+        primary = await look(above)
         while True:
             state = await look(connection)
             replayed = lsn_to_int(state.replay_lsn or "0/0")
@@ -266,12 +315,14 @@ async def _proven(
                 and state.is_receiving
                 and state.timeline == primary.timeline
                 and replayed >= lsn_to_int(wanted)
+                and await rewinding.is_sent_to(above, target)
             ):
                 break
             if ctx.deadline.left_s(ctx.clock) <= rewinding.LAST_S:
                 raise Rejected(
-                    f"{target.label} does not stream: it has {state.replay_lsn} on timeline"
-                    f" {state.timeline}, the primary {wanted} on {primary.timeline}"
+                    f"{target.label} does not stream from {upstream.host}: it has"
+                    f" {state.replay_lsn} on timeline {state.timeline}, the primary {wanted} on"
+                    f" {primary.timeline}"
                 )
             await ctx.clock.sleep(rewinding.EVERY_S)
     return RejoinOutputs(
@@ -279,7 +330,7 @@ async def _proven(
         changed=method != "none",
         timeline=state.timeline,
         fork_lsn="",
-        discarded_commits=0,
-        kept="",
+        discarded_commits=None,
+        kept=kept,
         replay_lsn=state.replay_lsn or "",
     )

@@ -29,7 +29,7 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Conflict, Rejected, Unavailable
+from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected, Unavailable
 from drctl.actions.targets import PostgresServer, Target, Text
 from drctl.adapters import _sql
 from drctl.adapters.postgres import exposure, owed, window
@@ -129,9 +129,10 @@ class RestoreToTime(Action[PostgresServer, RestoreParams, RestoreOutputs]):
 
         Raises:
             Rejected: The moment has no offset, is in the future or outside of the window (the
-                message has the numbers), or the recovery did not get there.
+                message has the numbers).
             Conflict: Something is in the place already, or the backups are another system's.
-            OutcomeUnknown: The machine was lost in the middle.
+            OutcomeUnknown: It is begun and has not arrived: the machine was lost, or the recovery
+                goes on, or ended.
             ActionError: The machine did not answer.
 
         Changes:
@@ -147,9 +148,16 @@ class RestoreToTime(Action[PostgresServer, RestoreParams, RestoreOutputs]):
         if await programs.has_data():
             raise Conflict(f"{programs.data} is there already; a restore overwrites nothing")
         ctx.say(f"restoring {base.folder}, then the archive up to {moment.isoformat()}")
-        await _lay_out(ctx, target, programs, base.folder, moment, only)
-        await programs.start()
-        return await _arrived(ctx, target, programs, params, seen)
+        rules = exposure.rules(target, only)
+        # It is what makes sure that the place was empty; when it fails, nothing is there.
+        await programs.change("mkdir", "-m", "700", programs.data)
+        try:
+            await _lay_out(ctx, target, programs, base.folder, moment, rules)
+            await programs.start()
+            return await _arrived(ctx, target, programs, params, seen)
+        except ActionError as error:
+            # The server goes on by itself, and a second attempt finds the place taken for ever.
+            raise OutcomeUnknown(f"it is begun at {programs.data}: {error}") from error
 
     def debts(
         self, target: PostgresServer, params: RestoreParams, outputs: RestoreOutputs
@@ -191,14 +199,13 @@ async def _lay_out(
     programs: Programs,
     base: str,
     moment: datetime,
-    only: tuple[str, ...],
+    rules: str,
 ) -> None:
-    """The files of the new instance; mkdir is what makes sure that the place was empty."""
+    """The files of the new instance."""
     archive = window.backups_of(target).wal_archive.rstrip("/")
     data = programs.data
-    await programs.change("mkdir", "-m", "700", data)
     await programs.change("cp", "-a", "--reflink=auto", "-T", base, data)
-    await programs.change("tee", f"{data}/{exposure.FILE}", given=exposure.rules(target, only))
+    await programs.change("tee", f"{data}/{exposure.FILE}", given=rules)
     # What the source had set for itself would lead to its own archive and its own primary.
     await programs.change("rm", "-f", f"{data}/postgresql.auto.conf", f"{data}/standby.signal")
     await programs.set(

@@ -1,11 +1,13 @@
 """The way a server is brought onto a primary's history: rewound, or copied anew."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from drctl.actions.contract import Context, Params
-from drctl.actions.errors import Conflict, Rejected, Unavailable
+from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected, Unavailable
 from drctl.actions.targets import PostgresServer, SqlAccess, Text, Upstream
 from drctl.adapters import _candidate, _sql
 from drctl.adapters.postgres import divergence
@@ -22,6 +24,11 @@ FROM pg_control_checkpoint()
 """
 _HAS_WAL = """
 SELECT EXISTS (SELECT FROM pg_ls_waldir() WHERE name = pg_walfile_name($1::text::pg_lsn))
+"""
+_IS_SENDING = "SELECT active FROM pg_replication_slots WHERE slot_name = $1"
+_DROP_IDLE_SLOT = """
+SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots
+WHERE slot_name = $1 AND NOT active
 """
 _MOVED = "moved"
 LAST_S = 1.0
@@ -94,7 +101,48 @@ async def state_of(ctx: Context, target: PostgresServer, params: RejoinParams) -
         raise
 
 
-async def prepare(
+async def is_sent_to(connection: _sql.Connection, target: PostgresServer) -> bool:
+    """Whether the primary sends to this server: timelines and positions name nobody."""
+    return bool(await connection.fetchval(_IS_SENDING, slot_name(target)))
+
+
+@asynccontextmanager
+async def slot(
+    ctx: Context, target: PostgresServer, upstream: Upstream, params: RejoinParams
+) -> AsyncIterator[None]:
+    """
+    A slot on the primary, so that no more WAL goes missing. One that was made here is dropped when
+    the body fails: on the only primary it would keep WAL for nobody until the disk is full. One
+    that was there before stays; so does one whose outcome is unknown, because it may be in use.
+    """
+    access, name = access_of(target, upstream), slot_name(target)
+    admin = params.admin_database
+    async with _sql.connect(access, ctx, mutates=True, database=admin) as connection:
+        status = await connection.fetchval(_SLOT, name)
+        if status == "lost":
+            await connection.fetchval(_DROP_SLOT, name)
+        is_ours = status in {None, "lost"}
+        if is_ours:
+            await connection.fetchval(_MAKE_SLOT, name)
+    try:
+        yield
+    except OutcomeUnknown:
+        raise
+    except ActionError as error:
+        if not is_ours:
+            raise
+        try:
+            async with _sql.connect(access, ctx, mutates=True, database=admin) as connection:
+                await connection.fetchval(_DROP_IDLE_SLOT, name)
+        except ActionError as why:
+            raise type(error)(
+                f"{error}; and the slot {name} on {upstream.host}, which keeps WAL for nobody, is"
+                f" to be dropped by hand: {why}"
+            ) from error
+        raise
+
+
+async def has_wal(
     ctx: Context,
     target: PostgresServer,
     upstream: Upstream,
@@ -102,17 +150,11 @@ async def prepare(
     params: RejoinParams,
 ) -> bool:
     """
-    A slot, so that no more WAL goes missing, and a checkpoint, which a rewind reads. Says whether
-    what the server has missed can still be had.
+    Makes a checkpoint, which a rewind reads, and says whether what the server has missed can still
+    be had.
     """
-    access, slot = access_of(target, upstream), slot_name(target)
-    admin = params.admin_database
+    access, admin = access_of(target, upstream), params.admin_database
     async with _sql.connect(access, ctx, mutates=True, database=admin) as connection:
-        status = await connection.fetchval(_SLOT, slot)
-        if status == "lost":
-            await connection.fetchval(_DROP_SLOT, slot)
-        if status in {None, "lost"}:
-            await connection.fetchval(_MAKE_SLOT, slot)
         if await connection.fetchval(_OLD_CHECKPOINT):
             await connection.execute("CHECKPOINT")
         if not parted.fork_lsn or (target.runs_on and target.runs_on.restore_command):
@@ -178,19 +220,47 @@ async def copy_anew(
     params: RejoinParams,
     why: str,
 ) -> str:
-    """Moves the data directory aside, copies the primary anew and starts it."""
+    """
+    Copies the primary beside the data directory, exchanges the two and starts the copy. The old one
+    is moved aside only when the copy is whole: that it was, says so to a later attempt.
+    """
     if params.fallback == "none":
         raise Rejected(f"{target.label} cannot be rewound: {why}")
     ctx.say(f"a new base backup, because it cannot be rewound: {why}")
-    kept = f"{programs.data}.before-{(ctx.key or _MOVED)[:12]}"
-    await programs.change("mv", "-n", "-T", programs.data, kept)
+    kept, new = kept_at(ctx, programs), _copy_at(ctx, programs)
+    if await programs.has_data(kept):
+        raise Rejected(f"{kept} is there already, and {programs.data} is the copy that replaced it")
+    await programs.change("rm", "-rf", new)  # what an attempt that was cut off has left
     await programs.change(
-        *programs.postgres("pg_basebackup", "-D", programs.data, "-X", "stream", "-c", "fast"),
+        *programs.postgres("pg_basebackup", "-D", new, "-X", "stream", "-c", "fast"),
         *("-w", "-R", "-S", slot_name(target), "-d", programs.conninfo(upstream)),
     )
-    await programs.set(following(target, programs))
+    await programs.set(following(target, programs), new)
+    await programs.change("mv", "-n", "-T", programs.data, kept)
+    await programs.change("mv", "-n", "-T", new, programs.data)
     await programs.start()
     return kept
+
+
+def kept_at(ctx: Context, programs: Programs) -> str:
+    """Where this effect moves the old data directory."""
+    return f"{programs.data}.before-{(ctx.key or _MOVED)[:12]}"
+
+
+def _copy_at(ctx: Context, programs: Programs) -> str:
+    return f"{programs.data}.new-{(ctx.key or _MOVED)[:12]}"
+
+
+async def found_kept(ctx: Context, programs: Programs) -> str:
+    """Where an earlier attempt at this effect has moved the old one; empty: it has not."""
+    kept = kept_at(ctx, programs)
+    return kept if await programs.has_data(kept) else ""
+
+
+async def finish_copy(ctx: Context, programs: Programs) -> None:
+    """Brings the copy of an attempt that was cut off after it was whole into its place."""
+    if not await programs.has_data() and await found_kept(ctx, programs):
+        await programs.change("mv", "-n", "-T", _copy_at(ctx, programs), programs.data)
 
 
 def following(target: PostgresServer, programs: Programs) -> dict[str, str]:
