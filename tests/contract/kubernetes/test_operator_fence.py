@@ -10,13 +10,20 @@ from kube_bench import API, NAMESPACE
 from drctl.actions.contract import Cleared, Debt, Done, NoParams, Nothing
 from drctl.actions.errors import Rejected
 from drctl.actions.targets import PostgresCluster
-from drctl.adapters.kubernetes.postgresql_fence import FenceCluster, UnfenceCluster, UnfenceParams
+from drctl.adapters.kubernetes.postgresql_fence import (
+    FenceCluster,
+    FenceOutputs,
+    UnfenceCluster,
+    UnfenceParams,
+)
+from drctl.lab.kubernetes.kinds import NODE
 
 GO, FENCE, UNFENCE = NoParams(), FenceCluster(), UnfenceCluster()
 PLACES = {
     "zalando": f"/apis/acid.zalan.do/v1/namespaces/{NAMESPACE}/postgresqls",
     "cnpg": f"/apis/postgresql.cnpg.io/v1/namespaces/{NAMESPACE}/clusters",
 }
+MERGE = "application/merge-patch+json"
 SPECS = {"zalando": {"teamId": "a", "numberOfInstances": 3}, "cnpg": {"instances": 3}}
 
 
@@ -77,3 +84,75 @@ async def test_another_runs_fence_is_neither_owed_nor_taken_back(
     found = cluster.call("GET", place)
     assert found["spec"] == SPECS[operator]
     assert not found["metadata"].get("annotations")
+
+
+def moment(seconds):
+    """So long from now, as the API writes it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Pod:
+    """An instance's pod, and what its kubelet says of it."""
+
+    def __init__(self, cluster, node="node-a"):
+        self.cluster = cluster
+        self.path = f"/api/v1/namespaces/{NAMESPACE}/pods"
+        self.node(node, "True")
+        container = {"name": "postgres", "image": "registry.example/postgresql:17"}
+        meta = {"name": "orders-1", "labels": {"cnpg.io/cluster": "orders"}}
+        spec = {"nodeName": node, "containers": [container]}
+        cluster.call("POST", self.path, {"metadata": meta, "spec": spec})
+        self.says(ready=True, since=-60)
+
+    def node(self, name, ready):
+        """The node as the control plane sees it; its kubelet is none of the lab's."""
+        body = {"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready"}]}}
+        body["status"]["conditions"][0]["status"] = ready
+
+        async def put():
+            store = self.cluster.cluster._store
+            if store.find(NODE, "", name) is None:
+                store.create(NODE, body)
+            else:
+                store.replace(NODE, {**store.find(NODE, "", name), "status": body["status"]})
+
+        self.cluster.run(put())
+
+    def says(self, *, ready, since, started=-60, containers=None):
+        both = {"ContainersReady": ready if containers is None else containers, "Ready": ready}
+        conditions = [
+            {"type": name, "status": str(one), "lastTransitionTime": moment(since)}
+            for name, one in both.items()
+        ]
+        state = {"name": "postgres", "ready": ready, "restartCount": 0, "image": "x", "imageID": ""}
+        state["state"] = {"running": {"startedAt": moment(started)}}
+        body = {"phase": "Running", "conditions": conditions, "containerStatuses": [state]}
+        self.cluster.call("PATCH", f"{self.path}/orders-1/status", {"status": body}, MERGE)
+
+
+async def serves(context, target):
+    """Whether it is taken for serving; the address refuses all along."""
+    ended = await asyncio.gather(FENCE.perform(context(3), target, GO), return_exceptions=True)
+    assert isinstance(ended[0], Rejected | FenceOutputs), ended
+    return "orders-1 still serves" in str(ended[0])
+
+
+async def test_an_instance_is_down_when_its_kubelet_saw_it_stop_after_the_fence(
+    cluster, database, context
+):
+    target, pod = database("cnpg"), Pod(cluster)
+    assert await serves(context, target), "it is ready"
+    # A readiness probe that timed out under load, before anybody was told anything.
+    pod.says(ready=False, since=-30)
+    assert await serves(context, target)
+    # A node that is cut off: its pods are called not ready, and its containers go on.
+    pod.says(ready=False, containers=True, since=2)
+    assert await serves(context, target)
+    pod.says(ready=False, since=2)
+    pod.node("node-a", "Unknown")
+    assert await serves(context, target)
+    pod.node("node-a", "True")
+    assert not await serves(context, target)
+    # It was down before, and its container has started with the fence in place.
+    pod.says(ready=False, since=-30, started=2)
+    assert not await serves(context, target)

@@ -107,7 +107,7 @@ class FenceCluster(Action[PostgresCluster, NoParams, FenceOutputs]):
         raw = await cluster.get(path_of(target))
         if not is_fenced(target, raw):
             raw = await _ask(cluster, target, raw, _fence(target, raw, ctx.key), wanted=True)
-        proof = await prove(ctx, cluster, target)
+        proof = await prove(ctx, cluster, target, raw)
         return _outputs(target, _before(target, raw, ctx.key), proof)
 
     async def settled(
@@ -118,7 +118,7 @@ class FenceCluster(Action[PostgresCluster, NoParams, FenceOutputs]):
             raw = await cluster.get(path_of(target))
             if not is_fenced(target, raw):
                 return NotDone(why=f"{target.label} is not fenced")
-            proof = await prove(ctx, cluster, target)
+            proof = await prove(ctx, cluster, target, raw)
         except ActionError as error:
             return CannotTell(why=str(error))
         return Done(outputs=_outputs(target, _before(target, raw, ctx.key), proof))

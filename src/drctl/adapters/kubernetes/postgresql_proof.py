@@ -10,33 +10,40 @@ from typing import Any
 from urllib.parse import quote
 
 from drctl.actions.contract import Context
-from drctl.actions.errors import ActionError, Rejected
+from drctl.actions.errors import ActionError, AuthRejected, NotFound, Rejected
 from drctl.actions.targets import PostgresCluster
 from drctl.adapters import _resolver
 from drctl.adapters.kubernetes.client import Cluster
 
 FENCED = "cnpg.io/fencedInstances"
 _LABELS = {"zalando": "cluster-name", "cnpg": "cnpg.io/cluster"}
+_SERVER = "postgres"
+"""The container of a CloudNativePG instance."""
 _REFUSALS = 3
 _EVERY_S = 0.4
 _CONNECT_S = 2.0
 _SPARE_S = 1.0
 
 
-async def prove(ctx: Context, cluster: Cluster, target: PostgresCluster) -> tuple[str, ...]:
+async def prove(
+    ctx: Context, cluster: Cluster, target: PostgresCluster, raw: dict[str, Any]
+) -> tuple[str, ...]:
     """
     Waits until no pod of the cluster serves and its address refuses, several times in a row.
+
+    Args:
+        raw: The resource, as it is fenced.
 
     Raises:
         Rejected: Not before the deadline.
     """
     refusals, said = 0, "nothing was seen"
     while ctx.deadline.left_s(ctx.clock) > _SPARE_S:
-        left = await _serving(cluster, target)
+        left = await _serving(cluster, target, raw)
         verdict, said = await _knock(ctx, target)
         refusals = refusals + 1 if verdict and not left else 0
         if left:
-            said = f"{', '.join(left)} still serves"
+            said = f"{', '.join(left)} still serves, as far as can be shown"
         if refusals >= _REFUSALS:
             return (f"no pod of {target.name} serves", *(said for _ in range(_REFUSALS)))
         ctx.say(f"{target.name}: {said}")
@@ -44,17 +51,68 @@ async def prove(ctx: Context, cluster: Cluster, target: PostgresCluster) -> tupl
     raise Rejected(f"{target.label}: the operator is told, but {said}")
 
 
-async def _serving(cluster: Cluster, target: PostgresCluster) -> list[str]:
+async def _serving(cluster: Cluster, target: PostgresCluster, raw: dict[str, Any]) -> list[str]:
+    """The pods that are not shown to be down."""
     place = f"/api/v1/namespaces/{quote(target.namespace, safe='')}/pods"
     pods = await cluster.items(place, selector=f"{_LABELS[target.operator]}={target.name}")
-    left = []
-    for pod in pods:
-        conditions = (pod.get("status") or {}).get("conditions") or []
-        is_ready = any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
-        # Zalando's ends its pods; CloudNativePG keeps a fenced one, without PostgreSQL in it.
-        if is_ready or target.operator == "zalando":
-            left.append(str(pod["metadata"]["name"]))
-    return left
+    told = _told_at(raw)
+    # Zalando's ends its pods; CloudNativePG keeps a fenced one, without PostgreSQL in it.
+    return [
+        str(pod["metadata"]["name"])
+        for pod in pods
+        if target.operator == "zalando" or not await _is_down(cluster, pod, told)
+    ]
+
+
+def _told_at(raw: dict[str, Any]) -> str:
+    """When the annotation was put there, by the API server's clock; empty when it does not say."""
+    field = f"f:{FENCED}"
+    moments = [
+        str(one.get("time", ""))
+        for one in raw["metadata"].get("managedFields") or []
+        if field in ((one.get("fieldsV1") or {}).get("f:metadata") or {}).get("f:annotations", {})
+    ]
+    return max(moments, default="")
+
+
+async def _is_down(cluster: Cluster, pod: dict[str, Any], told: str) -> bool:
+    status, node = pod.get("status") or {}, (pod.get("spec") or {}).get("nodeName")
+    if not node or status.get("phase") == "Succeeded":
+        return True  # it never ran, or was a job that has ended
+    return _went_down(status, told) and await _reports(cluster, str(node))
+
+
+def _went_down(status: dict[str, Any], told: str) -> bool:
+    """
+    Whether its kubelet has seen it stop serving, or start without serving, after *told*.
+
+    What is older than the fence may be a probe that timed out. The API writes every moment in UTC
+    and whole seconds, so that their texts compare; the second of the fence itself proves nothing.
+    """
+    named = {one["type"]: one for one in status.get("conditions") or []}
+    unready = named.get("ContainersReady", {})
+    servers = [one for one in status.get("containerStatuses") or [] if one["name"] == _SERVER]
+    if unready.get("status") != "False" or any(one.get("ready", True) for one in servers):
+        return False
+    moments = [str(unready.get("lastTransitionTime") or "")]
+    for one in servers:
+        state = one.get("state") or {}
+        moments.append(str((state.get("terminated") or {}).get("finishedAt") or ""))
+        # One that starts with the fence in place leaves PostgreSQL alone.
+        moments.append(str((state.get("running") or {}).get("startedAt") or ""))
+    return bool(told) and max(moments) > told
+
+
+async def _reports(cluster: Cluster, node: str) -> bool:
+    """Whether the node is there to say what runs on it; true where nodes may not be read."""
+    try:
+        raw = await cluster.get(f"/api/v1/nodes/{quote(node, safe='')}")
+    except AuthRejected:
+        return True
+    except NotFound:
+        return False
+    conditions = (raw.get("status") or {}).get("conditions") or []
+    return any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
 
 
 async def _knock(ctx: Context, target: PostgresCluster) -> tuple[bool, str]:
