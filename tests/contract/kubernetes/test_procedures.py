@@ -159,6 +159,46 @@ async def test_pinned_manifests_are_applied_as_previewed_and_nothing_twice(
     assert cluster.call("GET", path)["data"] == {"mode": "normal"}
 
 
+async def test_two_objects_of_one_kind_and_name_in_two_groups_are_two(
+    target, context, tmp_path, monkeypatch
+):
+    """``Cluster`` of CloudNativePG and of Cluster API, say: one is there, the other is not."""
+
+    async def resources(_cluster, _root):
+        return [{"kind": "Cluster", "name": "clusters", "namespaced": True}]
+
+    class Server:
+        def __init__(self, _ctx, _connection):
+            self.sent = sent
+
+        async def get(self, path, **_more):
+            if path in self.sent:
+                return {"metadata": {}, "spec": self.sent[path]["spec"]}
+            raise NotFound(path)
+
+        async def apply(self, path, body, *, manager, dry_run=False):
+            assert manager == "drctl"
+            if not dry_run:
+                self.sent[path] = body
+            return {"metadata": {}, "spec": body["spec"]}
+
+    monkeypatch.setattr("drctl.adapters.kubernetes.manifests._resources", resources)
+    monkeypatch.setattr("drctl.adapters.kubernetes.manifests.Cluster", Server)
+    text = "".join(
+        f"---\napiVersion: {group}\nkind: Cluster\nmetadata: {{name: orders}}\nspec: {{a: 1}}\n"
+        for group in ("cluster.x-k8s.io/v1", "postgresql.cnpg.io/v1")
+    )
+    place = f"/apis/postgresql.cnpg.io/v1/namespaces/{NAMESPACE}/clusters/orders"
+    sent = {place: {"spec": {"a": 1}}}
+    params = ApplyParams(files=[pinned(tmp_path, text)])
+    assert isinstance(await APPLY.settled(context(), target, params), NotDone)
+    seen = await APPLY.observe(context(), target, params)
+    assert isinstance(APPLY.preview(seen, target, params), Change)
+    done = await APPLY.perform(context(), target, params)
+    assert (done.created, done.unchanged) == (("cluster/orders",), ("cluster/orders",))
+    assert len(sent) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
