@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import sys
 
 import pytest
@@ -11,7 +12,7 @@ from drctl.actions.contract import CannotTell, Change, Cleared, Done, NoParams, 
 from drctl.actions.errors import Conflict, NotFound, OutcomeUnknown, Rejected
 from drctl.actions.targets import ArgoApplication, FluxHelmRelease, FluxKustomization
 from drctl.adapters.kubernetes.deployment import WaitForDeployment, WaitParams
-from drctl.adapters.kubernetes.exec import ExecInPod, ExecParams
+from drctl.adapters.kubernetes.exec import ExecInPod, ExecParams, _exit_code
 from drctl.adapters.kubernetes.job import JobParams, RunJob
 from drctl.adapters.kubernetes.manifests import ApplyManifests, ApplyParams
 from drctl.adapters.kubernetes.toggle import (
@@ -96,13 +97,25 @@ async def test_a_program_runs_in_a_ready_pod_of_the_present_revision(cluster, ta
     with pytest.raises(Rejected, match=r"ended with 1: no such table"):
         await EXEC.perform(context(), target, failing)
     nothing = ExecParams(command=("/no/such/program",), does="nothing")
-    with pytest.raises((Rejected, OutcomeUnknown)):
+    with pytest.raises(OutcomeUnknown):
         await EXEC.perform(context(), target, nothing)
     hidden = ExecParams(command=(*PYTHON, "print('hush')"), does="asks", keeps_output=False)
     assert "hush" not in str(await EXEC.perform(context(), target, hidden))
     slow = ExecParams(command=(*PYTHON, "import time;time.sleep(30)"), does="sleeps")
     with pytest.raises(OutcomeUnknown):
         await EXEC.perform(context(1.5), target, slow)
+
+
+@pytest.mark.parametrize("causes", [[], [{"reason": "ExitCode", "message": "killed"}]])
+def test_a_failure_without_an_exit_code_says_nothing_of_the_program(causes):
+    """The stream broke in the kubelet: what was started may go on."""
+    status = {
+        "status": "Failure",
+        "message": "error dialing backend",
+        "details": {"causes": causes},
+    }
+    with pytest.raises(OutcomeUnknown, match="error dialing backend"):
+        _exit_code(json.dumps(status).encode(), "exec in app-1")
 
 
 def pinned(folder, text, name="app.yaml"):
