@@ -3,7 +3,7 @@
 import pytest
 
 from drctl.actions.contract import CannotTell, Change, Done, NotDone
-from drctl.actions.errors import Conflict, Rejected
+from drctl.actions.errors import Conflict, OutcomeUnknown, Rejected
 from drctl.adapters.redis.flush import Flush, FlushParams
 from drctl.adapters.redis.link import connect
 
@@ -43,6 +43,23 @@ async def test_one_database_is_emptied_once_and_no_other(group):
     assert 0 == (await FLUSH.perform(ctx, target, FlushParams(db=2))).keys
     assert ["drctl:flushed:f1", "k0"] == await keys(group, ctx, 2)
     assert ["f1", "f1"] == group.permitted
+
+
+async def test_a_failover_right_after_it_is_no_success(group, monkeypatch):
+    """The new primary may never have had it: what it holds is what the restore took away."""
+    ctx, other = group.context(key="f1"), group.server(1)
+    await filled(group, ctx, 0, 3)
+    async with connect(ctx, other.at, other.access) as link:
+        await link.ask("REPLICAOF", "NO", "ONE")
+    named = [group.server(0).at, other.at]
+
+    async def moved(*_asked):
+        return named.pop(0)
+
+    monkeypatch.setattr("drctl.adapters.redis.flush.primary_of", moved)
+    with pytest.raises(OutcomeUnknown, match=f"the primary is {other.at.text}, which has no mark"):
+        await FLUSH.perform(ctx, group.target(), FlushParams(db=0))
+    assert ["drctl:flushed:f1"] == await keys(group, ctx, 0)
 
 
 async def test_the_step_and_the_environment_name_the_same_database(group):

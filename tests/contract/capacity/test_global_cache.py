@@ -100,6 +100,7 @@ async def test_the_recovery_region_becomes_the_primary_once(edge, context):
     assert done.endpoint and done.port == 6379
     assert roles(edge, name)[1] == {EAST: "SECONDARY", WEST: "PRIMARY"}
     key = f"standby:{there.identities[0]}"
+    assert (done.followers, done.apart) == ([f"east-{number}"], [])
     assert FAILOVER.debts(there, GO, done) == (Cleared(key=key),)
     assert isinstance(await FAILOVER.settled(context(), there, GO), Done)
     again = await FAILOVER.perform(context(), there, GO)
@@ -136,6 +137,10 @@ async def test_a_follower_that_is_left_behind_is_owed(edge, context):
     done = await FAILOVER.perform(context(), there, GO)
     [debt] = FAILOVER.debts(there, GO, done)
     assert isinstance(debt, Debt) and f"east-{number}" in debt.what
+    alone = done.model_copy(update={"followers": [], "apart": []})
+    assert done.followers == []
+    [debt] = FAILOVER.debts(there, GO, alone)
+    assert isinstance(debt, Debt) and "no other member" in debt.what
 
 
 async def test_what_is_under_way_or_moved_meanwhile_is_refused(edge, context):

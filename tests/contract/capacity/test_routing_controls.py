@@ -159,6 +159,22 @@ async def test_silence_everywhere_stays_unknown(cluster, target, context, monkey
     assert context.permits == 5
 
 
+async def test_a_refusal_after_silence_says_nothing_of_the_silent_one(
+    cluster, target, context, monkeypatch
+):
+    """It may have taken the change, and the other one refuses because of that, say."""
+    asked = []
+
+    async def mutate(self, *_call, **_more):
+        asked.append(self)
+        raise OutcomeUnknown("no answer") if len(asked) == 1 else Conflict("a safety rule")
+
+    monkeypatch.setattr("drctl.adapters.aws.client.Aws.mutate", mutate)
+    with pytest.raises(OutcomeUnknown, match=r"may have taken it, and .*: a safety rule"):
+        await SET.perform(context(), target(), WEST)
+    assert len(asked) == 2
+
+
 async def test_wrong_keys_and_wrong_controls_are_not_success(edge, cluster, target, context):
     stranger = edge.connection() | {"access_key_id": "env:AKIASOMEBODYELSE0000"}
     with pytest.raises(AuthRejected):

@@ -1,5 +1,6 @@
 """A number is set inside its bounds, comes true step by step, and is owed until it is set back."""
 
+import dataclasses
 import itertools
 
 import pytest
@@ -11,7 +12,7 @@ from drctl.actions.errors import Conflict, NotFound, OutcomeUnknown
 from drctl.actions.targets import AutoScalingGroup, EcsService
 from drctl.adapters.aws.autoscaling import ScaleGroup
 from drctl.adapters.aws.ecs import ScaleService
-from drctl.adapters.aws.scaled import DesiredParams
+from drctl.adapters.aws.scaled import DesiredParams, until_steady
 
 _NUMBERS = itertools.count(1)
 STEP_S = 0.15
@@ -127,15 +128,27 @@ async def test_scaling_out_is_over_when_they_run_and_is_owed(kind, context):
     assert context.permits == 1
     assert kind.has()[:2] == (4, 4)
     [debt] = action.debts(target, to(4), done)
-    assert isinstance(debt, Debt) and debt.key == f"scaled:{target.identities[0]}"
+    assert isinstance(debt, Debt) and debt.key == f"scaled:{target.identities[0]}:2"
     assert "4 instead of 2" in debt.what
     settled = await action.settled(context(), target, to(4))
     assert isinstance(settled, Done) and settled.outputs.previous_desired is None
     assert action.debts(target, to(4), settled.outputs) == ()
+    # Found by a read-back, or by an attempt more: what the plan saw is the number before.
+    planned = dataclasses.replace(context(), seen={"desired": 2})
+    settled = await action.settled(planned, target, to(4))
+    assert action.debts(target, to(4), settled.outputs) == (debt,)
+    again = await action.perform(planned, target, to(4))
+    assert action.debts(target, to(4), again) == (debt,)
     seen = await action.observe(context(), target, to(4))
     assert isinstance(action.preview(seen, target, to(4)), Nothing)
+    # Fewer, and still more than before: a run that saw four does not pay what began at two.
+    fewer = await action.perform(context(), target, to(3))
+    assert debt.key not in {one.key for one in action.debts(target, to(3), fewer)}
+    fewer = await action.perform(planned, target, to(3))
+    [less] = action.debts(target, to(3), fewer)
+    assert isinstance(less, Debt) and less.key == debt.key
     back = await action.perform(context(), target, to(2))
-    assert action.debts(target, to(2), back) == (Cleared(key=debt.key),)
+    assert Cleared(key=debt.key) in action.debts(target, to(2), back)
     assert kind.has() == (2, 2, 0)
 
 
@@ -182,6 +195,37 @@ async def test_somebody_else_s_number_is_not_waited_for(kind, context):
     kind.set(3)
     with pytest.raises(Conflict, match="set to 3 by something else"):
         await work
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """One description."""
+
+    desired: int
+    running: int = 0
+    is_steady: bool = False
+
+
+async def test_the_old_number_is_one_that_is_not_seen_yet(context):
+    """The API is eventually consistent: what it said before, it may say once more."""
+
+    def looks(*found):
+        left = list(found)
+
+        async def look(_patience):
+            return left.pop(0) if len(left) > 1 else left[0]
+
+        return look
+
+    def wait(*found, seconds=20.0):
+        return until_steady(context(seconds), looks(*found), desired=4, label="apps", old=2)
+
+    steady = Look(4, 4, is_steady=True)
+    assert await wait(Look(2, 2, is_steady=True), Look(4), steady) == steady
+    with pytest.raises(OutcomeUnknown, match="apps still shall have 2"):
+        await wait(Look(2, 2, is_steady=True), seconds=0.5)
+    with pytest.raises(Conflict, match="set to 2 by something else"):
+        await wait(Look(4), Look(2, 2, is_steady=True))
 
 
 async def test_a_group_that_may_start_nothing_is_refused(edge, context):

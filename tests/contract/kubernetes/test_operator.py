@@ -187,6 +187,7 @@ async def test_a_zalando_standby_is_promoted_by_its_section_and_by_nothing_else(
     assert not operated.servers[PRIMARY].server.is_running
     assert isinstance(await FENCE.settled(ask(), old, GO), Done)
     assert (await FENCE.perform(ask(), old, GO)).previous_instances == 1
+    assert (await FENCE.perform(ask(key="run-2.step.1"), old, GO)).previous_instances == 0
     seen = await FENCE.observe(ask(), old, GO)
     assert isinstance(FENCE.preview(seen, old, GO), Nothing)
     [debt] = FENCE.debts(old, GO, fenced)

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import json
 import sys
 
 import pytest
@@ -11,7 +12,7 @@ from drctl.actions.contract import CannotTell, Change, Cleared, Done, NoParams, 
 from drctl.actions.errors import Conflict, NotFound, OutcomeUnknown, Rejected
 from drctl.actions.targets import ArgoApplication, FluxHelmRelease, FluxKustomization
 from drctl.adapters.kubernetes.deployment import WaitForDeployment, WaitParams
-from drctl.adapters.kubernetes.exec import ExecInPod, ExecParams
+from drctl.adapters.kubernetes.exec import ExecInPod, ExecParams, _exit_code
 from drctl.adapters.kubernetes.job import JobParams, RunJob
 from drctl.adapters.kubernetes.manifests import ApplyManifests, ApplyParams
 from drctl.adapters.kubernetes.toggle import (
@@ -96,13 +97,25 @@ async def test_a_program_runs_in_a_ready_pod_of_the_present_revision(cluster, ta
     with pytest.raises(Rejected, match=r"ended with 1: no such table"):
         await EXEC.perform(context(), target, failing)
     nothing = ExecParams(command=("/no/such/program",), does="nothing")
-    with pytest.raises((Rejected, OutcomeUnknown)):
+    with pytest.raises(OutcomeUnknown):
         await EXEC.perform(context(), target, nothing)
     hidden = ExecParams(command=(*PYTHON, "print('hush')"), does="asks", keeps_output=False)
     assert "hush" not in str(await EXEC.perform(context(), target, hidden))
     slow = ExecParams(command=(*PYTHON, "import time;time.sleep(30)"), does="sleeps")
     with pytest.raises(OutcomeUnknown):
         await EXEC.perform(context(1.5), target, slow)
+
+
+@pytest.mark.parametrize("causes", [[], [{"reason": "ExitCode", "message": "killed"}]])
+def test_a_failure_without_an_exit_code_says_nothing_of_the_program(causes):
+    """The stream broke in the kubelet: what was started may go on."""
+    status = {
+        "status": "Failure",
+        "message": "error dialing backend",
+        "details": {"causes": causes},
+    }
+    with pytest.raises(OutcomeUnknown, match="error dialing backend"):
+        _exit_code(json.dumps(status).encode(), "exec in app-1")
 
 
 def pinned(folder, text, name="app.yaml"):
@@ -157,6 +170,46 @@ async def test_pinned_manifests_are_applied_as_previewed_and_nothing_twice(
     with pytest.raises(Conflict, match="somebody"):
         await APPLY.perform(context(), target, params)
     assert cluster.call("GET", path)["data"] == {"mode": "normal"}
+
+
+async def test_two_objects_of_one_kind_and_name_in_two_groups_are_two(
+    target, context, tmp_path, monkeypatch
+):
+    """``Cluster`` of CloudNativePG and of Cluster API, say: one is there, the other is not."""
+
+    async def resources(_cluster, _root):
+        return [{"kind": "Cluster", "name": "clusters", "namespaced": True}]
+
+    class Server:
+        def __init__(self, _ctx, _connection):
+            self.sent = sent
+
+        async def get(self, path, **_more):
+            if path in self.sent:
+                return {"metadata": {}, "spec": self.sent[path]["spec"]}
+            raise NotFound(path)
+
+        async def apply(self, path, body, *, manager, dry_run=False):
+            assert manager == "drctl"
+            if not dry_run:
+                self.sent[path] = body
+            return {"metadata": {}, "spec": body["spec"]}
+
+    monkeypatch.setattr("drctl.adapters.kubernetes.manifests._resources", resources)
+    monkeypatch.setattr("drctl.adapters.kubernetes.manifests.Cluster", Server)
+    text = "".join(
+        f"---\napiVersion: {group}\nkind: Cluster\nmetadata: {{name: orders}}\nspec: {{a: 1}}\n"
+        for group in ("cluster.x-k8s.io/v1", "postgresql.cnpg.io/v1")
+    )
+    place = f"/apis/postgresql.cnpg.io/v1/namespaces/{NAMESPACE}/clusters/orders"
+    sent = {place: {"spec": {"a": 1}}}
+    params = ApplyParams(files=[pinned(tmp_path, text)])
+    assert isinstance(await APPLY.settled(context(), target, params), NotDone)
+    seen = await APPLY.observe(context(), target, params)
+    assert isinstance(APPLY.preview(seen, target, params), Change)
+    done = await APPLY.perform(context(), target, params)
+    assert (done.created, done.unchanged) == (("cluster/orders",), ("cluster/orders",))
+    assert len(sent) == 2
 
 
 @pytest.mark.parametrize(

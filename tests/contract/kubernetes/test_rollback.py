@@ -106,6 +106,23 @@ async def test_the_newest_known_good_one_is_chosen_not_the_previous_one(
     assert debt.key.startswith("rollback:kubernetes:")
 
 
+async def test_a_bad_template_that_gitops_puts_back_is_no_success(
+    cluster, target, context, releases, monkeypatch
+):
+    await releases.first("1")
+    await releases.mark()
+    await releases.next("2")
+
+    async def put_back(*_args):
+        await releases.next("2")
+
+    monkeypatch.setattr("drctl.adapters.kubernetes.rollback.stay", put_back)
+    with pytest.raises(Conflict, match="something put revision 4"):
+        await ROLL.perform(context(), target, BACK)
+    assert releases.image() == "example/app:2"
+    assert isinstance(await ROLL.settled(context(), target, BACK), CannotTell)
+
+
 async def test_a_present_revision_that_is_good_is_not_rolled_back(target, context, releases):
     await releases.first("1")
     await releases.mark()

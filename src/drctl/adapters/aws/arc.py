@@ -224,6 +224,11 @@ class _Cluster:
                 self._failed(region)
                 if await self._is_there(wanted):
                     return region
+            except ActionError as error:
+                if silent:  # what this one refuses, that one may have taken
+                    why = f"{silent} may have taken it, and {region}: {error}"
+                    raise OutcomeUnknown(why) from error
+                raise
             else:
                 return region
         if silent:
@@ -233,7 +238,7 @@ class _Cluster:
     async def _is_there(self, wanted: Mapping[str, str]) -> bool:
         try:
             return _holds(await self.states(), wanted)
-        except Unavailable:
+        except ActionError:  # after silence none of them says that it is not there
             return False
 
     async def until(self, wanted: Mapping[str, str]) -> dict[str, str]:

@@ -113,8 +113,7 @@ class ScaleGroup(Action[AutoScalingGroup, DesiredParams, Scaled]):
         before = await _look(aws, target)
         if why := before.refuses(params.desired):
             raise Conflict(f"{target.label}: {why}")
-        is_sent = before.desired != params.desired
-        if is_sent:
+        if before.desired != params.desired:
             await aws.mutate(
                 "autoscaling",
                 "set_desired_capacity",
@@ -127,9 +126,13 @@ class ScaleGroup(Action[AutoScalingGroup, DesiredParams, Scaled]):
             lambda patience: _look(aws, target, patience),
             desired=params.desired,
             label=target.label,
-            is_sent=is_sent,
+            old=None if before.desired == params.desired else before.desired,
         )
-        return Scaled(previous_desired=before.desired, desired=seen.desired, running=seen.running)
+        return Scaled(
+            previous_desired=scaled.before(ctx, before.desired),
+            desired=seen.desired,
+            running=seen.running,
+        )
 
     async def settled(
         self, ctx: Context, target: AutoScalingGroup, params: DesiredParams
@@ -145,7 +148,9 @@ class ScaleGroup(Action[AutoScalingGroup, DesiredParams, Scaled]):
                 why=f"{target.label}: {seen.running} of {seen.desired} are in service"
             )
         return Done(
-            outputs=Scaled(previous_desired=None, desired=seen.desired, running=seen.running)
+            outputs=Scaled(
+                previous_desired=scaled.before(ctx), desired=seen.desired, running=seen.running
+            )
         )
 
     def debts(

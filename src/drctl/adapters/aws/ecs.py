@@ -99,8 +99,7 @@ class ScaleService(Action[EcsService, DesiredParams, Scaled]):
         before = await _look(aws, target)
         if why := await _refusal(aws, target, before, params.desired):
             raise Conflict(f"{target.label}: {why}")
-        is_sent = before.desired != params.desired
-        if is_sent:
+        if before.desired != params.desired:
             await aws.mutate(
                 "ecs",
                 "update_service",
@@ -113,9 +112,13 @@ class ScaleService(Action[EcsService, DesiredParams, Scaled]):
             lambda patience: _look(aws, target, patience),
             desired=params.desired,
             label=target.label,
-            is_sent=is_sent,
+            old=None if before.desired == params.desired else before.desired,
         )
-        return Scaled(previous_desired=before.desired, desired=seen.desired, running=seen.running)
+        return Scaled(
+            previous_desired=scaled.before(ctx, before.desired),
+            desired=seen.desired,
+            running=seen.running,
+        )
 
     async def settled(
         self, ctx: Context, target: EcsService, params: DesiredParams
@@ -129,7 +132,9 @@ class ScaleService(Action[EcsService, DesiredParams, Scaled]):
         if not seen.is_steady:
             return CannotTell(why=f"{target.label}: {seen.running} of {seen.desired} run")
         return Done(
-            outputs=Scaled(previous_desired=None, desired=seen.desired, running=seen.running)
+            outputs=Scaled(
+                previous_desired=scaled.before(ctx), desired=seen.desired, running=seen.running
+            )
         )
 
     def debts(

@@ -60,8 +60,10 @@ class FailedOver(Outputs):
     previous_region: str
     changed: bool
     """False when it was so already."""
+    followers: list[str]
+    """Members that follow it."""
     apart: list[str]
-    """Members that do not follow it."""
+    """Members that do not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,9 +185,12 @@ class FailoverDatastore(Action[ElastiCacheGlobal, NoParams, FailedOver]):
         self, target: ElastiCacheGlobal, params: NoParams, outputs: FailedOver
     ) -> tuple[Debt | Cleared, ...]:
         key = f"standby:{target.identities[0]}"
-        if not outputs.apart:
+        if outputs.followers and not outputs.apart:
             return (Cleared(key=key),)
-        what = f"{target.label} is followed by all but {', '.join(outputs.apart)}"
+        what = f"{target.label} is followed by no other member"
+        if outputs.apart:
+            by = "all but" if outputs.followers else "no other member, not by"
+            what = f"{target.label} is followed by {by} {', '.join(outputs.apart)}"
         return (Debt(key=key, what=what, remedy="make a member follow it in another region"),)
 
 
@@ -286,5 +291,6 @@ async def _outputs(
         previous=old.group if old else "",
         previous_region=old.region if old else "",
         changed=old is not None,
+        followers=[one.group for one in seen.members if one.is_associated and not one.is_primary],
         apart=[one.group for one in seen.members if not one.is_associated],
     )

@@ -32,7 +32,8 @@ class Scaled(Outputs):
     """Before and after."""
 
     previous_desired: int | None
-    """``None`` when it was only read back later that the scaling had happened."""
+    """As the plan saw it, so that an attempt more does not take an earlier one's for it; ``None``
+    when nobody looked, and it was only read back later that the scaling had happened."""
     desired: int
     running: int
     """As they were last seen."""
@@ -57,27 +58,34 @@ class Sized(Protocol):
 S = TypeVar("S", bound=Sized)
 
 
+def before(ctx: Context, now: int | None = None) -> int | None:
+    """How many it had before this step, as far as is known; *now* where nobody looked."""
+    seen = (ctx.seen or {}).get("desired")
+    return seen if isinstance(seen, int) else now
+
+
 async def until_steady(
     ctx: Context,
     look: Callable[[timedelta], Awaitable[S]],
     *,
     desired: int,
     label: str,
-    is_sent: bool,
+    old: int | None,
 ) -> S:
     """
     Looks until as many run as were asked for.
 
     Args:
         look: Describes it; given how long a read may be repeated.
-        is_sent: Whether a change was asked for, so that silence leaves its end unknown.
+        old: The number from which a change was asked for, so that silence leaves its end unknown,
+            and this number says only that it is not seen yet. ``None``: nothing was sent.
 
     Raises:
         Conflict: Something else set another number meanwhile.
         OutcomeUnknown: Sent, and not seen to end by the deadline.
         Unavailable: The same, when nothing was sent.
     """
-    late = OutcomeUnknown if is_sent else Unavailable
+    late = Unavailable if old is None else OutcomeUnknown
     pause_s, last = FIRST_PAUSE_S, "it was not looked at"
     while not ctx.deadline.has_passed(ctx.clock):
         try:
@@ -89,11 +97,15 @@ async def until_steady(
         except ActionError as error:
             raise late(f"it could not be looked at any more: {error}") from error
         else:
-            if seen.desired != desired:
+            if seen.desired not in {desired, old}:
                 raise Conflict(f"{label} was set to {seen.desired} by something else")
-            if seen.is_steady:
+            if seen.desired == desired and seen.is_steady:
                 return seen
             last = f"{label}: {seen.running} of {desired} run"
+            if seen.desired == desired:
+                old = None  # from now on the old number is somebody's
+            else:
+                last = f"{label} still shall have {old}"
             ctx.say(last)
         await ctx.clock.sleep(min(pause_s, ctx.deadline.left_s(ctx.clock)))
         pause_s = min(LAST_PAUSE_S, pause_s * 1.5)
@@ -101,12 +113,19 @@ async def until_steady(
 
 
 def debts(target: Target, outputs: Scaled) -> tuple[Debt | Cleared, ...]:
-    """More than before is owed; less than before pays it."""
-    key, before = f"scaled:{target.identities[0]}", outputs.previous_desired
-    if before is None or outputs.desired == before:
+    """
+    More than before is owed, under the number before; that many again, or fewer, pays it.
+
+    What was scaled from 4 to 20 and then to 18 is still owed: only 4 pays what began at 4.
+    """
+    number, old = outputs.desired, outputs.previous_desired
+    if old is None:
         return ()
-    if outputs.desired < before:
-        return (Cleared(key=key),)
-    what = f"{target.label} has {outputs.desired} instead of {before}"
-    remedy = "scale it back once the traffic is as usual, and give its template the number"
-    return (Debt(key=key, what=what, remedy=remedy),)
+    key = f"scaled:{target.identities[0]}"
+    if number <= old:
+        return tuple(Cleared(key=f"{key}:{begun}") for begun in range(number, old + 1))
+    what = f"{target.label} has {number} instead of {old}"
+    remedy = (
+        f"scale it back to {old} once the traffic is as usual, and give its template the number"
+    )
+    return (Debt(key=f"{key}:{old}", what=what, remedy=remedy),)

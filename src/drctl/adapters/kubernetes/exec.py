@@ -91,8 +91,8 @@ class ExecInPod(Action[Deployment, ExecParams, Executed]):
 
         Raises:
             Conflict: No pod of the present revision is ready.
-            Rejected: It ended with another exit code, or could not be started.
-            OutcomeUnknown: It began, and its end was not seen; it may still run.
+            Rejected: It ended with another exit code.
+            OutcomeUnknown: It was to begin, and its end was not seen; it may still run.
 
         Changes:
             What the program changes.
@@ -219,7 +219,8 @@ def _exit_code(raw: bytes, what: str) -> int:
     for cause in (status.get("details") or {}).get("causes") or []:
         if cause.get("reason") == "ExitCode" and str(cause.get("message", "")).isdigit():
             return int(cause["message"])
-    raise Rejected(f"{what}: {status.get('message', 'it could not be started')}")
+    # No exit code: what ended is the stream, by the kubelet or the runtime, not the program.
+    raise OutcomeUnknown(f"{what}: began, and then: {status.get('message', 'no exit code')}")
 
 
 def _shown(raw: bytes) -> str:

@@ -65,6 +65,7 @@ class _Object:
 
     label: str
     path: str
+    """Which it is: two kinds of one name, as those of two API groups, have two."""
     body: dict[str, Any]
 
 
@@ -95,16 +96,18 @@ class ApplyManifests(Action[Deployment, ApplyParams, Applied]):
             return Observation()
         cluster = Cluster(ctx, target.cluster)
         objects = await _objects(cluster, target, params)
-        fates = {one.label: await _fate(cluster, one) for one in objects}
-        return Observation(facts=dict(fates))
+        return Observation(
+            facts={one.path: await _fate(cluster, one) for one in objects},
+            readings={one.path: one.label for one in objects},
+        )
 
     def preview(
         self, observation: Observation, target: Deployment, params: ApplyParams | None
     ) -> Preview:
         if params is None:
             return CannotTell(why="the files are known during the run")
-        fates = observation.facts
-        moved = [f"{label} {fate}" for label, fate in fates.items() if fate != "unchanged"]
+        fates, labels = observation.facts, observation.readings
+        moved = [f"{labels[path]} {fate}" for path, fate in fates.items() if fate != "unchanged"]
         if not moved:
             return Nothing(why=f"{len(fates)} object(s) are as the files say")
         creates = all(fate == "created" for fate in fates.values())
@@ -127,10 +130,10 @@ class ApplyManifests(Action[Deployment, ApplyParams, Applied]):
         """
         cluster = Cluster(ctx, target.cluster)
         objects = await _objects(cluster, target, params)
-        fates = {one.label: await _fate(cluster, one) for one in objects}
+        fates = {one.path: await _fate(cluster, one) for one in objects}
         sent = False
         for one in objects:
-            if fates[one.label] == "unchanged":
+            if fates[one.path] == "unchanged":
                 continue
             try:
                 await cluster.apply(one.path, one.body, manager=MANAGER)
@@ -142,7 +145,7 @@ class ApplyManifests(Action[Deployment, ApplyParams, Applied]):
                     raise type(error)(why) from error
                 raise
             sent = True
-        return _applied(fates)
+        return _applied(objects, fates)
 
     async def settled(
         self, ctx: Context, target: Deployment, params: ApplyParams
@@ -150,17 +153,17 @@ class ApplyManifests(Action[Deployment, ApplyParams, Applied]):
         cluster = Cluster(ctx, target.cluster)
         try:
             objects = await _objects(cluster, target, params)
-            fates = {one.label: await _fate(cluster, one) for one in objects}
+            fates = {one.path: await _fate(cluster, one) for one in objects}
         except ActionError as error:
             return CannotTell(why=str(error))
-        if missing := [label for label, fate in fates.items() if fate != "unchanged"]:
+        if missing := [one.label for one in objects if fates[one.path] != "unchanged"]:
             return NotDone(why=f"not as the files say: {', '.join(missing)}")
-        return Done(outputs=_applied(fates))
+        return Done(outputs=_applied(objects, fates))
 
 
-def _applied(fates: dict[str, str]) -> Applied:
+def _applied(objects: list[_Object], fates: dict[str, str]) -> Applied:
     def of(word: str) -> tuple[str, ...]:
-        return tuple(label for label, fate in fates.items() if fate == word)
+        return tuple(one.label for one in objects if fates[one.path] == word)
 
     return Applied(created=of("created"), changed=of("changed"), unchanged=of("unchanged"))
 

@@ -6,11 +6,9 @@ The operator is told first, because it would start what somebody else has stoppe
 proven: its address refuses connections, several times. A time-out there is never a proof.
 """
 
-import asyncio
 import json
 from contextlib import suppress
 from typing import Any, ClassVar
-from urllib.parse import quote
 
 from pydantic import Field
 
@@ -34,18 +32,16 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
 from drctl.actions.targets import PostgresCluster
-from drctl.adapters import _resolver
 from drctl.adapters.kubernetes.client import JSON_PATCH, Cluster
 from drctl.adapters.kubernetes.postgresql import path_of
+from drctl.adapters.kubernetes.postgresql_proof import FENCED, prove
 
-FENCED = "cnpg.io/fencedInstances"
 _INSTANCES = "drctl.dev/instances-before-fence"
-_LABELS = {"zalando": "cluster-name", "cnpg": "cnpg.io/cluster"}
+_BY = "drctl.dev/fenced-by"
+"""The key of the fence that told the operator: another run's fence is not ours to take back."""
 _ALL = '["*"]'
-_REFUSALS = 3
-_EVERY_S = 0.4
-_CONNECT_S = 2.0
-_SPARE_S = 1.0
+UNCHANGED = 0
+"""As a number of instances: it was fenced already, so that there is nothing to put back."""
 
 
 class FenceOutputs(Outputs):
@@ -56,7 +52,8 @@ class FenceOutputs(Outputs):
     durable: bool
     """True: the operator keeps it so."""
     previous_instances: int
-    """How many it had; 0 when it was fenced already and nobody noted it."""
+    """How many it had, for ``kubernetes.postgresql.unfence``; 0 when something else than this run
+    had fenced it already, so that nothing was changed and an undo leaves it fenced."""
     final_lsn: str
     """Empty: the old side was not asked what it wrote last."""
     proof: tuple[str, ...]
@@ -109,9 +106,9 @@ class FenceCluster(Action[PostgresCluster, NoParams, FenceOutputs]):
         cluster = Cluster(ctx, target.cluster)
         raw = await cluster.get(path_of(target))
         if not is_fenced(target, raw):
-            await _ask(cluster, target, raw, _fence(target, raw), wanted=True)
-        proof = await _prove(ctx, cluster, target)
-        return _outputs(target, _count(target, raw) or _noted(raw), proof)
+            raw = await _ask(cluster, target, raw, _fence(target, raw, ctx.key), wanted=True)
+        proof = await prove(ctx, cluster, target, raw)
+        return _outputs(target, _before(target, raw, ctx.key), proof)
 
     async def settled(
         self, ctx: Context, target: PostgresCluster, params: NoParams
@@ -121,14 +118,16 @@ class FenceCluster(Action[PostgresCluster, NoParams, FenceOutputs]):
             raw = await cluster.get(path_of(target))
             if not is_fenced(target, raw):
                 return NotDone(why=f"{target.label} is not fenced")
-            proof = await _prove(ctx, cluster, target)
+            proof = await prove(ctx, cluster, target, raw)
         except ActionError as error:
             return CannotTell(why=str(error))
-        return Done(outputs=_outputs(target, _noted(raw), proof))
+        return Done(outputs=_outputs(target, _before(target, raw, ctx.key), proof))
 
     def debts(
         self, target: PostgresCluster, params: NoParams, outputs: FenceOutputs
     ) -> tuple[Debt | Cleared, ...]:
+        if outputs.previous_instances == UNCHANGED:
+            return ()  # owed by the run that fenced it; an undo of this one must not clear that
         return (
             Debt(
                 key=f"fence:{target.identities[0]}",
@@ -142,14 +141,16 @@ class FenceCluster(Action[PostgresCluster, NoParams, FenceOutputs]):
 class UnfenceParams(Params):
     """What it had."""
 
-    instances: int = Field(ge=1, le=100)
-    """Zalando: how many. CloudNativePG keeps its own number."""
+    instances: int = Field(ge=0, le=100)
+    """``previous_instances`` of the fence. Zalando: how many; CloudNativePG keeps its own number.
+    0: the fence had changed nothing, so nothing is sent and it stays fenced."""
 
 
 class Unfenced(Outputs):
     """What it has now."""
 
     instances: int
+    """0: nothing was put back."""
 
 
 class UnfenceCluster(Action[PostgresCluster, UnfenceParams, Unfenced]):
@@ -177,13 +178,17 @@ class UnfenceCluster(Action[PostgresCluster, UnfenceParams, Unfenced]):
     ) -> Preview:
         if not observation.facts["fenced"]:
             return Nothing(why=f"{target.name} is not fenced")
+        if params is not None and params.instances == UNCHANGED:
+            return Nothing(why=f"{target.name} was fenced by something else, and stays so")
         return Change(before="fenced", after="its operator starts it")
 
     async def perform(
         self, ctx: Context, target: PostgresCluster, params: UnfenceParams
     ) -> Unfenced:
         """
-        Tells the operator; does not wait for the server. Safe to repeat.
+        Tells the operator, unless the fence had changed nothing; does not wait for the server.
+
+        Safe to repeat.
 
         Raises:
             Conflict: Somebody changed the resource meanwhile.
@@ -192,6 +197,8 @@ class UnfenceCluster(Action[PostgresCluster, UnfenceParams, Unfenced]):
         Changes:
             The resource; with it every instance.
         """
+        if params.instances == UNCHANGED:
+            return Unfenced(instances=UNCHANGED)
         cluster = Cluster(ctx, target.cluster)
         raw = await cluster.get(path_of(target))
         if is_fenced(target, raw):
@@ -201,6 +208,8 @@ class UnfenceCluster(Action[PostgresCluster, UnfenceParams, Unfenced]):
     async def settled(
         self, ctx: Context, target: PostgresCluster, params: UnfenceParams
     ) -> Done[Unfenced] | NotDone | CannotTell:
+        if params.instances == UNCHANGED:
+            return Done(outputs=Unfenced(instances=UNCHANGED))
         try:
             raw = await Cluster(ctx, target.cluster).get(path_of(target))
         except ActionError as error:
@@ -212,6 +221,8 @@ class UnfenceCluster(Action[PostgresCluster, UnfenceParams, Unfenced]):
     def debts(
         self, target: PostgresCluster, params: UnfenceParams, outputs: Unfenced
     ) -> tuple[Debt | Cleared, ...]:
+        if params.instances == UNCHANGED:
+            return ()
         return (Cleared(key=f"fence:{target.identities[0]}"),)
 
 
@@ -231,35 +242,44 @@ def _count(target: PostgresCluster, raw: dict[str, Any]) -> int:
 
 
 def _noted(raw: dict[str, Any]) -> int:
-    text = (raw["metadata"].get("annotations") or {}).get(_INSTANCES, "")
+    text = _notes(raw).get(_INSTANCES, "")
     return int(text) if text.isascii() and text.isdigit() else 0
 
 
-def _fence(target: PostgresCluster, raw: dict[str, Any]) -> list[dict[str, Any]]:
+def _before(target: PostgresCluster, raw: dict[str, Any], key: str) -> int:
+    """How many it had before the fence of this key; `UNCHANGED` when that fence is not this one."""
+    if _notes(raw).get(_BY) != key:
+        return UNCHANGED
+    return _count(target, raw) or _noted(raw)
+
+
+def _notes(raw: dict[str, Any]) -> dict[str, str]:
+    found: dict[str, str] = raw["metadata"].get("annotations") or {}
+    return found
+
+
+def _fence(target: PostgresCluster, raw: dict[str, Any], key: str) -> list[dict[str, Any]]:
     if target.operator == "cnpg":
-        return [_note(raw, FENCED, _ALL)]
+        return _noting(raw, {FENCED: _ALL, _BY: key})
     return [
         {"op": "replace", "path": "/spec/numberOfInstances", "value": 0},
-        _note(raw, _INSTANCES, str(_count(target, raw))),
+        *_noting(raw, {_INSTANCES: str(_count(target, raw)), _BY: key}),
     ]
 
 
 def _unfence(target: PostgresCluster, raw: dict[str, Any], instances: int) -> list[dict[str, Any]]:
+    ours = (FENCED, _BY) if target.operator == "cnpg" else (_INSTANCES, _BY)
+    gone = [{"op": "remove", "path": _pointer(name)} for name in ours if name in _notes(raw)]
     if target.operator == "cnpg":
-        return [{"op": "remove", "path": _pointer(FENCED)}]
-    operations: list[dict[str, Any]] = [
-        {"op": "replace", "path": "/spec/numberOfInstances", "value": instances}
-    ]
-    if _INSTANCES in (raw["metadata"].get("annotations") or {}):
-        operations.append({"op": "remove", "path": _pointer(_INSTANCES)})
-    return operations
+        return gone
+    return [{"op": "replace", "path": "/spec/numberOfInstances", "value": instances}, *gone]
 
 
-def _note(raw: dict[str, Any], name: str, value: str) -> dict[str, Any]:
-    """One annotation more; those of others stay as they are."""
-    if raw["metadata"].get("annotations"):
-        return {"op": "add", "path": _pointer(name), "value": value}
-    return {"op": "add", "path": "/metadata/annotations", "value": {name: value}}
+def _noting(raw: dict[str, Any], more: dict[str, str]) -> list[dict[str, Any]]:
+    """Some annotations more; those of others stay as they are."""
+    if _notes(raw):
+        return [{"op": "add", "path": _pointer(name), "value": more[name]} for name in more]
+    return [{"op": "add", "path": "/metadata/annotations", "value": more}]
 
 
 def _pointer(name: str) -> str:
@@ -273,13 +293,13 @@ async def _ask(
     operations: list[dict[str, Any]],
     *,
     wanted: bool,
-) -> None:
-    """Patches the resource that was read and no other version of it."""
+) -> dict[str, Any]:
+    """Patches the resource that was read and no other version of it; returns what it is then."""
     meta, path = raw["metadata"], path_of(target)
     # Not the version, which the operator itself moves with every status.
     same = {"op": "test", "path": "/metadata/generation", "value": meta["generation"]}
     try:
-        await cluster.patch(path, [same, *operations], kind=JSON_PATCH)
+        return await cluster.patch(path, [same, *operations], kind=JSON_PATCH)
     except (Conflict, Rejected) as error:
         # A network that delivers twice gives the answer to the second: look what is there.
         try:
@@ -288,60 +308,7 @@ async def _ask(
             raise OutcomeUnknown(f"refused, and then not readable: {unread}") from unread
         if is_fenced(target, found) is not wanted:
             raise Conflict(f"{target.label} was changed meanwhile: {error}") from error
-
-
-async def _prove(ctx: Context, cluster: Cluster, target: PostgresCluster) -> tuple[str, ...]:
-    """
-    Waits until no pod of the cluster serves and its address refuses, several times in a row.
-
-    Raises:
-        Rejected: Not before the deadline.
-    """
-    refusals, said = 0, "nothing was seen"
-    while ctx.deadline.left_s(ctx.clock) > _SPARE_S:
-        left = await _serving(cluster, target)
-        verdict, said = await _knock(ctx, target)
-        refusals = refusals + 1 if verdict and not left else 0
-        if left:
-            said = f"{', '.join(left)} still serves"
-        if refusals >= _REFUSALS:
-            return (f"no pod of {target.name} serves", *(said for _ in range(_REFUSALS)))
-        ctx.say(f"{target.name}: {said}")
-        await ctx.clock.sleep(_EVERY_S)
-    raise Rejected(f"{target.label}: the operator is told, but {said}")
-
-
-async def _serving(cluster: Cluster, target: PostgresCluster) -> list[str]:
-    place = f"/api/v1/namespaces/{quote(target.namespace, safe='')}/pods"
-    pods = await cluster.items(place, selector=f"{_LABELS[target.operator]}={target.name}")
-    left = []
-    for pod in pods:
-        conditions = (pod.get("status") or {}).get("conditions") or []
-        is_ready = any((one["type"], one["status"]) == ("Ready", "True") for one in conditions)
-        # Zalando's ends its pods; CloudNativePG keeps a fenced one, without PostgreSQL in it.
-        if is_ready or target.operator == "zalando":
-            left.append(str(pod["metadata"]["name"]))
-    return left
-
-
-async def _knock(ctx: Context, target: PostgresCluster) -> tuple[bool, str]:
-    """Whether its address definitely refuses, and what was seen there."""
-    where = f"{target.sql.host}:{target.sql.port}"
-    try:
-        addresses = await _resolver.resolve(target.sql.host, ctx.resolvers, timeout_s=_CONNECT_S)
-    except ActionError as error:
-        return False, f"{where} is not resolved: {error}"
-    for address in addresses:
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                _reader, writer = await asyncio.open_connection(address, target.sql.port)
-        except ConnectionRefusedError:
-            continue
-        except (TimeoutError, OSError) as error:
-            return False, f"{where} did not answer ({type(error).__name__}), which proves nothing"
-        writer.close()
-        return False, f"{where} still takes connections"
-    return True, f"{where} refuses connections"
+        return found
 
 
 def _outputs(target: PostgresCluster, instances: int, proof: tuple[str, ...]) -> FenceOutputs:

@@ -102,7 +102,8 @@ class RollBackDeployment(Action[Deployment, RollbackParams, RolledBack]):
 
         Raises:
             Conflict: The present revision is known to be good, no older one is, the Deployment is
-                paused, or somebody released meanwhile. Nothing was changed.
+                paused, or somebody released meanwhile: nothing was changed. Or something else put
+                another template in the place of the good one.
             Rejected: The good revision has another image than was checked. Or the template is back,
                 and the rollout is stuck: the controller gave up, or the time was over first.
             OutcomeUnknown: Sent, and not seen to end.
@@ -115,7 +116,7 @@ class RollBackDeployment(Action[Deployment, RollbackParams, RolledBack]):
         if note[0] != ctx.key:
             seen = await history(cluster, target, params.good_images)
             good = _checked(seen, target, params)
-            note = (ctx.key, seen.current.number, good.number)
+            note = (ctx.key, seen.current.number, good.number, good.uid)
             await self._write(cluster, target, seen, good, note)
         await wait_until(
             ctx,
@@ -126,7 +127,10 @@ class RollBackDeployment(Action[Deployment, RollbackParams, RolledBack]):
             stuck=Rejected,
         )
         await stay(ctx, cluster, target, params.stable_for)
-        return _rolled(await history(cluster, target), note)
+        seen = await history(cluster, target)
+        if why := _replaced(seen, note):
+            raise Conflict(f"{target.label}: {why}")
+        return _rolled(seen, note)
 
     @staticmethod
     async def _write(
@@ -166,7 +170,10 @@ class RollBackDeployment(Action[Deployment, RollbackParams, RolledBack]):
             rollout = await look(cluster, target)
             if not rollout.is_complete or rollout.desired == 0:
                 return CannotTell(why=f"{target.label} is being rolled back: {rollout}")
-            return Done(outputs=_rolled(await history(cluster, target), note))
+            seen = await history(cluster, target)
+            if why := _replaced(seen, note):
+                return CannotTell(why=f"{target.label}: {why}")
+            return Done(outputs=_rolled(seen, note))
         except ActionError as error:
             return CannotTell(why=str(error))
 
@@ -184,16 +191,23 @@ class RollBackDeployment(Action[Deployment, RollbackParams, RolledBack]):
         )
 
 
-_Note = tuple[str, int, int]
-"""Key, number of the bad revision, number of the good one."""
+_Note = tuple[str, int, int, str]
+"""Key, number of the bad revision, number of the good one, UID of the good one's ReplicaSet."""
 
 
 def _note_of(metadata: dict[str, object]) -> _Note:
     notes = metadata.get("annotations")
     words = str(notes.get(ROLLBACK, "")).split() if isinstance(notes, dict) else []
-    if len(words) != 3 or not (words[1].isdigit() and words[2].isdigit()):  # noqa: PLR2004
-        return ("", 0, 0)
-    return (words[0], int(words[1]), int(words[2]))
+    if len(words) != 4 or not (words[1].isdigit() and words[2].isdigit()):  # noqa: PLR2004
+        return ("", 0, 0, "")
+    return (words[0], int(words[1]), int(words[2]), words[3])
+
+
+def _replaced(seen: History, note: _Note) -> str:
+    """What runs in the good one's place, as when GitOps puts its own back; empty: nothing does."""
+    if seen.current.uid == note[3]:
+        return ""
+    return f"it was rolled back to revision {note[2]}, and something put {seen.current} there since"
 
 
 def _checked(seen: History, target: Deployment, params: RollbackParams) -> Revision:

@@ -91,7 +91,7 @@ class Flush(Action[Cache, FlushParams, FlushOutputs]):
 
     async def perform(self, ctx: Context, target: Cache, params: FlushParams) -> FlushOutputs:
         """
-        Empties it, once for each key.
+        Empties it, once for each key, and looks for the mark where clients are sent then.
 
         Raises:
             Conflict: The environment's database is another one, or the server takes no writes.
@@ -112,21 +112,34 @@ class Flush(Action[Cache, FlushParams, FlushOutputs]):
             keys = await link.change("EVAL", _SCRIPT, 1, _mark(ctx), _KEPT_S, within=_LONG)
         if not isinstance(keys, int):
             raise OutcomeUnknown(f"{at.text} answered {str(keys)[:100]} to the flush")
+        try:
+            after, is_there = await _find_mark(ctx, target)
+        except ActionError as error:
+            raise OutcomeUnknown(f"{at.text} was flushed; looked again: {error}") from error
+        if not is_there:
+            raise OutcomeUnknown(
+                f"{at.text} was flushed, and the primary is {after.text}, which has no mark of it"
+            )
         return FlushOutputs(primary=at.text, db=target.db, keys=max(0, keys))
 
     async def settled(
         self, ctx: Context, target: Cache, params: FlushParams
     ) -> Done[FlushOutputs] | NotDone | CannotTell:
         try:
-            at = await primary_of(ctx, target)
-            async with connect(ctx, at, target.access, db=target.db) as link:
-                await _require_primary(link, at)
-                is_there = await link.ask("GET", _mark(ctx)) is not None
+            at, is_there = await _find_mark(ctx, target)
         except ActionError as error:
             return CannotTell(why=str(error))
         if not is_there:
             return NotDone(why=f"the mark of this flush is not in database {target.db}")
         return Done(outputs=FlushOutputs(primary=at.text, db=target.db, keys=0))
+
+
+async def _find_mark(ctx: Context, target: Cache) -> tuple[Endpoint, bool]:
+    """Who the primary is now, and whether it has been flushed: a failover may lose what was new."""
+    at = await primary_of(ctx, target)
+    async with connect(ctx, at, target.access, db=target.db) as link:
+        await _require_primary(link, at)
+        return at, await link.ask("GET", _mark(ctx)) is not None
 
 
 async def _require_primary(link: Link, at: Endpoint) -> None:
