@@ -18,8 +18,8 @@ _AT_THE_DOOR = """
       AND objid = (SELECT oid FROM pg_database WHERE datname = $1)
       AND pid <> pg_backend_pid()
 """
-# Only a superuser may end a superuser's session, or one that is nobody's yet since it is logging in,
-# and one refusal ends the whole statement. Neither is passed over: while inside, some are left.
+# Only a superuser may end a superuser's session, or one that is logging in and nobody's yet; one
+# refusal ends the whole statement. Neither is passed over: while inside, some are left.
 _MAY_END = """
       AND (current_setting('is_superuser')::bool
            OR EXISTS (SELECT FROM pg_roles WHERE oid = usesysid AND NOT rolsuper))
