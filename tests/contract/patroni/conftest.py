@@ -97,11 +97,17 @@ async def cluster(started):
         if one.process is None:
             one.start()
 
-    async def paused(word):
-        return (await started.anybody().rest("PATCH", "/config", {"pause": word}))[0]
+    async def is_calm():
+        """One that has just begun may know of no pause yet, and takes it back from nobody."""
+        calm = True
+        for one in started.members:
+            with contextlib.suppress(OSError, ValueError):
+                if (await one.get("/config")).get("pause"):
+                    await one.rest("PATCH", "/config", {"pause": None})
+                    calm = False
+        return calm
 
-    async with asyncio.timeout(10):
-        while (await paused(None)) != 200:  # noqa: ASYNC110 (a poll)
-            await asyncio.sleep(0.2)
-    await started.until_whole()
+    async with asyncio.timeout(120):
+        while not (await is_calm() and await started.is_whole()):  # noqa: ASYNC110 (a poll)
+            await asyncio.sleep(0.3)
     return started
