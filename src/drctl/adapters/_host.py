@@ -70,7 +70,7 @@ class Ran:
     def said(self) -> str:
         """Its last words, for a message."""
         lines = [line for line in (self.err or self.out).splitlines() if line.strip()]
-        return " / ".join(lines[-3:]) or f"exit {self.code}"
+        return " / ".join(lines[-5:]) or f"exit {self.code}"
 
 
 async def run(

@@ -181,6 +181,30 @@ def is_alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def wait_until_gone(pid: int) -> None:
+    """
+    Waits, for at most five seconds, until no process has the pid any more.
+
+    A zombie still has it, and PostgreSQL takes it for a server that lives: it neither starts on its
+    files nor lets them be rewound. Whoever reaps orphans here may take seconds. A child of ours is
+    our event loop's to reap, so it counts as gone when it is a zombie.
+
+    Args:
+        pid: A process that was killed.
+    """
+    deadline = time.monotonic() + _GONE_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            fields = (
+                Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            )
+        except OSError:
+            return
+        if fields[0] in "ZX" and int(fields[1]) == os.getpid():
+            return
+        time.sleep(0.005)
+
+
 def kill_recorded(root: Path, name: str) -> None:
     """
     Kills the process a pid file names, waits until it is gone, removes the file.

@@ -127,7 +127,7 @@ class DatabaseServers:
     async def stop(self) -> None:
         """Kills the servers and their links."""
         for name in NUMBERS:
-            self._kill(name)
+            self._end(name)
         for link in self._links.values():
             await link.kill()
 
@@ -219,10 +219,17 @@ class DatabaseServers:
         return pid if children.is_alive(pid) else None
 
     def _kill(self, name: str) -> None:
+        """SIGKILL, and nothing of it is left that would hinder a start."""
+        pid = self._end(name)
+        if pid is not None:
+            children.wait_until_gone(pid)
+
+    def _end(self, name: str) -> int | None:
         pid = self._pid(name)
         if pid is None:
-            return
+            return None
         children.kill_tree(pid)
         while children.is_alive(pid):
             os.sched_yield()
         release_shared_memory(self._layout.data(name))
+        return pid
