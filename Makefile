@@ -49,8 +49,8 @@ safety: ## Every safety suite, whole; about an hour on two cores
 	@for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || exit 1; done
 	@$(MAKE) --no-print-directory guard-kill safety-table
 
-postgres-safety: $(READY) ## Real PostgreSQL: 42 fences, 30 lags, 9 wrong candidates, 200 kills with writers
-	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/postgres
+postgres-safety: $(READY) ## Real PostgreSQL: 42 fences, 30 lags, 9 wrong candidates, 200 kills, 20 restores
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/postgres tests/contract/postgres_hosts/test_a_restore.py
 
 guard-kill: $(READY) ## Switch every guard off, one at a time: its suite must go red
 	@$(BIN)/python tests/safety/guards.py $(GUARD)

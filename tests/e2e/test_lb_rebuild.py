@@ -50,9 +50,8 @@ def test_a_killed_load_balancer_is_rebuilt_once_and_customers_are_served_again(t
         assert code == 5, told
         code, told = run(lab, *arguments, "--again", "--reason", "the pods may have moved")
         assert code == 0, told
-        again = outputs(lab)["rebuild"]
-        assert again["created"] is False
-        assert again["dns_name"] == rebuilt["dns_name"]
+        # Customers are served, so the observers do not agree on a loss, and nothing is built.
+        assert "rebuild" not in outputs(lab)
         made = changes(lab, "elasticloadbalancing.CreateLoadBalancer")
         assert len(made) == made_before + 1, made
 
