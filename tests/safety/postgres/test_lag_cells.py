@@ -139,7 +139,7 @@ def _exact(ran, loss, lag_s: int, left: int) -> list[str]:
     found = []
     if outputs["bound"] != lag_s or loss.bound != timedelta(seconds=lag_s):
         found.append(f"lag {lag_s} s was measured as {outputs['bound']} and {loss.bound}")
-    if not 2048 < left <= loss.lag_bytes <= outputs["lag_bytes"] <= 4096:  # noqa: PLR2004 (of 4096)
+    if not 2048 < left <= loss.lag_bytes <= outputs["lag_bytes"] <= 4096:
         found.append(f"{outputs['lag_bytes']} and {loss.lag_bytes} bytes, in the end {left}")
     return found
 
