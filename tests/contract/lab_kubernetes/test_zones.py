@@ -89,24 +89,24 @@ def test_a_lost_zone_s_pods_are_replaced_in_the_other_one(running: Running) -> N
     lose(running, "us-east-1a")
 
     eventually(lambda: not state.exists() or ") Z " in state.read_text())
-    eventually(lambda: running.ready[-1][2] == (kept.status.pod_ip,), within=3)
-    ready = condition(node(running, 1), "Ready")
+    # The rest of the story is told by the control plane's own times: a slow machine changes nothing.
+    eventually(lambda: len(by_node(running)["us-east-1-node-2"]) == 2)
+    running.until_available(replicas=2)
+    assert (NAMESPACE, "web", (kept.status.pod_ip,)) in running.ready
+    found = node(running, 1)
+    ready = condition(found, "Ready")
     assert (ready.status, ready.reason) == ("Unknown", "NodeStatusUnknown")
     assert condition(node(running, 2), "Ready").status == "True"
     assert taints(running, 1) == {(UNREACHABLE, "NoSchedule"), (UNREACHABLE, "NoExecute")}
-    # It may come back: the default toleration of five minutes, a hundred times as fast.
-    before = running.core.read_namespaced_pod(lost.metadata.name, NAMESPACE)
-    assert before.metadata.deletion_timestamp is None
-    assert condition(before, "Ready").status == "False"
-    with pytest.raises(ApiException, match="i/o timeout"):
-        running.core.read_namespaced_pod_log(lost.metadata.name, NAMESPACE)
-
-    eventually(lambda: len(by_node(running)["us-east-1-node-2"]) == 2)
-    running.until_available(replicas=2)
     [evicted] = by_node(running)["us-east-1-node-1"]
     assert evicted.metadata.name == lost.metadata.name
-    assert evicted.metadata.deletion_timestamp is not None
+    assert condition(evicted, "Ready").status == "False"
     assert condition(evicted, "DisruptionTarget").reason == "DeletionByTaintManager"
+    # It could have come back: the default toleration of five minutes, a hundred times as fast.
+    [since] = [one.time_added for one in found.spec.taints if one.effect == "NoExecute"]
+    assert (evicted.metadata.deletion_timestamp - since).total_seconds() >= 2
+    with pytest.raises(ApiException, match="i/o timeout"):
+        running.core.read_namespaced_pod_log(lost.metadata.name, NAMESPACE)
 
     restore(running)
 
@@ -155,7 +155,7 @@ def test_without_any_zone_nothing_is_evicted_and_new_pods_wait(running: Running)
     running.until_available(replicas=2)
     for zone in ("us-east-1a", "us-east-1b"):
         lose(running, zone)
-    eventually(lambda: running.ready[-1][2] == (), within=3)
+    eventually(lambda: running.ready[-1][2] == ())
     running.apps.patch_namespaced_deployment_scale("web", NAMESPACE, {"spec": {"replicas": 3}})
     none = "0/2 nodes are available: "
     wanted = (

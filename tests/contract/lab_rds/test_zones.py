@@ -81,9 +81,7 @@ def test_a_multi_az_instance_goes_on_in_its_other_zone_with_all_that_was_acknowl
         ended.set()
         return await writing
 
-    began = time.monotonic()
     acknowledged = estate.run(story())
-    assert time.monotonic() - began < 15
 
     after = estate.described(EAST, double)
     assert (after["AvailabilityZone"], after["SecondaryAvailabilityZone"]) == (B, A)
