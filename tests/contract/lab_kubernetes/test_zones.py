@@ -21,7 +21,7 @@ def pods(running: Running) -> list[Any]:
 def by_node(running: Running) -> dict[str, list[Any]]:
     found: dict[str, list[Any]] = {name: [] for name in NODES}
     for pod in pods(running):
-        found[pod.spec.node_name].append(pod)
+        found.setdefault(pod.spec.node_name, []).append(pod)
     return found
 
 
@@ -89,7 +89,7 @@ def test_a_lost_zone_s_pods_are_replaced_in_the_other_one(running: Running) -> N
     lose(running, "us-east-1a")
 
     eventually(lambda: not state.exists() or ") Z " in state.read_text())
-    # The rest of the story is told by the control plane's own times: a slow machine changes nothing.
+    # The rest is told by the control plane's own times: a slow machine changes nothing.
     eventually(lambda: len(by_node(running)["us-east-1-node-2"]) == 2)
     running.until_available(replicas=2)
     assert (NAMESPACE, "web", (kept.status.pod_ip,)) in running.ready
