@@ -54,7 +54,7 @@ class Routes:
         *,
         address: str,
         token: str,
-        log_of: Callable[[str, str], Path],
+        log_of: Callable[[Object, str], Path],
         ledger: Ledger,
         start_in: StartIn,
     ) -> None:
