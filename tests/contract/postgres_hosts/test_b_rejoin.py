@@ -74,8 +74,9 @@ async def pair(estate):
     yield made
 
 
-async def rejoined(pair, params=PLAIN, **more):
-    return await RewindAndRejoin().perform(pair.estate.context(120.0, **more), pair.target, params)
+async def rejoined(pair, params=PLAIN, within_s=120.0, **more):
+    context = pair.estate.context(within_s, **more)
+    return await RewindAndRejoin().perform(context, pair.target, params)
 
 
 async def test_a_killed_primary_is_rewound_and_streams(pair):
@@ -106,6 +107,19 @@ async def test_a_standby_that_streams_is_only_proven(pair):
     looking = pair.estate.context(permits=False)
     settled = await RewindAndRejoin().settled(looking, pair.target, RejoinParams())
     assert isinstance(settled, Done)
+
+
+async def test_a_primary_at_rest_at_the_head_of_a_page_is_reached(pair):
+    """Where its next record will begin, no standby ever is: the head of a page is not a record."""
+    pair.swap()
+    at = "SELECT ('x' || right('0000000' || split_part(pg_current_wal_insert_lsn()::text, '/', 2)"
+    at += ", 8))::bit(32)::bigint % (16 * 1024 * 1024)"
+    async with asyncio.timeout(20):
+        # Somebody else, as a snapshot of running transactions, may write in between.
+        while await pair.estate.ask(pair.new, at) != 40:
+            await pair.estate.ask(pair.new, "SELECT pg_switch_wal()")
+    outputs = await rejoined(pair, within_s=15.0)
+    assert outputs.method == "none"
 
 
 async def test_a_standby_is_watched_and_a_missing_one_is_said(pair):

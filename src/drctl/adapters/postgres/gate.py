@@ -1,6 +1,6 @@
 """The statements with which a database is closed to clients, and opened again."""
 
-from drctl.adapters import _sql
+from drctl.adapters import _sql, _wal
 
 _CLIENTS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
 # Walsenders carry the rest of the WAL to the standby. Autovacuum and parallel workers write nothing
@@ -102,8 +102,7 @@ async def left(connection: _sql.Connection, database: str) -> str:
 
 async def position(connection: _sql.Connection) -> str:
     """The end of the WAL; of asynchronous commits too, which may not be written yet."""
-    answer: str = await connection.fetchval("SELECT pg_current_wal_insert_lsn()::text")
-    return answer
+    return _wal.end(await connection.fetchrow(f"SELECT {_wal.COLUMNS}"))
 
 
 async def open_up(connection: _sql.Connection, database: str) -> None:
