@@ -205,9 +205,11 @@ class Restores:
     into: str = ""
     """The param that names what is made; empty: the target itself is what is made."""
     source: str = ""
-    """The target's field that is what data comes from, under the name that *into* must not be."""
+    """With *into*: the field of the target that is the source's own name."""
     lag_s: float | None = None
-    """The newest moment that can be had is usually this old; ``None``: it depends on the estate."""
+    """The newest moment that can be had is usually this old; ``None``: the estate decides."""
+    from_snapshot: bool = False
+    """What can be had is as old as the newest snapshot."""
 
 
 class Action(ABC, Generic[T, P, O]):

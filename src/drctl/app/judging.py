@@ -11,16 +11,16 @@ from drctl.plan.rules.judge import judged
 from drctl.runbook.inputs import resolve_values
 
 
-def with_findings(parts: Parts, loaded: Loaded, environment: Environment | None, plan: Plan) -> Plan:
+def with_findings(
+    parts: Parts, loaded: Loaded, environment: Environment | None, plan: Plan
+) -> Plan:
     """
     The plan with what the rules say about it; nothing is looked at again.
 
     Args:
         environment: The one that it was made for; ``None``: only rules that need none are asked.
     """
-    case = Case(
-        plan=plan, source=loaded.source, registry=parts.registry, environment=environment
-    )
+    case = Case(plan=plan, source=loaded.source, registry=parts.registry, environment=environment)
     return judged(case, parts.clock.now().wall.date())
 
 

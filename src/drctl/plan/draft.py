@@ -166,11 +166,7 @@ class Drafting:
         timeout = step.timeout.total_seconds() if step.timeout else DEFAULT_TIMEOUT_S
         if step.gate:
             timeout = runbook.gates[step.gate].expires_after.total_seconds()
-        call = (
-            None
-            if is_task
-            else _call(runbook, step.uses, step.target, step.with_, step.timeout)
-        )
+        call = None if is_task else _call(runbook, step.uses, step.target, step.with_, step.timeout)
         return PlannedStep(
             id=joined(room.scope, step.id),
             scope=room.scope,

@@ -95,6 +95,15 @@ class Case:
                 found[name] = value
         return found
 
+    def planes(self, step: PlannedStep) -> tuple[str, ...]:
+        """The planes that a step and its checks cannot work without; empty without environment."""
+        found = dict.fromkeys(step.planes)
+        for call in step.verify:
+            action, target = self.registry.get(call.uses), self.plan.targets.get(call.target or "")
+            if action is not None and (not action.targets or isinstance(target, action.targets)):
+                found |= dict.fromkeys(action.planes(target or Target()))
+        return tuple(found)
+
     def at(self, place: str) -> str:
         """Where a part of the outermost runbook is written; the file, when that is not known."""
         places = self.runbook.places

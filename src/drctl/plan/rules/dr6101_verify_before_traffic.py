@@ -20,7 +20,9 @@ def _judge(case: Case) -> Iterator[Found]:
         yield Found(
             what=f"{step.id} sends customers to a side that nothing has been asked on before",
             step=step,
-            why=f"{skipped[0].id} may be skipped when {step.id} is not" if skipped else "",
+            why=f"{skipped[0].id} may be skipped, or is asked before the promotion"
+            if skipped
+            else "",
         )
 
 
@@ -28,7 +30,10 @@ def _counts(case: Case, proof: PlannedStep, traffic: PlannedStep) -> bool:
     """Whether it is a proof that is made whenever the traffic moves."""
     if not is_private_proof(case, proof) and not may_be_proof(proof):
         return False
-    return proof.when is None or proof.when == traffic.when
+    promotions = {one.id for one in case.plan.before(traffic.id) if one.effect is Effect.PROMOTE}
+    # What was asked before the promotion was another service.
+    is_of_now = promotions <= {one.id for one in case.plan.before(proof.id)}
+    return is_of_now and proof.when in {None, traffic.when}
 
 
 RULE = Rule(

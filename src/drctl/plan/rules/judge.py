@@ -82,6 +82,8 @@ def _is_back(finding: Finding, ended: date) -> Finding:
 
 def _order(finding: Finding) -> tuple[bool, str, int, int, str]:
     """Errors first, then as the files have them."""
-    file, line, column = (*finding.at.rsplit(":", 2), "0", "0")[:3] if finding.at else ("", "0", "0")
+    file, line, column = (
+        (*finding.at.rsplit(":", 2), "0", "0")[:3] if finding.at else ("", "0", "0")
+    )
     place = (int(line), int(column)) if line.isdigit() and column.isdigit() else (0, 0)
     return (finding.severity != "error", file, *place, finding.id)
