@@ -33,7 +33,8 @@ def plan(
     """
     Shows what would happen now, and whether it fits the RTO. Changes nothing.
 
-    Exits 8 when the forecast misses the RTO, or a rule finds an error that the runbook does not waive.
+    Exits 8 when the forecast misses the RTO, or a rule finds another error that the runbook does
+    not waive.
 
     Example: drctl plan region-failover -e lab -i incident=inc-20261122-001 --out plan.json
     """

@@ -26,8 +26,8 @@ class Store(Part):
     kind: Text
     """A word for people: database, cache, bucket, secrets, queue, schedule."""
     targets: tuple[Text, ...] = ()
-    """Names of targets of this environment by which a step can bring it back, on either side; empty:
-    drctl has nothing for it, and each scenario that takes it away needs a waiver."""
+    """Targets of this environment by which a step can bring it back, on either side. Empty: drctl
+    has nothing for it, and each scenario that takes it away needs a waiver."""
     scenarios: tuple[Text, ...] = Field(default=(REGION_OUTAGE,), min_length=1)
     """Scenarios of runbooks that take it away."""
     snapshot_every_s: Annotated[float, BeforeValidator(_seconds), Field(gt=0)] | None = Field(

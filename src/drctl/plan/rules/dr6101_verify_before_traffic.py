@@ -41,7 +41,8 @@ RULE = Rule(
     title="Verify before traffic",
     severity="error",
     reason="A side that was never asked may be broken, and then every customer is sent to it; to"
-    " send them back takes the TTL a second time. The new side is asked at its own address first.",
+    " send them back takes the TTL a second time. The new side is asked at its own address"
+    " first.",
     bad="- {id: rollout, uses: kubernetes.deployment.restart, ...}\n"
     "- {id: move_traffic, uses: aws.route53.failover_switch.engage, target: switch, ...}",
     good="- {id: verify_private, uses: http.probe, target: app, with: {path: /health},"

@@ -25,8 +25,8 @@ RULE = Rule(
     id="DR6102",
     title="Verify after traffic, as customers do",
     severity="error",
-    reason="A switch that was thrown is not yet a customer who is served: records have caches, health"
-    " checks have intervals, certificates have names.",
+    reason="A switch that was thrown is not yet a customer who is served: records have caches,"
+    " health checks have intervals, certificates have names.",
     bad="- {id: move_traffic, uses: aws.route53.failover_switch.engage, target: switch, ...}"
     "   # the last step",
     good="- {id: move_traffic, uses: aws.route53.failover_switch.engage, target: switch, ...}\n"

@@ -35,8 +35,8 @@ RULE = Rule(
     id="DR6103",
     title="Wait for the old TTL before it counts",
     severity="error",
-    reason="Resolvers keep the old answer for the old TTL, whatever the new record says. A probe that"
-    " asked a fresh resolver proves nothing about customers whose resolvers are not.",
+    reason="Resolvers keep the old answer for the old TTL, whatever the new record says. A probe"
+    " that asked a fresh resolver proves nothing about customers whose resolvers are not.",
     bad="uses: aws.route53.record.upsert\nwith: {type: A, ttl: 60, values: [192.0.2.7]}",
     good="uses: aws.route53.record.upsert\n"
     "with: {type: A, ttl: 60, values: [192.0.2.7], outlast_caches: true}",

@@ -26,8 +26,8 @@ RULE = Rule(
     id="DR6104",
     title="Every change can be read back",
     severity="warning",
-    reason="When the reply to a change is lost, the run ends as unknown (exit 10) unless the action"
-    " can look whether it happened. A person then has to find out, by night.",
+    reason="When the reply to a change is lost, the run ends as unknown (exit 10) unless the"
+    " action can look whether it happened. A person then has to find out, by night.",
     bad="- {id: clear, uses: acme.cache.clear, ...}   # an action without settled()",
     good="- {id: clear, uses: redis.flush, target: cache, ...}   # can be asked whether it has",
     fix="use an action that reads back; its author writes settled()",

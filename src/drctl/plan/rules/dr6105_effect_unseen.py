@@ -23,8 +23,9 @@ RULE = Rule(
     id="DR6105",
     title="No effect that the plan cannot see",
     severity="warning",
-    reason="A program changes what it likes. The plan cannot preview it, name the planes it needs,"
-    " or take it back; without a check: nobody can say afterwards whether it happened.",
+    reason="A program changes what it likes. The plan cannot preview it, name the planes it"
+    " needs, or take it back; without a check: nobody can say afterwards whether it"
+    " happened.",
     bad="uses: shell.command\nwith: {argv: [/opt/recover.sh]}",
     good="uses: shell.command\nwith: {argv: [/opt/recover.sh], check: [/opt/recovered.sh]}",
     fix="use an action of drctl for it (drctl action list), or give a check: that reads",

@@ -24,8 +24,8 @@ RULE = Rule(
     id="DR6106",
     title="No wait as long as the RTO",
     severity="error",
-    reason="A step that hangs is only known to hang when its timeout is over. When that is as long as"
-    " the RTO, nobody hears of it while there is still time to do something else.",
+    reason="A step that hangs is only known to hang when its timeout is over. When that is as"
+    " long as the RTO, nobody hears of it while there is still time to do something else.",
     bad="objectives: {rto: 15m}\n- {id: rollout, timeout: 30m, ...}",
     good="objectives: {rto: 15m}\n- {id: rollout, timeout: 3m, ...}",
     fix="give it the timeout after which a person should decide something else",

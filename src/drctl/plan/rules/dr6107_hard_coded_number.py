@@ -52,9 +52,9 @@ RULE = Rule(
     id="DR6107",
     title="No hard-coded number where the previous one is known",
     severity="warning",
-    reason="A number that is written down is right on the day it is written. Autoscalers and people"
-    " change it, and then a recovery takes capacity away, or an undo leaves another estate than it"
-    " found.",
+    reason="A number that is written down is right on the day it is written. Autoscalers and"
+    " people change it, and then a recovery takes capacity away, or an undo leaves another"
+    " estate than it found.",
     bad="uses: kubernetes.deployment.scale\nwith: {replicas: 5}\n"
     "undo: {uses: kubernetes.deployment.scale, target: app, with: {replicas: 3}, ...}",
     good="uses: kubernetes.deployment.scale\nwith: {replicas: 5, at_least: true}\n"

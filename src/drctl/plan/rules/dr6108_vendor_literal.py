@@ -53,9 +53,9 @@ RULE = Rule(
     id="DR6108",
     title="No vendor's literal in a runbook",
     severity="warning",
-    reason="An id in a runbook is right in one account only, is pinned by nothing, and is wrong after"
-    " the first rebuild. In the environment it is written once, checked, and pinned.",
-    bad='uses: shell.command\nwith: {argv: [aws, elbv2, delete-load-balancer, "arn:aws:elasticloadbalancing:..."]}',
+    reason="An id in a runbook is right in one account only, is pinned by nothing, and is wrong"
+    " after the first rebuild. In the environment it is written once, checked, and pinned.",
+    bad='uses: shell.command\nwith: {argv: [aws, elbv2, delete, "arn:aws:elasticloadbalancing:…"]}',
     good="uses: aws.elbv2.delete\ntarget: lb    # targets: {lb: lb.primary}",
     fix="name it under targets of the environment",
     judge=_judge,

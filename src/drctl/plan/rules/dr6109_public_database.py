@@ -61,8 +61,8 @@ RULE = Rule(
     id="DR6109",
     title="No public database",
     severity="error",
-    reason="A restore in a hurry with a public endpoint is a copy of production for everybody, and"
-    " stays one when the incident is closed.",
+    reason="A restore in a hurry with a public endpoint is a copy of production for everybody,"
+    " and stays one when the incident is closed.",
     bad='uses: postgres.clients.admit\nwith: {operators: [10.0.0.7], networks: ["0.0.0.0/0"]}',
     good='uses: postgres.clients.admit\nwith: {operators: [10.0.0.7], networks: ["10.20.0.0/16"]}',
     fix="name the application's private network",

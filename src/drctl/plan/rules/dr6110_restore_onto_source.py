@@ -46,8 +46,8 @@ RULE = Rule(
     id="DR6110",
     title="Restore never onto the source",
     severity="error",
-    reason="A restore that goes wrong must leave what there was: the damaged database is evidence, has"
-    " the rows that were written since, and is the way back.",
+    reason="A restore that goes wrong must leave what there was: the damaged database is"
+    " evidence, has the rows that were written since, and is the way back.",
     bad="targets: {damaged: db.primary, restored: db.primary}\n"
     "- {id: restore, uses: postgres.restore_to_time, target: restored, ...}",
     good="targets: {damaged: db.primary, restored: db.restored}\n"

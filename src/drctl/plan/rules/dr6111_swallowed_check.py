@@ -20,8 +20,8 @@ RULE = Rule(
     id="DR6111",
     title="The proof of service is not passed over",
     severity="error",
-    reason="on_failure: continue is for what is nice to know. When the step that proves the service"
-    " has it, the run goes on as if customers were served.",
+    reason="on_failure: continue is for what is nice to know. When the step that proves the"
+    " service has it, the run goes on as if customers were served.",
     bad="- {id: verify_public, uses: http.probe, on_failure: continue, ...}",
     good="- {id: verify_public, uses: http.probe, until: outputs.status == 200, ...}",
     fix="leave on_failure out: it pauses, and a person decides",

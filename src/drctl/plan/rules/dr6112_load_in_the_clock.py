@@ -21,8 +21,8 @@ RULE = Rule(
     id="DR6112",
     title="No performance test inside the recovery clock",
     severity="warning",
-    reason="Customers wait while it samples, a service that has just started is slow, and the load is"
-    " one more. It belongs behind the proof that the service is back.",
+    reason="Customers wait while it samples, a service that has just started is slow, and the"
+    " load is one more. It belongs behind the proof that the service is back.",
     bad="stops_after: [performance]\n- {id: performance, uses: http.sample, ...}",
     good="stops_after: [verify_public]\n"
     "- {id: performance, uses: http.sample, needs: [verify_public], ...}",

@@ -29,8 +29,8 @@ RULE = Rule(
     title="No control plane of the region that is left",
     severity="error",
     reason="A control plane fails before a data plane does, and with its region. Route 53 takes"
-    " changes of records in us-east-1 only: a recovery from us-east-1 that edits a record waits for"
-    " what it recovers from.",
+    " changes of records in us-east-1 only: a recovery from us-east-1 that edits a record"
+    " waits for what it recovers from.",
     bad="metadata: {scenario: region-outage}   # us-east-1 is fenced\n"
     "- {id: move_traffic, uses: aws.route53.record.upsert, ...}",
     good="- {id: move_traffic, uses: aws.route53.failover_switch.engage, target: switch, ...}",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from drctl.actions.contract import Effect
 from drctl.plan.rules.case import Case
-from drctl.plan.rules.leaving import regions_left
+from drctl.plan.rules.leaving import lost_witness, regions_left
 from drctl.plan.rules.rule import Found, Needs, Rule
 
 
@@ -14,6 +14,8 @@ def _judge(case: Case) -> Iterator[Found]:
         # A fence says itself what it does without the old side: observe that it is dead.
         if step.is_message or step.effect is Effect.FENCE or step.on_failure == "continue":
             continue
+        if lost_witness(case, step):
+            continue  # DR6205 says so, and what to do
         for plane in case.planes(step):
             if plane in down:
                 yield Found(
@@ -25,8 +27,8 @@ RULE = Rule(
     id="DR6202",
     title="No step that runs in the region that is left",
     severity="error",
-    reason="A step that acts on something in the lost region waits for its timeout and fails; what"
-    " needs it never starts.",
+    reason="A step that acts on something in the lost region waits for its timeout and fails;"
+    " what needs it never starts.",
     bad="metadata: {scenario: region-outage}\n"
     "- {id: stop_old_app, uses: kubernetes.deployment.scale, target: old_app, with: {replicas: 0}}",
     good="- {id: prewarm_app, uses: kubernetes.deployment.scale, target: app, ...}"

@@ -27,8 +27,8 @@ RULE = Rule(
     title="Traffic is not moved by a control plane",
     severity="warning",
     reason="Control planes are down more often than data planes, and all the world's recoveries"
-    " queue at them at the same time. Records of Route 53 are edited in us-east-1, wherever the"
-    " service is.",
+    " queue at them at the same time. Records of Route 53 are edited in us-east-1,"
+    " wherever the service is.",
     bad="- {id: move_traffic, uses: aws.route53.record.upsert, target: name, ...}",
     good="- {id: move_traffic, uses: aws.route53.failover_switch.engage, target: switch, ...}",
     fix="make records and health checks in advance, and switch those",

@@ -21,8 +21,8 @@ RULE = Rule(
     id="DR6204",
     title="drctl's own state is outside what is left",
     severity="error",
-    reason="Without the book of leases no run begins: when it is in the region or the database that"
-    " is lost, nobody can recover from that loss.",
+    reason="Without the book of leases no run begins: when it is in the region or the database"
+    " that is lost, nobody can recover from that loss.",
     bad="lease: {store: s3, aws: aws-east, bucket: leases}   # and us-east-1 is what is left",
     good="lease: {store: s3, aws: aws-west, bucket: leases}",
     fix="keep leases in the recovery region",

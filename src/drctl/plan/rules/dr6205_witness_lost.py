@@ -2,22 +2,18 @@
 
 from collections.abc import Iterator
 
-from drctl.actions.targets import Witness
 from drctl.plan.rules.case import Case
-from drctl.plan.rules.leaving import regions_left
+from drctl.plan.rules.leaving import lost_witness
 from drctl.plan.rules.rule import Found, Needs, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    left = regions_left(case)
     for step in case.work:
-        witness = getattr(case.target(step), "witness", None)
-        if not step.measures_loss or not isinstance(witness, Witness):
-            continue
-        if witness.aws.region in left:
+        region = lost_witness(case, step)
+        if region:
             yield Found(
-                what=f"{step.id} reads what the witness saw from {witness.aws.region}, which this"
-                " scenario assumes down",
+                what=f"{step.id} reads what the witness saw from {region}, which this scenario"
+                " assumes down",
                 step=step,
             )
 
@@ -27,7 +23,8 @@ RULE = Rule(
     title="The witness is outside the region that is left",
     severity="error",
     reason="The loss is bounded by what somebody else saw of the primary last. When that is kept"
-    " beside the primary, it is gone with it, the bound is unknown, and the RPO gate refuses.",
+    " beside the primary, it is gone with it, the bound is unknown, and the RPO gate"
+    " refuses.",
     bad="witness: {aws: aws-east, bucket: witness, key: orders.json}   # beside its primary",
     good="witness: {aws: aws-west, bucket: witness, key: orders.json}",
     fix="let the observer keep its sightings in the recovery region",

@@ -28,8 +28,9 @@ RULE = Rule(
     id="DR6301",
     title="The critical path fits into the RTO",
     severity="error",
-    reason="An objective that the recovery's own estimates miss is a promise nobody can keep. The"
-    " longest chain of estimates up to the proof of service is counted, people at gates included.",
+    reason="An objective that the recovery's own estimates miss is a promise nobody can keep."
+    " The longest chain of estimates up to the proof of service is counted, people at"
+    " gates included.",
     bad="objectives: {rto: 15m}   # and a restore with estimate: 25m before verify_public",
     good="objectives: {rto: 60m}   # or a standby that is promoted instead of a restore",
     fix="shorten the critical path, start what is on it earlier (needs:), or state an honest RTO",

@@ -38,8 +38,9 @@ RULE = Rule(
     id="DR6302",
     title="Gates expire within the budget",
     severity="error",
-    reason="A gate that is open longer than the budget allows is a gate at which the objective is"
-    " missed silently. Silence is a no: it should come while there is time for another way.",
+    reason="A gate that is open longer than the budget allows is a gate at which the objective"
+    " is missed silently. Silence is a no: it should come while there is time for another"
+    " way.",
     bad="objectives: {rto: 15m}\ngates: {go: {expires_after: 30m, ...}}",
     good="objectives: {rto: 15m}\ngates: {go: {expires_after: 3m, ...}}",
     fix="let it expire earlier, or start what is on the critical path before it",

@@ -49,8 +49,8 @@ RULE = Rule(
     id="DR6303",
     title="The TTL fits into the budget",
     severity="error",
-    reason="The switch is not over before the caches are. A TTL of an hour makes an hour of outage"
-    " for those who asked a minute before.",
+    reason="The switch is not over before the caches are. A TTL of an hour makes an hour of"
+    " outage for those who asked a minute before.",
     bad="uses: aws.route53.record.upsert\nwith: {ttl: 3600, ...}",
     good="uses: aws.route53.record.upsert\nwith: {ttl: 60, ...}",
     fix="a TTL of 60 s",

@@ -25,8 +25,9 @@ RULE = Rule(
     id="DR6304",
     title="Category and RTO do not contradict each other",
     severity="warning",
-    reason="The category decides who is called and who is told. An incident that may last half an hour"
-    " by its objective, filed as one of five minutes, calls too few people too late.",
+    reason="The category decides who is called and who is told. An incident that may last half"
+    " an hour by its objective, filed as one of five minutes, calls too few people too"
+    " late.",
     bad="metadata: {category: 1}   # under 5 minutes\nobjectives: {rto: 15m}",
     good="metadata: {category: 2}   # 5 to 30 minutes\nobjectives: {rto: 15m}",
     fix="choose the category that the RTO belongs to: 1 up to 5m, 2 up to 30m, 3 above",

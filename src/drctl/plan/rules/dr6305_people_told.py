@@ -25,7 +25,7 @@ def _judge(case: Case) -> Iterator[Found]:
         )
     if category >= _MAJOR and not any(one.is_final for one in messages):
         yield Found(
-            what=f"an incident of category {category}, and nothing under finally tells how it ended",
+            what=f"category {category}, and nothing under finally tells people how it ended",
             place="metadata.category",
         )
 
@@ -34,8 +34,9 @@ RULE = Rule(
     id="DR6305",
     title="People are told before it is over, and how it ended",
     severity="warning",
-    reason="An escalation matrix that informs after 15 minutes, and an RTO of 15 minutes, inform about"
-    " the past. A message costs nothing at the start, and one under finally is sent however it ends.",
+    reason="An escalation matrix that informs after 15 minutes, and an RTO of 15 minutes, inform"
+    " about the past. A message costs nothing at the start, and one under finally is sent"
+    " however it ends.",
     bad="metadata: {category: 3}\nobjectives: {rto: 15m}\nsteps: [...]   # no message",
     good="- {id: announce, uses: slack.message.post, target: room, needs: [], ...}\n"
     "finally:\n- {id: update_status, uses: statuspage.incident.update, target: status, ...}",

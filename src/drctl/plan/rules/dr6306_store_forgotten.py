@@ -15,7 +15,8 @@ def _judge(case: Case) -> Iterator[Found]:
         if case.plan.scenario in store.scenarios and not _is_touched(case, store):
             has = ", ".join(store.targets) or "no target that a step could act on"
             yield Found(
-                what=f"no step brings back {name}, a {store.kind}",
+                what=f"no step brings back {name}"
+                + (f" ({store.kind})" if store.kind != name else ""),
                 store=name,
                 at=str(store.position),
                 why=f"{case.plan.scenario} takes it away; it has {has}",
@@ -35,9 +36,9 @@ RULE = Rule(
     id="DR6306",
     title="No store is forgotten",
     severity="error",
-    reason="A failover that brings the database back and forgets the cache, the files, the secrets or"
-    " the queues ends with a service that starts and does not work. The environment names its stores;"
-    " each is acted on or looked at by a step, or waived.",
+    reason="A failover that brings the database back and forgets the cache, the files, the"
+    " secrets or the queues ends with a service that starts and does not work. The"
+    " environment names its stores; each is acted on or looked at by a step, or waived.",
     bad="stores: {sessions: {kind: cache, targets: [cache.main]}}   # and no step has cache.main",
     good="- {id: files, uses: aws.s3.replication.assert, target: files, ...}\n"
     "waivers: [{rule: DR6306, store: sessions, reason: it only caches, until: 2027-03-31}]",

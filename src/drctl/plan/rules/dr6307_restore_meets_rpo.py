@@ -41,9 +41,9 @@ RULE = Rule(
     id="DR6307",
     title="Backups can meet the RPO",
     severity="error",
-    reason="RDS ships its logs every five minutes: the newest moment that a restore can have is about"
-    " five minutes old. An RPO of five minutes has no slack then, and a snapshot a night has an RPO"
-    " of a day.",
+    reason="RDS ships its logs every five minutes: the newest moment that a restore can have is"
+    " about five minutes old. An RPO of five minutes has no slack then, and a snapshot a"
+    " night has an RPO of a day.",
     bad="objectives: {rpo: 5m}\n- {id: restore, uses: aws.rds.restore_to_time, ...}",
     good="objectives: {rpo: 10m}\n- {id: restore, uses: aws.rds.restore_to_time, ...}",
     fix="recover from a standby, take snapshots more often, or state an honest RPO",

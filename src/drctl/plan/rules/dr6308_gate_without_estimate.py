@@ -20,8 +20,8 @@ RULE = Rule(
     id="DR6308",
     title="The forecast counts people",
     severity="warning",
-    reason="Somebody must read, think and answer. A forecast that leaves this out fits an RTO that no"
-    " recovery with people in it has ever met.",
+    reason="Somebody must read, think and answer. A forecast that leaves this out fits an RTO"
+    " that no recovery with people in it has ever met.",
     bad="- {id: go, gate: go, show: [...]}",
     good="- {id: go, gate: go, estimate: 1m, show: [...]}",
     fix="estimate: how long it took in the last drill",

@@ -26,8 +26,8 @@ RULE = Rule(
     id="DR6309",
     title="The clock stops at a proof of service",
     severity="error",
-    reason="A recovery time that ends with a promotion is shorter than the outage. The objective is"
-    " about customers: it is over when one of them, through the public name, is served.",
+    reason="A recovery time that ends with a promotion is shorter than the outage. The objective"
+    " is about customers: it is over when one of them, through the public name, is served.",
     bad="clock: {starts_at: incident, stops_after: [promote]}",
     good="clock: {starts_at: incident, stops_after: [verify_public]}",
     fix="stop after an http.probe of the traffic target with until: or expect_status:",

@@ -27,8 +27,8 @@ RULE = Rule(
     id="DR6310",
     title="The public proof is over TLS",
     severity="warning",
-    reason="The certificate of the recovery side is the one that nobody looks at until the day. A"
-    " proof over plain HTTP is green while every customer sees a warning.",
+    reason="The certificate of the recovery side is the one that nobody looks at until the day."
+    " A proof over plain HTTP is green while every customer sees a warning.",
     bad='traffic.api: {kind: aws.route53.failover_switch, url: "http://api.example.com", ...}',
     good='traffic.api: {kind: aws.route53.failover_switch, url: "https://api.example.com", ...}',
     fix="write the https URL that customers use into the environment",

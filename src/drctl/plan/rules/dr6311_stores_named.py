@@ -22,8 +22,8 @@ RULE = Rule(
     id="DR6311",
     title="An environment names its stores",
     severity="warning",
-    reason="What is not on a list is forgotten. With stores: in the environment DR6306 finds what no"
-    " step of a region's recovery brings back.",
+    reason="What is not on a list is forgotten. With stores: in the environment DR6306 finds"
+    " what no step of a region's recovery brings back.",
     bad="targets: {db.primary: ..., db.recovery: ...}   # and the cache? the files? the queues?",
     good="stores:\n"
     "  database: {kind: database, targets: [db.primary, db.recovery]}\n"

@@ -1,6 +1,8 @@
 """Which regions a scenario assumes to be down."""
 
 from drctl.actions.contract import Effect
+from drctl.actions.targets import Witness
+from drctl.plan.model import PlannedStep
 from drctl.plan.rules.case import Case
 
 REGION_OUTAGE = "region-outage"
@@ -16,6 +18,14 @@ def regions_left(case: Case) -> frozenset[str]:
         return frozenset()
     fenced = _regions(case, Effect.FENCE)
     return fenced - _regions(case, Effect.PROMOTE)
+
+
+def lost_witness(case: Case, step: PlannedStep) -> str:
+    """The region in which a measuring step looks for its witness, when that is down; else empty."""
+    witness = getattr(case.target(step), "witness", None)
+    if not step.measures_loss or not isinstance(witness, Witness):
+        return ""
+    return witness.aws.region if witness.aws.region in regions_left(case) else ""
 
 
 def _regions(case: Case, effect: Effect) -> frozenset[str]:

@@ -28,7 +28,7 @@ def is_public_proof(case: Case, step: PlannedStep) -> bool:
 
 
 def may_be_proof(step: PlannedStep) -> bool:
-    """Whether it may prove anything: a program or a person that looks; nobody can tell from here."""
+    """Whether it may prove anything: a program that only looks; nobody can tell from here."""
     if step.effect is not Effect.READ:
         return False
     return step.call is not None and step.call.uses.startswith("shell.")

@@ -48,7 +48,7 @@ def _is_about(scope: str, waiver: Waiver, finding: Finding) -> bool:
 def about_waivers(
     case: Case, judged: Sequence[Rule], used: AbstractSet[int], today: date
 ) -> Iterator[Finding]:
-    """What is wrong with the waivers themselves; of included runbooks, that is said at their own."""
+    """What is wrong with the waivers themselves; included runbooks are told when they are alone."""
     rules = all_rules()
     # Another environment may be what a waiver is for; the runbook alone is the same everywhere.
     settled = {
