@@ -59,7 +59,9 @@ def show_runbook(
         registry = installed()
         loaded = load(path, registry)
         if output is not Format.TEXT:
-            shown = loaded.runbook.model_dump(mode="json", by_alias=True, exclude_none=True)
+            shown = loaded.runbook.model_dump(
+                mode="json", by_alias=True, exclude_none=True, exclude={"places"}
+            )
             print_json({"version": 1, "file": str(path), "runbook": shown})
             return
         page = runbook_page(

@@ -14,7 +14,9 @@ REGION_OUTAGE = "region-outage"
 
 
 def _seconds(value: Any) -> Any:
-    return parse_duration(value).total_seconds() if isinstance(value, str) else value
+    if not isinstance(value, str):
+        raise ValueError('a duration is text with units, as in "6h"')  # noqa: TRY004 (pydantic's)
+    return parse_duration(value).total_seconds()
 
 
 class Store(Part):

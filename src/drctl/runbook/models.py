@@ -274,7 +274,7 @@ class Runbook(Part):
     """Findings that are known and stand, each for a reason and until a day."""
     position: Position = NOWHERE
     """The file; not a key of it."""
-    places: dict[str, Position] = Field(default_factory=dict, exclude=True, repr=False)
+    places: dict[str, Position] = Field(default_factory=dict, repr=False)
     """Where its other parts are written, as ``gates.go``; not a key of the file."""
 
     def step(self, step_id: StepId) -> Step:

@@ -295,7 +295,9 @@ def test_dr6306_wants_a_step_or_a_waiver_for_each_store(judge):
     assert found(judge(targets("files: storage.files"), look, env=[files])) == set()
     other = ("stores:\n", "stores:\n  jobs: {kind: queue, scenarios: [database-outage]}\n")
     assert found(judge(env=[other])) == set()
-    waiver = "waivers: [{rule: DR6306, store: jobs, reason: none is kept, until: 2027-03-31}]\nfinally:"
+    waiver = (
+        "waivers: [{rule: DR6306, store: jobs, reason: none is kept, until: 2027-03-31}]\nfinally:"
+    )
     plan = judge(("finally:", waiver), env=[files, queue])
     assert found(plan) == {("DR6306", "files")}
     assert [one.finding.where for one in plan.waived] == ["jobs"]
