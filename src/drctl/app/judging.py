@@ -15,19 +15,23 @@ def with_findings(
     parts: Parts, loaded: Loaded, environment: Environment | None, plan: Plan
 ) -> Plan:
     """
-    The plan with what the rules say about it; nothing is looked at again.
+    The plan with what the rules say about it, sealed; nothing is looked at again.
 
     Args:
         environment: The one that it was made for; ``None``: only rules that need none are asked.
     """
+    return _judged(parts, loaded, environment, plan).sealed()
+
+
+def _judged(parts: Parts, loaded: Loaded, environment: Environment | None, plan: Plan) -> Plan:
     case = Case(plan=plan, source=loaded.source, registry=parts.registry, environment=environment)
     return judged(case, parts.clock.now().wall.date())
 
 
 def plan_to_judge(parts: Parts, loaded: Loaded, environment: Environment | None) -> Plan:
     """
-    A plan of a runbook whose inputs nobody has given, with findings. It is for reading, and cannot
-    be run.
+    A plan of a runbook whose inputs nobody has given, with findings. It is for reading, not sealed,
+    and cannot be run.
 
     Raises:
         InvalidError: What an included runbook is given does not fit it.
@@ -43,4 +47,4 @@ def plan_to_judge(parts: Parts, loaded: Loaded, environment: Environment | None)
         file=str(loaded.path),
         included=loaded.source.included,
     )
-    return with_findings(parts, loaded, environment, draft)
+    return _judged(parts, loaded, environment, draft)

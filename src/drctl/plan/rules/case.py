@@ -9,7 +9,7 @@ from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
 from drctl.plan.model import Plan, PlannedCall, PlannedStep
-from drctl.plan.terms import fill, has_marks, inputs_of, outer
+from drctl.plan.terms import fill_in, has_marks, inputs_of, outer, types_of
 from drctl.runbook import Runbook
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.include import Included
@@ -88,7 +88,7 @@ class Case:
             value = raw
             if has_marks(raw):
                 try:
-                    value = fill(self.plan, step.id, raw, self._known[step.scope])
+                    value = fill_in(self._inputs[step.scope], raw, self._known[step.scope])
                 except ExpressionError:
                     continue
             if value is not UNKNOWN:
@@ -109,6 +109,18 @@ class Case:
         places = self.runbook.places
         found = places.get(place) or places.get(place.partition(".")[0]) or self.runbook.position
         return str(found) if found.file else ""
+
+    @cached_property
+    def _inputs(self) -> Mapping[str, Mapping[str, str]]:
+        """Types of what may be known before the run: what steps give, an expression lacks here."""
+        return {
+            scope: {
+                name: kind
+                for name, kind in types_of(self.plan, scope).items()
+                if name.startswith(("inputs.", "env."))
+            }
+            for scope in ("", *self.plan.scopes)
+        }
 
     @cached_property
     def _known(self) -> Mapping[str, Mapping[str, Any]]:

@@ -20,13 +20,13 @@ def _judge(case: Case) -> Iterator[Found]:
 
 
 def _of_call(case: Case, step: PlannedStep, call: PlannedCall) -> Iterator[Found]:
-    params = case.params(step, call)
-    for name, value in _leaves(params):
+    is_database = (call.target or "").startswith("db.")
+    for name, value in _leaves(case.params(step, call) if is_database else call.with_):
         if name.rpartition(".")[2] == _OPEN and value is True:
             yield Found(what=f"{step.id} makes a database public: {name}: true", step=step)
         if isinstance(value, str) and value in _FLAGS:
             yield Found(what=f"{step.id} makes a database public: {value}", step=step)
-        elif (call.target or "").startswith("db.") and _is_public(value):
+        elif is_database and _is_public(value):
             yield Found(
                 what=f"{step.id} lets {value} into {call.target}: addresses of the internet",
                 step=step,

@@ -50,11 +50,9 @@ def judge(case: Case, today: date) -> Verdict:
 
 
 def judged(case: Case, today: date) -> Plan:
-    """The case's plan with what the rules say about it."""
+    """The case's plan with what the rules say about it, not sealed again."""
     verdict = judge(case, today)
-    return case.plan.model_copy(
-        update={"findings": verdict.findings, "waived": verdict.waived}
-    ).sealed()
+    return case.plan.model_copy(update={"findings": verdict.findings, "waived": verdict.waived})
 
 
 def _known(case: Case) -> Needs:

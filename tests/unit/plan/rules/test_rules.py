@@ -1,4 +1,4 @@
-"""Each rule speaks about its bad example, at its place, and has nothing to say about the good one."""
+"""Each rule speaks about its bad example, at its place, and is silent about the good one."""
 
 from pathlib import Path
 
@@ -174,7 +174,7 @@ CASES = [
     (
         "DR6202",
         "scale",
-        [EAST, after_promote(SCALE.replace("target: app", "target: old_app") + ", with: {replicas: 1}")],
+        [EAST, after_promote(SCALE.replace("app", "old_app") + ", with: {replicas: 1}")],
         [EAST, after_promote(SCALE + ", with: {replicas: 1}")],
     ),
     ("DR6203", "move", [RECORD, (MOVE, upsert(outlast_caches="true"))], []),
@@ -198,15 +198,13 @@ CASES = [
     (
         "DR6305",
         "",
-        [("target: room, with: {text: go}, needs: []", "target: room, with: {text: go}, needs: [fence]")],
-        [("target: room, with: {text: go}, needs: []", "target: room, with: {text: go}, needs: [fence]"),
-         ("rto: 15m", "rto: 16m")],
+        [("{text: go}, needs: []", "{text: go}, needs: [fence]")],
+        [("{text: go}, needs: []", "{text: go}, needs: [fence]"), ("rto: 15m", "rto: 16m")],
     ),
     (
         "DR6305",
         "",
-        [("finally:\n  - {id: tell, uses: slack.message.post, target: room, with: {text: over},"
-          " timeout: 5s, on_failure: continue}\n", "")],
+        [("finally:\n", "")],
         [],
     ),
     (
