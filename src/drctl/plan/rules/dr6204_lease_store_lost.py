@@ -3,16 +3,19 @@
 from collections.abc import Iterator
 
 from drctl.plan.rules.case import Case
+from drctl.plan.rules.leaving import regions_left
 from drctl.plan.rules.rule import Found, Needs, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
     lease, environment = case.plan.lease, case.environment
-    if lease.shares_fate_with and environment is not None:
+    left = regions_left(case)
+    # A region that is left as planned is still there; a server that is fenced is not, whatever for.
+    lost = [place for place in lease.shares_fate_with if place in left or ":" in place]
+    if lost and environment is not None:
         at = environment.lease.at if environment.lease else None
         yield Found(
-            what=f"leases are kept in {lease.label}, which this run leaves:"
-            f" {', '.join(lease.shares_fate_with)}",
+            what=f"leases are kept in {lease.label}, which is lost with {', '.join(lost)}",
             at=str(at) if at else "",
         )
 

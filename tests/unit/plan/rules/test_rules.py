@@ -277,6 +277,8 @@ def test_dr6204_and_dr6205_want_state_outside_what_is_left(judge):
     plan = judge(env=[lease])
     assert {one.id for one in plan.findings} == {"DR6204"}
     assert "env.yaml:" in plan.findings[0].at
+    planned = ("scenario: region-outage", "scenario: region-return")
+    assert found(judge(planned, env=[lease])) == set(), "the region is left, and not lost"
     # Both databases read what the one witness saw.
     plan = judge(env=[("{aws: west, bucket: witness", "{aws: east, bucket: witness")])
     assert found(plan) == {("DR6205", "measure")}
