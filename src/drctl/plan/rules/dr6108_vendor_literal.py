@@ -9,8 +9,15 @@ from drctl.plan.rules.rule import Found, Rule
 
 _SHAPES = (
     (re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:"), "an ARN"),
-    (re.compile(r"\b(sg|subnet|vpc|eni|rtb|igw|ami|vol|snap|i)-[0-9a-f]{8,17}\b"), "an id of AWS"),
-    (re.compile(r"^/?(hostedzone/)?Z[0-9A-Z]{9,31}$"), "a hosted zone"),
+    # Eight digits without a letter are more often a date than an old id.
+    (
+        re.compile(
+            r"\b(sg|subnet|vpc|eni|rtb|igw|ami|vol|snap|i)"
+            r"-([0-9a-f]{17}|(?=[0-9]*[a-f])[0-9a-f]{8})\b"
+        ),
+        "an id of AWS",
+    ),
+    (re.compile(r"^/?(hostedzone/)?Z(?=[A-Z]*[0-9][A-Z]*[0-9])[0-9A-Z]{9,31}$"), "a hosted zone"),
     (re.compile(r"\b[a-z0-9.-]+\.amazonaws\.com\b"), "a host name of AWS"),
     (re.compile(r"\bprojects/[a-z][a-z0-9-]{4,28}[a-z0-9]/"), "a resource name of Google Cloud"),
 )
@@ -18,6 +25,8 @@ _SHAPES = (
 
 def _judge(case: Case) -> Iterator[Found]:
     for step in case.plan.steps:
+        if step.is_message:
+            continue  # people read it; a link is no target
         calls = (step.call, *step.verify, step.undo)
         seen = set()
         for call in calls:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from drctl.plan.rules.case import Case
-from drctl.plan.rules.leaving import regions_left
+from drctl.plan.rules.leaving import may_be_left_out, regions_left
 from drctl.plan.rules.rule import Found, Needs, Rule
 
 
@@ -11,7 +11,7 @@ def _judge(case: Case) -> Iterator[Found]:
     down = {f"control-plane:{region}" for region in regions_left(case)}
     for step in case.work:
         action = case.action(step)
-        if step.is_message or step.on_failure == "continue":
+        if step.is_message or may_be_left_out(step):
             continue
         for plane in case.planes(step):
             if plane in down:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from drctl.actions.contract import Effect
 from drctl.plan.rules.case import Case
-from drctl.plan.rules.leaving import lost_witness, regions_left
+from drctl.plan.rules.leaving import lost_witness, may_be_left_out, regions_left
 from drctl.plan.rules.rule import Found, Needs, Rule
 
 
@@ -12,7 +12,7 @@ def _judge(case: Case) -> Iterator[Found]:
     down = {f"data-plane:{region}" for region in regions_left(case)}
     for step in case.work:
         # A fence says itself what it does without the old side: observe that it is dead.
-        if step.is_message or step.effect is Effect.FENCE or step.on_failure == "continue":
+        if step.is_message or step.effect is Effect.FENCE or may_be_left_out(step):
             continue
         if lost_witness(case, step):
             continue  # DR6205 says so, and what to do

@@ -28,6 +28,14 @@ def lost_witness(case: Case, step: PlannedStep) -> str:
     return witness.aws.region if witness.aws.region in regions_left(case) else ""
 
 
+def may_be_left_out(step: PlannedStep) -> bool:
+    """
+    Whether the run goes on without it when its region is down: its failure is passed over, or a
+    condition, which may be about just that, decides in the run.
+    """
+    return step.on_failure == "continue" or step.when is not None
+
+
 def _regions(case: Case, effect: Effect) -> frozenset[str]:
     targets = [case.target(step) for step in case.work if step.effect is effect]
     return frozenset(

@@ -120,6 +120,12 @@ CASES = [
         [last(SHELL + ", with: {argv: [a, subnet-of-mine, sg-1, Zebra], check: [/y]}")],
     ),
     (
+        "DR6108",
+        "x",
+        [last(SHELL + ", with: {argv: [a, Z1D633PJN98FT9], check: [/y]}")],
+        [last(SHELL + ", with: {argv: [a, snap-20261122, ZOOKEEPER1], check: [/y]}")],
+    ),
+    (
         "DR6109",
         "admit",
         [OWN_DB, last(ADMIT + ', with: {operators: [10.0.0.7], networks: ["0.0.0.0/0"]}')],
@@ -176,6 +182,13 @@ CASES = [
         "scale",
         [EAST, after_promote(SCALE.replace("app", "old_app") + ", with: {replicas: 1}")],
         [EAST, after_promote(SCALE + ", with: {replicas: 1}")],
+    ),
+    (
+        "DR6202",  # what is decided in the run may be decided by just that
+        "scale",
+        [EAST, after_promote(SCALE.replace("app", "old_app") + ", with: {replicas: 1}")],
+        [EAST, after_promote(SCALE.replace("app", "old_app") + ", with: {replicas: 1},"
+                             " when: steps.fence.status == 'succeeded'")],
     ),
     ("DR6203", "move", [RECORD, (MOVE, upsert(outlast_caches="true"))], []),
     (
