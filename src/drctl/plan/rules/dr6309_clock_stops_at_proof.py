@@ -16,8 +16,8 @@ def _judge(case: Case) -> Iterator[Found]:
     stops = [case.plan.by_id[name] for name in case.plan.objectives.stops_after]
     if not any(is_public_proof(case, one) or may_be_proof(one) for one in stops):
         yield Found(
-            what=f"the clock stops after {', '.join(one.id for one in stops)}, and nothing there asks"
-            " for the service as a customer would",
+            what=f"the clock stops after {', '.join(one.id for one in stops)}, and nothing there"
+            " asks for the service as a customer would",
             place="objectives.clock",
         )
 
