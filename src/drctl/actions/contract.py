@@ -198,6 +198,20 @@ class Cleared:
     key: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restores:
+    """What an action that brings data back from a backup makes of it."""
+
+    into: str = ""
+    """The param that names what is made; empty: the target itself is what is made."""
+    source: str = ""
+    """With *into*: the field of the target that is the source's own name."""
+    lag_s: float | None = None
+    """The newest moment that can be had is usually this old; ``None``: the estate decides."""
+    from_snapshot: bool = False
+    """What can be had is as old as the newest snapshot."""
+
+
 class Action(ABC, Generic[T, P, O]):
     """
     One kind of step. Subclass it, set the class variables, give it to the adapter's `Adapter`.
@@ -231,6 +245,16 @@ class Action(ABC, Generic[T, P, O]):
     proves_one_primary: ClassVar[bool] = False
     """True when its success shows that one primary takes writes and no other one does. A run that
     promotes ends well only after such a step."""
+
+    alternative: ClassVar[str] = ""
+    """What does the same through a data plane, for those that need a control plane; empty: nothing
+    is known."""
+    runs_anything: ClassVar[bool] = False
+    """True when its params are a program or a command: what that changes nobody can foresee."""
+    asks_service: ClassVar[bool] = False
+    """True when it asks the service as its callers do: a step of it can prove that it is back."""
+    restores: ClassVar[Restores | None] = None
+    """Set by those that bring data back from a backup."""
 
     def planes(self, target: T) -> tuple[str, ...]:
         """

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from drctl import __version__
 from drctl.app.compose import Parts
+from drctl.app.judging import with_findings
 from drctl.app.runbooks import Loaded, find_runbook, load
 from drctl.app.validity import AGAIN, require_current, require_same_sources
 from drctl.config.environment import Environment, find_environment, load_environment
@@ -52,7 +53,8 @@ async def plan_loaded(
     own = str(loaded.path.resolve())
     sources = {own: files[own], str(environment.file.resolve()): environment.sha256, **files}
     draft = draft.model_copy(update={"sources": sources}).sealed()
-    return draft if offline else await planner.look(draft)
+    plan = draft if offline else await planner.look(draft)
+    return with_findings(parts, loaded, environment, plan)
 
 
 def _planner(parts: Parts) -> Planner:

@@ -21,7 +21,9 @@ _AHEAD = timedelta(minutes=1)
 """How far the clock of the machine that made a plan may be ahead of this one."""
 _MOST = 20
 """Differences shown."""
-_LOOKED_AT = {"digest", "loss", "loss_digest", "created_at", "sources", "is_offline"}
+_LOOKED_AT = {
+    "digest", "loss", "loss_digest", "created_at", "sources", "is_offline", "findings", "waived",
+}  # fmt: skip
 _LOOKED_AT_IN_STEPS = {"prediction", "planes"}
 
 

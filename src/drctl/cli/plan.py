@@ -33,7 +33,8 @@ def plan(
     """
     Shows what would happen now, and whether it fits the RTO. Changes nothing.
 
-    Exits 8 when the forecast misses the RTO.
+    Exits 8 when the forecast misses the RTO, or a rule finds another error that the runbook does
+    not waive.
 
     Example: drctl plan region-failover -e lab -i incident=inc-20261122-001 --out plan.json
     """
@@ -43,6 +44,7 @@ def plan(
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook
         from drctl.kernel.text import sanitize_json
+        from drctl.plan.findings import gates_merge
         from drctl.view.plan_text import show_plan
 
         if not offline:
@@ -59,5 +61,5 @@ def plan(
                 typer.echo(f"saved to {out}; run it with: drctl run {out}", err=True)
         else:
             typer.echo(sanitize_json(made.model_dump_json(indent=2)))
-        if made.forecast_s > made.objectives.rto_s:
+        if gates_merge(made.findings):
             raise typer.Exit(Exit.MISSED)

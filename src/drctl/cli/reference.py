@@ -59,7 +59,9 @@ def show_runbook(
         registry = installed()
         loaded = load(path, registry)
         if output is not Format.TEXT:
-            shown = loaded.runbook.model_dump(mode="json", by_alias=True, exclude_none=True)
+            shown = loaded.runbook.model_dump(
+                mode="json", by_alias=True, exclude_none=True, exclude={"places"}
+            )
             print_json({"version": 1, "file": str(path), "runbook": shown})
             return
         page = runbook_page(
@@ -177,17 +179,26 @@ def show_environment(
 
 
 def explain(
-    subject: Annotated[str, typer.Argument(help="A topic or an error code.")],
+    subject: Annotated[str, typer.Argument(help="A topic, an error code, or a rule's id.")],
     color: ColorOption = Color.AUTO,
 ) -> None:
     """
-    Says more about a topic (safety) or an error code.
+    Says more about a topic (safety), an error code or a rule; "rules" lists all of them.
 
-    Example: drctl explain safety; drctl explain DR3101
+    Example: drctl explain safety; drctl explain DR3101; drctl explain rules
     """
     from drctl.cli.codes import CODES, topics
 
     found = topics()
+    if subject.lower() == "rules" or subject.upper().startswith("DR6"):
+        from drctl.view.rules_page import about
+        from drctl.view.topic import show_topic
+
+        page = about(subject)
+        if page is not None:
+            with errors_shown():
+                show_topic(page, console(color))
+            return
     if subject.lower() in found:
         from drctl.view.topic import show_topic
 
@@ -197,7 +208,7 @@ def explain(
     text = CODES.get(subject.upper())
     if text is None:
         typer.echo(f'error DR9404: no topic and no error is called "{subject}"', err=True)
-        typer.echo(f"  do   one of {', '.join([*found, *sorted(CODES)])}", err=True)
+        typer.echo(f"  do   one of {', '.join([*found, 'rules', *sorted(CODES)])}", err=True)
         raise typer.Exit(Exit.USAGE)
     typer.echo(f"{subject.upper()}: {text}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from drctl import __version__
 from drctl.actions.contract import Effect
-from drctl.actions.registry import Registry
+from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
@@ -49,7 +49,8 @@ class Drafting:
         """
         runbook, room = self.source.runbook, self._room
         steps = tuple(
-            self._step(inside, step, is_final=is_final) for inside, step, is_final in room.walk()
+            self._step(inside, step, environment, is_final=is_final)
+            for inside, step, is_final in room.walk()
         )
         objectives = Objectives(
             rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
@@ -80,7 +81,7 @@ class Drafting:
             types=room.types(),
             scopes=self._scopes(environment, inputs),
             objectives=objectives,
-            targets=targets,
+            targets={name: one for name, one in targets.items() if one.kind != Target().kind},
             steps=steps,
             gates=self._gates(),
             people={
@@ -155,7 +156,9 @@ class Drafting:
         action = self.registry.get(step.uses) if step.uses else None
         return action is not None and action.asks_person
 
-    def _step(self, room: Room, step: Step, *, is_final: bool) -> PlannedStep:
+    def _step(
+        self, room: Room, step: Step, environment: Environment, *, is_final: bool
+    ) -> PlannedStep:
         runbook = room.runbook
         action = self.registry.get(step.uses) if step.uses else None
         is_task = self._asks_person(step)
@@ -163,13 +166,12 @@ class Drafting:
         timeout = step.timeout.total_seconds() if step.timeout else DEFAULT_TIMEOUT_S
         if step.gate:
             timeout = runbook.gates[step.gate].expires_after.total_seconds()
+        call = None if is_task else _call(runbook, step.uses, step.target, step.with_, step.timeout)
         return PlannedStep(
             id=joined(room.scope, step.id),
             scope=room.scope,
             title=step.label,
-            call=None
-            if is_task
-            else _call(runbook, step.uses, step.target, step.with_, step.timeout),
+            call=call,
             gate=_task(room, step)
             if is_task
             else (joined(room.scope, step.gate) if step.gate else None),
@@ -196,6 +198,7 @@ class Drafting:
             show=(*map(str, step.with_.values()), *step.show) if is_task else step.show,
             is_final=is_final,
             at=str(step.position),
+            planes=_planes(action, call, environment),
         )
 
     def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
@@ -222,6 +225,17 @@ def calls(step: PlannedStep) -> tuple[PlannedCall, ...]:
     own = (step.call,) if step.call else ()
     undo = (step.undo,) if step.undo else ()
     return (*own, *step.verify, *undo)
+
+
+def _planes(
+    action: AnyAction | None, call: PlannedCall | None, environment: Environment
+) -> tuple[str, ...]:
+    """The planes of a step; none where nothing is known of its target."""
+    if action is None or call is None:
+        return ()
+    target = environment.targets[call.target] if call.target else Target()
+    is_known = not action.targets or isinstance(target, action.targets)
+    return action.planes(target) if is_known else ()
 
 
 def _task(room: Room, step: Step) -> str:

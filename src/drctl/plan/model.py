@@ -10,6 +10,7 @@ from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
+from drctl.plan.findings import Finding, Waived
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -218,6 +219,10 @@ class Plan(_Frozen):
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
     forecast_s: float
     critical_path: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    """What rules say against it, errors first; they stop no run."""
+    waived: tuple[Waived, ...] = ()
+    """What they would say, and the runbook says that it is known."""
     digest: str = ""
     """What people approve."""
     loss_digest: str = ""

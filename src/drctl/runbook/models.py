@@ -1,6 +1,6 @@
 """A checked runbook as data, in the words of the language page; nothing here knows YAML."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -63,6 +63,7 @@ Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 """Never empty: empty selects nothing."""
 SNAKE_CASE = r"^[a-z][a-z0-9_]*$"
 KEBAB_CASE = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+RULE = r"^DR6[1-3][0-9]{2}$"
 ENV_NAME = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=SNAKE_CASE)]
 """``snake_case``; a hyphen is minus in an expression."""
@@ -235,6 +236,23 @@ class Step(Part):
         return self.title or self.id
 
 
+class Waiver(Part):
+    """A finding that stands, and is known: for a reason, until a day. ``drctl explain rules``."""
+
+    rule: Annotated[str, StringConstraints(pattern=RULE)]
+    """The rule that finds it: ``DR6101``."""
+    step: StepId | None = None
+    """Only what it finds at this step; without it, wherever it finds something."""
+    store: Text | None = None
+    """Only what it finds about this store of the environment."""
+    reason: Text
+    """Why it stands, for whoever reads the plan."""
+    until: date
+    """The last day on which it counts, as ``2027-03-31``; then the finding is back."""
+    position: Position = NOWHERE
+    """Where it is written; not a key of the file."""
+
+
 class Runbook(Part):
     """What to do in one scenario."""
 
@@ -252,8 +270,12 @@ class Runbook(Part):
     """In reading order; a step without ``needs`` waits for the one above."""
     finally_: tuple[Step, ...] = Field(default=(), alias="finally")
     """Steps that run when the others are over, however they ended."""
+    waivers: tuple[Waiver, ...] = ()
+    """Findings that are known and stand, each for a reason and until a day."""
     position: Position = NOWHERE
     """The file; not a key of it."""
+    places: dict[str, Position] = Field(default_factory=dict, repr=False)
+    """Where its other parts are written, as ``gates.go``; not a key of the file."""
 
     def step(self, step_id: StepId) -> Step:
         """

@@ -6,6 +6,7 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
+from drctl.view.findings import counted, finding_lines, waived_lines
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,8 +48,26 @@ def show_plan(plan: Plan, console: "Console") -> None:
     console.print(Text(f"  {LEGEND}", style="dim"))
     console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
     _show_reach(plan, console)
+    _show_findings(plan, console)
     _show_loss(plan, console)
     _show_forecast(plan, console)
+
+
+def _show_findings(plan: Plan, console: "Console") -> None:
+    from rich.text import Text
+
+    many = counted(plan.findings, plan.waived)
+    if not many:
+        return
+    first = (*plan.findings, *(one.finding for one in plan.waived))[0].id
+    console.print(Text(f"\n  rules: {many}   (drctl explain {first})", style="bold"))
+    for finding in plan.findings:
+        style = "bold red" if finding.severity == "error" else "yellow"
+        for number, line in enumerate(finding_lines([finding])):
+            console.print(Text(f"    {line}", style="dim" if number else style))
+    for line in waived_lines(plan.waived):
+        console.print(Text(f"    {line}", style="dim"))
+    console.print()
 
 
 def _show_pins(plan: Plan, console: "Console") -> None:

@@ -18,6 +18,7 @@ from drctl.actions.contract import (
     Params,
     Preview,
     Repeat,
+    Restores,
 )
 from drctl.actions.errors import (
     ActionError,
@@ -175,6 +176,10 @@ class RestoreSnapshot(Action[RdsInstance, RestoreParams, RestoredCopy]):
     name: ClassVar[str] = "aws.rds.snapshot.restore"
     summary: ClassVar[str] = "Make a new, private RDS instance of a snapshot"
     effect: ClassVar[Effect] = Effect.CHANGE
+    alternative: ClassVar[str] = "a standby elsewhere that is promoted"
+    restores: ClassVar[Restores | None] = Restores(
+        into="instance", source="instance", from_snapshot=True
+    )
     repeat: ClassVar[Repeat] = Repeat.KEYED
     targets = (RdsInstance,)
     params = RestoreParams

@@ -93,6 +93,7 @@ class Probe(Action[ServiceTarget, ProbeParams, ProbeOutputs]):
 
     name: ClassVar[str] = "http.probe"
     summary: ClassVar[str] = "Asks a service over HTTP and returns what it said"
+    asks_service: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets: ClassVar[tuple[type[Target], ...]] = (

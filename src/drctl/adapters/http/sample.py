@@ -50,6 +50,7 @@ class Sample(Action[ServiceTarget, SampleParams, SampleOutputs]):
 
     name: ClassVar[str] = "http.sample"
     summary: ClassVar[str] = "Asserts how fast a service answers, on a handful of looks"
+    asks_service: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets: ClassVar[tuple[type[Target], ...]] = (

@@ -145,6 +145,7 @@ class Command(Action[Target, CommandParams, CommandOutputs]):
     name: ClassVar[str] = "shell.command"
     summary: ClassVar[str] = "Runs a program that changes something"
     effect: ClassVar[Effect] = Effect.CHANGE
+    runs_anything: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT
     params: ClassVar[type[Params]] = CommandParams
     outputs: ClassVar[type[Outputs]] = CommandOutputs
