@@ -5,11 +5,13 @@ from pathlib import Path
 
 from drctl import __version__
 from drctl.app.compose import Parts
+from drctl.app.past import past_of
 from drctl.app.runbooks import Loaded, find_runbook, load
 from drctl.app.validity import AGAIN, require_current, require_same_sources
 from drctl.config.environment import Environment, find_environment, load_environment
 from drctl.kernel.errors import InvalidError, Problem, RefusedError
 from drctl.plan.drift import drift
+from drctl.plan.forecast_make import priced
 from drctl.plan.make import Planner
 from drctl.plan.model import Plan
 from drctl.runbook import resolve_inputs
@@ -51,7 +53,7 @@ async def plan_loaded(
     files = loaded.files
     own = str(loaded.path.resolve())
     sources = {own: files[own], str(environment.file.resolve()): environment.sha256, **files}
-    draft = draft.model_copy(update={"sources": sources}).sealed()
+    draft = priced(draft.model_copy(update={"sources": sources}), past_of(parts, draft)).sealed()
     return draft if offline else await planner.look(draft)
 
 

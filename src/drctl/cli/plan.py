@@ -59,5 +59,5 @@ def plan(
                 typer.echo(f"saved to {out}; run it with: drctl run {out}", err=True)
         else:
             typer.echo(sanitize_json(made.model_dump_json(indent=2)))
-        if made.forecast_s > made.objectives.rto_s:
+        if made.spare_s < 0:
             raise typer.Exit(Exit.MISSED)

@@ -6,6 +6,7 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
+from drctl.view.forecast_text import show_forecast
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -48,7 +49,9 @@ def show_plan(plan: Plan, console: "Console") -> None:
     console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
     _show_reach(plan, console)
     _show_loss(plan, console)
-    _show_forecast(plan, console)
+    show_forecast(plan, console)
+    if plan.is_offline:
+        console.print(Text("  planned offline: nothing was looked at", style="magenta"))
 
 
 def _show_pins(plan: Plan, console: "Console") -> None:
@@ -90,8 +93,9 @@ def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical
     line.append(step.id, style="bold")
     if step.call is not None:
         line.append(f"  {step.call.uses}", style="dim")
-    if step.estimate_s:
-        line.append(f"  ~{format_duration(step.estimate_s)}")
+    length_s = plan.timed[step.id].p50_s if step.id in plan.timed else step.estimate_s
+    if length_s:
+        line.append(f"  ~{format_duration(length_s)}")
     console.print(line)
     for detail in _details(plan, step):
         console.print(detail)
@@ -162,19 +166,3 @@ def _show_loss(plan: Plan, console: "Console") -> None:
         .append(sanitize(text), style=style)
         .append(f", RPO {rpo}")
     )
-
-
-def _show_forecast(plan: Plan, console: "Console") -> None:
-    from rich.text import Text
-
-    spare = plan.objectives.rto_s - plan.forecast_s
-    verdict = (
-        Text(f"fits, {format_duration(spare)} to spare", style="bold green")
-        if spare >= 0
-        else Text(f"MISSES by {format_duration(-spare)}", style="bold red")
-    )
-    forecast = format_duration(plan.forecast_s)
-    rto = format_duration(plan.objectives.rto_s)
-    console.print(Text(f"  forecast {forecast} of RTO {rto}: ").append_text(verdict))
-    if plan.is_offline:
-        console.print(Text("  planned offline: nothing was looked at", style="magenta"))
