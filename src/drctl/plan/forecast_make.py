@@ -1,7 +1,6 @@
-"""Prices a plan: each step from history or from its estimate, and the whole from whole runs. Pure."""
+"""Prices a plan: each step by history or its estimate, the whole by whole recorded runs. Pure."""
 
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -18,8 +17,6 @@ _LOW, _MIDDLE, _HIGH = (1 - RATE) / 2, 0.5, (1 + RATE) / 2
 class Changes:
     """What is supposed to be otherwise than planned; only for asking "what if"."""
 
-    lengths_s: Mapping[str, float] | None = None
-    """Steps that take exactly so long."""
     less_s: Mapping[str, float] | None = None
     """Steps that take so much less, and never less than nothing."""
     factor: float = 1.0
@@ -38,6 +35,8 @@ class Pricing:
     """All but those of ``finally``."""
     objectives: Objectives
     past: Past
+    supposed: frozenset[str] = frozenset()
+    """Steps whose estimate is somebody's "what if"."""
 
     @cached_property
     def order(self) -> Order:
@@ -117,40 +116,37 @@ class Pricing:
         if changes.factor != 1.0:
             for index, step in enumerate(self.steps):
                 lengths[index] *= 1.0 if step.id in self.people else changes.factor
-        for name, length in (changes.lengths_s or {}).items():
-            lengths[place[name]] = length
         for name, less in (changes.less_s or {}).items():
             lengths[place[name]] = max(0.0, lengths[place[name]] - less)
         for name in self.people if changes.without_people else ():
             lengths[place[name]] = 0.0
         return lengths
 
-    def forecast(self, changes: Changes = Changes()) -> Forecast:
+    def forecast(self) -> Forecast:
         """The whole."""
-        ends = self.ends_s(changes)
-        p50_s = _at(ends, _MIDDLE)
-        machine_s = min(p50_s, self._machine_s(changes))
-        fixed = (changes.lengths_s or {}).keys()
-        unmeasured = self._unmeasured(fixed)
-        is_measured = len(self.rows) >= FEWEST_RUNS
+        p50_s = self.at(_MIDDLE)
+        machine_s = min(p50_s, self.at(_MIDDLE, Changes(without_people=True)))
+        names = [self.steps[index].id for index in self.awaited]
+        unmeasured = tuple(name for name in names if name not in self.measured)
+        is_measured = not self.measured.keys().isdisjoint(names)
         return Forecast(
-            p10_s=_rounded(_at(ends, _LOW)),
+            p10_s=_rounded(self.at(_LOW)),
             p50_s=_rounded(p50_s),
-            p90_s=_rounded(_at(ends, _HIGH)),
-            rate=RATE if is_measured and not unmeasured and not fixed else None,
+            p90_s=_rounded(self.at(_HIGH)),
+            rate=RATE if is_measured and not unmeasured else None,
             runs=len(self.rows) if is_measured else 0,
             unmeasured=unmeasured,
             unpriced=tuple(
-                name
-                for name in unmeasured
-                if not self.steps[self.order.place[name]].estimate_s and name not in fixed
+                step.id
+                for step in self.steps
+                if step.id in set(unmeasured) and self._source(step) == "none"
             ),
             machine_s=_rounded(machine_s),
             people_s=_rounded(p50_s - machine_s),
             longest_s=_rounded(self.order.end_s([longest_s(step) for step in self.steps])),
             detection_s=self.objectives.detection_s,
             in_budget=self.objectives.starts_at == "incident",
-            steps=self._placed(changes),
+            steps=self._placed(),
         )
 
     def critical_path(self) -> tuple[str, ...]:
@@ -158,36 +154,22 @@ class Pricing:
         chain = self.order.chain(self.order.finishes(self.middle))
         return tuple(self.steps[index].id for index in chain)
 
-    def _machine_s(self, changes: Changes) -> float:
-        """p50 if people took no time, also where their time was changed."""
-        lengths = {k: v for k, v in (changes.lengths_s or {}).items() if k not in self.people}
-        return self.at(
-            _MIDDLE,
-            Changes(
-                lengths_s=lengths,
-                less_s=changes.less_s,
-                factor=changes.factor,
-                needs=changes.needs,
-                without_people=True,
-            ),
-        )
+    def _source(self, step: PlannedStep) -> Source:
+        if step.id in self.supposed:
+            return "supposed"
+        if step.id in self.measured:
+            return "history"
+        return "declared" if step.estimate_s else "none"
 
-    def _unmeasured(self, fixed: AbstractSet[str]) -> tuple[str, ...]:
-        names = (self.steps[index].id for index in self.awaited)
-        return tuple(name for name in names if name not in self.measured and name not in fixed)
-
-    def _placed(self, changes: Changes) -> tuple[StepForecast, ...]:
-        lengths = self._changed(self.middle, changes)
+    def _placed(self) -> tuple[StepForecast, ...]:
+        lengths = self.middle
         done = self.order.finishes(lengths)
         slacks, waves = self.order.slacks(lengths, done), self.order.waves()
-        shares = self._critical_shares(changes)
-        fixed = changes.lengths_s or {}
+        shares = self._critical_shares()
         found = []
         for index, step in enumerate(self.steps):
             those = self.measured.get(step.id, ())
-            source: Source = "history" if those else "declared" if step.estimate_s else "none"
             slack = slacks[index]
-            is_exact = not those or step.id in fixed
             found.append(
                 StepForecast(
                     step=step.id,
@@ -196,9 +178,9 @@ class Pricing:
                     finish_s=_rounded(done[index]),
                     slack_s=None if slack is None else _rounded(max(0.0, slack)),
                     p50_s=_rounded(lengths[index]),
-                    p90_s=_rounded(lengths[index] if is_exact else quantile(those, _HIGH)),
-                    source="declared" if step.id in fixed else source,
-                    runs=0 if step.id in fixed else len(those),
+                    p90_s=_rounded(quantile(those, _HIGH) if those else lengths[index]),
+                    source=self._source(step),
+                    runs=len(those),
                     who="people" if step.id in self.people else "machine",
                     longest_s=_rounded(longest_s(step)),
                     critical_share=shares[index],
@@ -206,11 +188,11 @@ class Pricing:
             )
         return tuple(found)
 
-    def _critical_shares(self, changes: Changes) -> list[float]:
+    def _critical_shares(self) -> list[float]:
         """In how many of the runs each step was on the chain that held up the end."""
         counts = [0] * len(self.steps)
         for row in self.rows:
-            for index in self.order.chain(self.order.finishes(self._changed(row, changes))):
+            for index in self.order.chain(self.order.finishes(row)):
                 counts[index] += 1
         return [round(count / len(self.rows), 3) for count in counts]
 
@@ -222,6 +204,22 @@ def pricing_of(plan: Plan, past: Past) -> Pricing:
     """Everything needed to time *plan*."""
     steps = tuple(step for step in plan.steps if not step.is_final)
     return Pricing(steps=steps, objectives=plan.objectives, past=past)
+
+
+def supposing(pricing: Pricing, lengths_s: Mapping[str, float]) -> Pricing:
+    """The same where some steps take so long, whatever was recorded or declared of them."""
+    steps = tuple(
+        step.model_copy(update={"estimate_s": lengths_s[step.id]}) if step.id in lengths_s else step
+        for step in pricing.steps
+    )
+    rows = tuple(
+        {name: length for name, length in row.items() if name not in lengths_s}
+        for row in pricing.past.rows
+    )
+    supposed = pricing.supposed | lengths_s.keys()
+    return Pricing(
+        steps=steps, objectives=pricing.objectives, past=Past(rows=rows), supposed=supposed
+    )
 
 
 def priced(plan: Plan, past: Past) -> Plan:
@@ -246,10 +244,6 @@ def longest_s(step: PlannedStep) -> float:
         total_s += min(wait_s, retry.max_backoff_s) + step.timeout_s
         wait_s *= 2
     return total_s + sum(check.timeout_s or step.timeout_s for check in step.verify)
-
-
-def _at(ends: Sequence[float], share: float) -> float:
-    return quantile(ends, share) if len(ends) > 1 else ends[0]
 
 
 def _rounded(seconds: float) -> float:

@@ -4,10 +4,10 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
-Source: TypeAlias = Literal["history", "declared", "none"]
+Source: TypeAlias = Literal["history", "declared", "supposed", "none"]
 """
-Whose word a length is: that of recorded runs, that of the runbook's ``estimate``, or nobody's: then
-the step counts as nothing.
+Whose word a length is: that of recorded runs, that of the runbook's ``estimate``, that of who asks
+"what if", or nobody's: then the step counts as nothing.
 """
 RATE = 0.8
 """Of the runs like those on record, how many end between p10 and p90."""

@@ -78,7 +78,10 @@ def origin(step: StepForecast) -> str:
             return f"{step.runs} runs"
         case "declared":
             return "declared"
-    return "NO WORD"
+        case "supposed":
+            return "what if"
+        case "none":
+            return "NO WORD"
 
 
 def _bar(step: StepForecast, end_s: float) -> str:
