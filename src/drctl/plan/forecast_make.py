@@ -137,9 +137,9 @@ class Pricing:
             runs=len(self.rows) if is_measured else 0,
             unmeasured=unmeasured,
             unpriced=tuple(
-                step.id
-                for step in self.steps
-                if step.id in set(unmeasured) and self._source(step) == "none"
+                name
+                for name in unmeasured
+                if self._source(self.steps[self.order.place[name]]) == "none"
             ),
             machine_s=_rounded(machine_s),
             people_s=_rounded(p50_s - machine_s),

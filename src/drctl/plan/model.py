@@ -229,6 +229,10 @@ class Plan(_Frozen):
     loss_digest: str = ""
     """Of the loss bound alone; see `computed_digest`."""
 
+    def __repr__(self) -> str:
+        """Short: asyncio writes the result of a task into errors, also those that nobody sees."""
+        return f"<plan of {self.runbook}, {len(self.steps)} steps, {self.digest[:12]}>"
+
     def computed_digest(self) -> str:
         """
         SHA-256 over everything but the digests themselves and the loss bound: that is measured anew
