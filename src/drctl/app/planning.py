@@ -53,7 +53,8 @@ async def plan_loaded(
     files = loaded.files
     own = str(loaded.path.resolve())
     sources = {own: files[own], str(environment.file.resolve()): environment.sha256, **files}
-    draft = priced(draft.model_copy(update={"sources": sources}), past_of(parts, draft)).sealed()
+    draft, past = draft.model_copy(update={"sources": sources}), past_of(parts, draft)
+    draft = (priced(draft, past) if past.rows else draft).sealed()
     return draft if offline else await planner.look(draft)
 
 

@@ -7,9 +7,9 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.forecast_model import Forecast, StepForecast
 from drctl.plan.model import Plan
+from drctl.view.page import Page
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.text import Text
 
 MOST_STEPS = 60
@@ -20,7 +20,7 @@ _BAR = 16
 _NAME = 20
 
 
-def show_forecast(plan: Plan, console: "Console") -> None:
+def show_forecast(plan: Plan, console: Page) -> None:
     """Prints the timeline and the verdict."""
     forecast = plan.forecast
     if forecast is None:
@@ -30,7 +30,7 @@ def show_forecast(plan: Plan, console: "Console") -> None:
         console.print(line)
 
 
-def show_timeline(forecast: Forecast, critical: Sequence[str], console: "Console") -> None:
+def show_timeline(forecast: Forecast, critical: Sequence[str], console: Page) -> None:
     """Prints a line for each step that the clock waits for; of very many only the critical ones."""
     from rich.text import Text
 

@@ -7,6 +7,7 @@ from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
 from drctl.view.forecast_text import show_forecast
+from drctl.view.page import Page
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +19,10 @@ LEGEND = "+ create  ~ change  ! no way back  > moves traffic  ? cannot tell  - s
 
 def show_plan(plan: Plan, console: "Console") -> None:
     """Prints the whole plan; nothing is cut, long lines wrap."""
+    _show(plan, Page(console))
+
+
+def _show(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     console.print(Text(sanitize(f"Plan: {plan.title}"), style="bold"))
@@ -54,7 +59,7 @@ def show_plan(plan: Plan, console: "Console") -> None:
         console.print(Text("  planned offline: nothing was looked at", style="magenta"))
 
 
-def _show_pins(plan: Plan, console: "Console") -> None:
+def _show_pins(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     for pin in plan.pins:
@@ -69,7 +74,7 @@ def _show_pins(plan: Plan, console: "Console") -> None:
         console.print(Text(what).append(sanitize(mark), style=style))
 
 
-def _show_lease(plan: Plan, console: "Console") -> None:
+def _show_lease(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     lease = plan.lease
@@ -83,7 +88,7 @@ def _show_lease(plan: Plan, console: "Console") -> None:
     console.print(line)
 
 
-def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical: bool) -> None:
+def _show_step(plan: Plan, step: PlannedStep, console: Page, *, is_critical: bool) -> None:
     from rich.text import Text
 
     prediction = step.prediction
@@ -127,7 +132,7 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
     return [Text(f"        {sanitize(line)}", style="dim") for line in found]
 
 
-def _show_reach(plan: Plan, console: "Console") -> None:
+def _show_reach(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     changed = plan.changed_targets
@@ -149,7 +154,7 @@ def _verified(plan: Plan, gate: PlannedGate) -> str:
     return f"signed, by {', '.join(asked) or 'NOBODY'}; who starts the run {own} answer"
 
 
-def _show_loss(plan: Plan, console: "Console") -> None:
+def _show_loss(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     if plan.loss is None:
