@@ -53,8 +53,7 @@ MAX_MARKS = 100
 
 _NUMBERED = "drctl_name_"
 _RESERVED = frozenset(
-    "as break const continue else false for function if import in let loop namespace null package"
-    " return true var void while".split()
+    ["as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in", "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while"]
 )
 _LITERAL = re.compile(
     r'"""(?:\\.|[^\\])*?"""'
