@@ -1,7 +1,8 @@
 """Which step waits for which: ids, needs, cycles, ancestors."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -13,7 +14,7 @@ from drctl.runbook.draft import Draft, Placed
 _ID = re.compile(r"[a-z][a-z0-9_]*")
 
 
-class Ancestors(Set[StepId]):
+class Ancestors(AbstractSet[StepId]):
     """
     Some of the steps of a graph: one bit for each. Ten thousand steps, each with all those above
     it, are 12 MiB so, and 5 GiB as sets.
@@ -49,14 +50,14 @@ class Ancestors(Set[StepId]):
         return self._bits.bit_count()
 
 
-def ancestors(needs: Mapping[StepId, Iterable[StepId]]) -> dict[StepId, Set[StepId]]:
+def ancestors(needs: Mapping[StepId, Iterable[StepId]]) -> dict[StepId, AbstractSet[StepId]]:
     """
     All steps that are over before a step starts. Steps that wait for each other are not each
     other's ancestors, and neither are ids that nothing is known about.
     """
     names = tuple(needs)
     places = {step: place for place, step in enumerate(names)}
-    found: dict[StepId, Set[StepId]] = {}
+    found: dict[StepId, AbstractSet[StepId]] = {}
     # What a step that needs this one waits for: its ancestors, itself, and its knot.
     behind: dict[StepId, int] = {}
     for group in _groups(needs):

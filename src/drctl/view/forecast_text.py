@@ -59,7 +59,7 @@ def _row(step: StepForecast, name: int, end_s: float, *, is_critical: bool) -> "
 
     # A long name takes its own line: a name that is cut cannot be given to --what-if.
     shown = step.step if len(step.step) <= name else f"{step.step}\n    {'':{name}}"
-    slack = "-" if not step.slack_s else format_duration(step.slack_s)
+    slack = "-" if is_critical else format_duration(step.slack_s or 0.0)
     line = Text("  ")
     line.append("* " if is_critical else "  ", style="bold")
     line.append(
@@ -105,10 +105,8 @@ def summary(forecast: Forecast, rto_s: float) -> "Iterator[Text]":
     people = format_duration(forecast.people_s)
     machine = format_duration(forecast.machine_s)
     yield Text(f"  of that     machines {machine}, waiting for people {people} (o in the timeline)")
-    yield Text(
-        f"  at worst    {format_duration(forecast.longest_s)} if every step took all the time"
-    )
-    yield Text("              that its timeout, its repeats and its gate's expiry give it")
+    worst = format_duration(forecast.longest_s)
+    yield Text(f"  at worst    {worst} (all timeouts, repeats and gate expiries used up)")
     yield Text(f"  detection   {_detection(forecast)}")
     yield verdict(forecast, rto_s)
 

@@ -27,7 +27,10 @@ HERE = Path(__file__).parent
 ENVIRONMENT = HERE.parent.parent / "scenarios" / "environment.yaml"
 SCALE = "kubernetes.deployment.scale"
 OUTPUTS = {
-    "http.probe": {"status": 200, "latency_s": 0.1, "served_by": "x", "checks": {}, "body": "", "address": "", "error": ""},
+    "http.probe": {
+        "status": 200, "latency_s": 0.1, "served_by": "x", "checks": {}, "body": "", "address": "",
+        "error": "",
+    },
     SCALE: {"previous_replicas": 1, "replicas": 5},
     "kubernetes.secret.patch": {"changed_keys": ["host"]},
     "kubernetes.deployment.restart": {"replicas": 5, "revision": "2"},
