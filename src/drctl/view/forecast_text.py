@@ -123,7 +123,7 @@ def _trust(forecast: Forecast) -> Iterator[str]:
         low, high = format_duration(forecast.p10_s), format_duration(forecast.p90_s)
         yield f"8 of 10 runs end between {low} and {high}, judged by {forecast.runs} on record"
     elif not forecast.runs:
-        yield "no history here (at least 5 runs): p90 is not known, and no rate is stated"
+        yield "fewer than 5 runs on record: p90 is not known, no rate is stated"
     else:
         yield f"no rate is stated: {_names(forecast.unmeasured)} not measured, only declared"
     if forecast.unpriced:
