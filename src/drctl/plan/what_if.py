@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from drctl.actions.contract import Effect
 from drctl.kernel.errors import InvalidError, Problem
@@ -148,7 +149,7 @@ class Asking:
 
     def _cure(
         self,
-        kind: "str",
+        kind: Literal["people", "parallel", "shorter"],
         what: str,
         steps: tuple[str, ...],
         changes: Changes,
@@ -159,7 +160,7 @@ class Asking:
     ) -> Cure:
         p90_s = self.pricing.p90_s(changes)
         return Cure(
-            kind=kind,  # type: ignore[arg-type]  # one of its words
+            kind=kind,
             what=what,
             steps=steps,
             less_s=round(less_s, 1),

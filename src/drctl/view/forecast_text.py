@@ -115,6 +115,8 @@ def _finish(forecast: Forecast) -> str:
     p50, p90 = format_duration(forecast.p50_s), format_duration(forecast.p90_s)
     if not forecast.runs:
         return f"{p50} by declared estimates"
+    if forecast.rate is None:
+        return f"p50 {p50}, p90 {p90}, with declared steps at their estimates"
     return f"p50 {p50} (half of the runs are over), p90 {p90} (nine of ten)"
 
 
@@ -125,7 +127,7 @@ def _trust(forecast: Forecast) -> Iterator[str]:
     elif not forecast.runs:
         yield "fewer than 5 runs on record: p90 is not known, no rate is stated"
     else:
-        yield f"no rate is stated: {_names(forecast.unmeasured)} not measured, only declared"
+        yield f"no rate is stated; not measured: {_names(forecast.unmeasured)}"
     if forecast.unpriced:
         yield f"without estimate, counted as nothing: {_names(forecast.unpriced)}"
 

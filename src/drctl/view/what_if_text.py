@@ -35,8 +35,8 @@ def show_what_if(found: WhatIf, console: "Console") -> None:
     else:
         console.print(verdict(found.planned, found.rto_s))
     if found.needs is not None:
-        for line in _needs(found.needs):
-            console.print(line)
+        for answer in _needs(found.needs):
+            console.print(answer)
     console.print(Text("\n  a question, not a plan: it cannot be saved or run", style="dim"))
 
 
