@@ -62,13 +62,19 @@ class Repeat(StrEnum):
 class Params(BaseModel):
     """The ``with:`` of a step. Subclasses document each field: editors show it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_timedelta="float")
+    # Built when first used: a runbook uses ten of two hundred, and every command loads all.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_timedelta="float", defer_build=True
+    )
 
 
 class Outputs(BaseModel):
     """What a step gives to later steps."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_timedelta="float")
+    # Built when first used: a runbook uses ten of two hundred, and every command loads all.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_timedelta="float", defer_build=True
+    )
 
 
 class NoParams(Params):

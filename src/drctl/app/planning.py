@@ -6,11 +6,13 @@ from pathlib import Path
 from drctl import __version__
 from drctl.app.compose import Parts
 from drctl.app.judging import with_findings
+from drctl.app.past import past_of
 from drctl.app.runbooks import Loaded, find_runbook, load
 from drctl.app.validity import AGAIN, require_current, require_same_sources
 from drctl.config.environment import Environment, find_environment, load_environment
 from drctl.kernel.errors import InvalidError, Problem, RefusedError
 from drctl.plan.drift import drift
+from drctl.plan.forecast_make import priced
 from drctl.plan.make import Planner
 from drctl.plan.model import Plan
 from drctl.runbook import resolve_inputs
@@ -52,7 +54,8 @@ async def plan_loaded(
     files = loaded.files
     own = str(loaded.path.resolve())
     sources = {own: files[own], str(environment.file.resolve()): environment.sha256, **files}
-    draft = draft.model_copy(update={"sources": sources}).sealed()
+    draft, past = draft.model_copy(update={"sources": sources}), past_of(parts, draft)
+    draft = (priced(draft, past) if past.rows else draft).sealed()
     plan = draft if offline else await planner.look(draft)
     return with_findings(parts, loaded, environment, plan)
 

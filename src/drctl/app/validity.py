@@ -21,8 +21,11 @@ _AHEAD = timedelta(minutes=1)
 """How far the clock of the machine that made a plan may be ahead of this one."""
 _MOST = 20
 """Differences shown."""
+_PRICED = {"forecast", "forecast_s", "critical_path"}
+"""They follow from the estimates, which are compared, and from what was recorded since."""
 _LOOKED_AT = {
     "digest", "loss", "loss_digest", "created_at", "sources", "is_offline", "findings", "waived",
+    *_PRICED,
 }  # fmt: skip
 _LOOKED_AT_IN_STEPS = {"prediction", "planes"}
 

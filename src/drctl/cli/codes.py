@@ -89,6 +89,8 @@ CODES: dict[str, str] = {
     " (10 when it does not say). A selector that matched too much looks like this.",
     "DR3208": "The runbook, the environment file or the code of an action is not the one that the"
     " saved plan was made from. What was approved would not be what you think you run.",
+    "DR3210": "The step is not one that the forecast counts: its name is another one, or it is a"
+    " step of finally, for which the clock does not wait.",
     "DR4001": "The journal's chain of hashes is broken: a line is not what was written.",
     "DR4002": "Another process took the run's folder, or it is gone. Nothing further is sent.",
     "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk "

@@ -1,7 +1,7 @@
 """``drctl plan``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +18,9 @@ from drctl.cli.output import (
     looking,
 )
 
+if TYPE_CHECKING:
+    from drctl.plan.model import Plan
+
 
 def plan(
     runbook: Annotated[str, typer.Argument(help="A file, or a name from `drctl runbook list`.")],
@@ -27,17 +30,29 @@ def plan(
         Path | None, typer.Option("--out", help="Save the plan for `drctl run`.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look at nothing; for CI.")] = False,
+    what_if: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--what-if",
+            metavar="STEP=DURATION|needs",
+            help="Forecast with another length of a step; needs: what would make it fit.",
+        ),
+    ] = None,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
 ) -> None:
     """
     Shows what would happen now, and whether it fits the RTO. Changes nothing.
 
-    Exits 8 when the forecast misses the RTO, or a rule finds another error that the runbook does
-    not waive.
+    Exits 8 when a rule finds an error that the runbook does not waive, as a forecast that misses
+    the RTO: in more than one run of ten where recorded runs say so, else by the declared estimates.
+    With --what-if the answer is no plan: it cannot be saved.
 
     Example: drctl plan region-failover -e lab -i incident=inc-20261122-001 --out plan.json
     """
+    supposed, with_needs = _supposed(what_if)
+    if what_if and out is not None:
+        raise typer.BadParameter("what might be is no plan, and is not saved", param_hint="--out")
     with errors_shown():
         import asyncio
 
@@ -50,6 +65,9 @@ def plan(
         if not offline:
             looking(env)
         made = asyncio.run(plan_runbook(parts(), runbook, env, given(inputs), offline=offline))
+        if what_if:
+            _answer(made, supposed, output, color, with_needs=with_needs)
+            return
         if out is not None:
             try:
                 out.write_bytes(made.as_saved())
@@ -63,3 +81,39 @@ def plan(
             typer.echo(sanitize_json(made.model_dump_json(indent=2)))
         if gates_merge(made.findings):
             raise typer.Exit(Exit.MISSED)
+
+
+def _supposed(given: list[str] | None) -> tuple[dict[str, float], bool]:
+    """Reads ``step=duration`` and ``needs``."""
+    from drctl.kernel.duration import parse_duration
+
+    lengths: dict[str, float] = {}
+    for one in given or []:
+        name, equals, length = one.partition("=")
+        if one == "needs":
+            continue
+        if not equals or not name:
+            message = f'"{one}" is neither step=duration nor needs'
+            raise typer.BadParameter(message, param_hint="--what-if")
+        try:
+            lengths[name] = parse_duration(length).total_seconds()
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--what-if") from error
+    return lengths, "needs" in (given or [])
+
+
+def _answer(
+    made: "Plan", supposed: dict[str, float], output: Format, color: Color, *, with_needs: bool
+) -> None:
+    from drctl.app.compose import parts
+    from drctl.app.supposing import suppose
+    from drctl.kernel.text import sanitize_json
+    from drctl.view.what_if_text import show_what_if
+
+    found = suppose(parts(), made, supposed, with_needs=with_needs)
+    if output is Format.TEXT:
+        show_what_if(found, console(color))
+    else:
+        typer.echo(sanitize_json(found.model_dump_json(indent=2)))
+    if (found.changed or found.planned).spare_s(found.rto_s) < 0:
+        raise typer.Exit(Exit.MISSED)

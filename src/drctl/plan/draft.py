@@ -11,8 +11,8 @@ from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
-from drctl.plan.forecast import Progress, left_s
-from drctl.plan.graph import longest_chain
+from drctl.plan.forecast_make import Pricing
+from drctl.plan.forecast_past import Past
 from drctl.plan.inline import Room, joined
 from drctl.plan.leases import planned_lease
 from drctl.plan.model import (
@@ -52,6 +52,7 @@ class Drafting:
             self._step(inside, step, environment, is_final=is_final)
             for inside, step, is_final in room.walk()
         )
+        detection = runbook.objectives.clock.detection
         objectives = Objectives(
             rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
             rpo_s=environment.rpo_s
@@ -59,10 +60,11 @@ class Drafting:
             else runbook.objectives.rpo.total_seconds(),
             starts_at=runbook.objectives.clock.starts_at,
             stops_after=room.stops(),
+            detection_s=None if detection is None else detection.total_seconds(),
         )
-        work = [step for step in steps if not step.is_final]
-        left = {step.id: left_s(step, Progress()) for step in work}
-        forecast, chain = longest_chain(work, left, objectives.stops_after)
+        work = tuple(step for step in steps if not step.is_final)
+        pricing = Pricing(steps=work, objectives=objectives, past=Past())
+        forecast = pricing.forecast()
         used = {call.target for step in steps for call in calls(step) if call.target}
         targets = {name: environment.targets[name] for name in sorted(used)}
         return Plan(
@@ -97,8 +99,9 @@ class Drafting:
             pins=self._pins(targets),
             lease=planned_lease(self.registry, environment, steps, targets),
             is_offline=True,
-            forecast_s=forecast,
-            critical_path=chain,
+            forecast_s=forecast.p50_s,
+            critical_path=pricing.critical_path(),
+            forecast=forecast,
         ).sealed()
 
     @property

@@ -11,6 +11,7 @@ from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
 from drctl.plan.findings import Finding, Waived
+from drctl.plan.forecast_model import Forecast, StepForecast
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -176,6 +177,8 @@ class Objectives(_Frozen):
     rpo_s: float
     starts_at: Literal["incident", "declared", "run"]
     stops_after: tuple[str, ...]
+    detection_s: float | None = None
+    """From the fault until somebody knows, as declared; ``None``: nobody has declared it."""
 
 
 class Plan(_Frozen):
@@ -218,7 +221,10 @@ class Plan(_Frozen):
     is_offline: bool = False
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
     forecast_s: float
+    """Seconds from the start of a run until half of such runs have proven service: the p50."""
     critical_path: tuple[str, ...]
+    """The longest chain when every step takes its p50."""
+    forecast: Forecast | None = None
     findings: tuple[Finding, ...] = ()
     """What rules say against it, errors first; they stop no run."""
     waived: tuple[Waived, ...] = ()
@@ -227,6 +233,10 @@ class Plan(_Frozen):
     """What people approve."""
     loss_digest: str = ""
     """Of the loss bound alone; see `computed_digest`."""
+
+    def __repr__(self) -> str:
+        """Short: asyncio writes the result of a task into errors, also those that nobody sees."""
+        return f"<plan of {self.runbook}, {len(self.steps)} steps, {self.digest[:12]}>"
 
     def computed_digest(self) -> str:
         """
@@ -266,7 +276,7 @@ class Plan(_Frozen):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As pydantic's, without what was computed from the steps that it replaces."""
         copied = super().model_copy(update=update, deep=deep)
-        for name in ("by_id", "before_promotion", "messages"):
+        for name in ("by_id", "before_promotion", "messages", "timed"):
             copied.__dict__.pop(name, None)
         return copied
 
@@ -274,6 +284,18 @@ class Plan(_Frozen):
     def by_id(self) -> Mapping[str, PlannedStep]:
         """Steps by id."""
         return {step.id: step for step in self.steps}
+
+    @cached_property
+    def timed(self) -> Mapping[str, StepForecast]:
+        """Where each step stands in time, by id; without those of ``finally``."""
+        return {step.step: step for step in self.forecast.steps} if self.forecast else {}
+
+    @property
+    def spare_s(self) -> float:
+        """What nine of ten runs would leave of the RTO; negative: the plan does not fit."""
+        if self.forecast is None:
+            return self.objectives.rto_s - self.forecast_s
+        return self.forecast.spare_s(self.objectives.rto_s)
 
     def before(self, step: str) -> tuple[PlannedStep, ...]:
         """Every step that *step* waits for, however far away."""

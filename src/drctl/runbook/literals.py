@@ -3,8 +3,9 @@
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 
-from drctl.kernel.yaml_tree import Path, scalars
+from drctl.kernel.yaml_tree import ListNode, MapNode, Node, ScalarNode
 from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import has_expression
 
@@ -34,6 +35,12 @@ _SHAPES = (
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "a JSON web token"),
     (re.compile(r"\bBearer\s+[\w.~+/-]{12,}", re.IGNORECASE), "a bearer token"),
 )
+_HINTS = re.compile(
+    r"AKIA|ASIA|-----BEGIN|://|=|xox|hooks\.slack|gh[opsu]_|github_pat_|glpat-|eyJ|bearer",
+    re.IGNORECASE,
+)
+"""Every shape above has one of these in it: most texts have none, and are looked at once."""
+_NOISE_LENGTH = 20
 _NOISE = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _AWS_LENGTH = 40
 """A secret access key; some have a single digit."""
@@ -44,30 +51,44 @@ lies above 3.9."""
 
 def check_literals(draft: Draft) -> None:
     """Notes every scalar that looks like a secret. The text itself is never repeated."""
-    for path, node in scalars(draft.root):
-        if not node.text or node.is_broken:
-            continue
-        kind = _by_shape(node.text) or _by_name(path, node.text)
-        if kind is None and _is_noise(node.text):
-            kind = "a random key"
-        if kind:
-            what = (
-                f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
-            )
-            draft.say("DR1030", what, node.position)
-            draft.secrets.add(node.position)
+    left: list[tuple[str, Node]] = [("", draft.root)]
+    while left:
+        key, node = left.pop()
+        match node:
+            case ScalarNode():
+                if node.text and not node.is_broken:
+                    _check(draft, key, node)
+            case MapNode():
+                left += node.entries.items()
+            case ListNode():
+                left += [(key, item) for item in node.items]
+
+
+def _check(draft: Draft, key: str, node: ScalarNode) -> None:
+    kind = _by_shape(node.text) or _by_name(key, node.text)
+    if kind is None and len(node.text) >= _NOISE_LENGTH and _is_noise(node.text):
+        kind = "a random key"
+    if kind:
+        what = f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
+        draft.say("DR1030", what, node.position)
+        draft.secrets.add(node.position)
 
 
 def _by_shape(text: str) -> str | None:
+    if not _HINTS.search(text):
+        return None
     return next((kind for shape, kind in _SHAPES if shape.search(text)), None)
 
 
-def _by_name(path: Path, text: str) -> str | None:
-    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+def _by_name(key: str, text: str) -> str | None:
+    is_literal = _is_secret(key) and not has_expression(text) and not _REFERENCE.fullmatch(text)
+    return f'a literal "{key}"' if is_literal else None
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(key: str) -> bool:
     words = [word.lower() for word in _WORDS.findall(key)]
-    is_secret = bool(words) and (words[-1] in _NAMES or tuple(words[-2:]) in _PAIRS)
-    is_literal = not has_expression(text) and not _REFERENCE.fullmatch(text)
-    return f'a literal "{key}"' if is_secret and is_literal else None
+    return bool(words) and (words[-1] in _NAMES or tuple(words[-2:]) in _PAIRS)
 
 
 def _is_noise(text: str) -> bool:

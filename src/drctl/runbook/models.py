@@ -103,6 +103,9 @@ class ClockSpec(Part):
     starts_at: Literal["incident", "declared", "run"] = "incident"
     """``incident``: when the outage began; ``declared``: when a person said so; ``run``: when the
     run did."""
+    detection: PositiveDuration | None = None
+    """From the fault until somebody knows: the alert's ``for:``, with its scrape and evaluation.
+    Part of the budget when the clock starts at the incident."""
     stops_after: Annotated[tuple[StepId, ...], Field(min_length=1)]
     """The clock stops when all of these steps have succeeded."""
 

@@ -7,6 +7,8 @@ from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
 from drctl.view.findings import counted, finding_lines, waived_lines
+from drctl.view.forecast_text import show_forecast
+from drctl.view.page import Page
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,6 +20,10 @@ LEGEND = "+ create  ~ change  ! no way back  > moves traffic  ? cannot tell  - s
 
 def show_plan(plan: Plan, console: "Console") -> None:
     """Prints the whole plan; nothing is cut, long lines wrap."""
+    _show(plan, Page(console))
+
+
+def _show(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     console.print(Text(sanitize(f"Plan: {plan.title}"), style="bold"))
@@ -50,10 +56,12 @@ def show_plan(plan: Plan, console: "Console") -> None:
     _show_reach(plan, console)
     _show_findings(plan, console)
     _show_loss(plan, console)
-    _show_forecast(plan, console)
+    show_forecast(plan, console)
+    if plan.is_offline:
+        console.print(Text("  planned offline: nothing was looked at", style="magenta"))
 
 
-def _show_findings(plan: Plan, console: "Console") -> None:
+def _show_findings(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     many = counted(plan.findings, plan.waived)
@@ -70,7 +78,7 @@ def _show_findings(plan: Plan, console: "Console") -> None:
     console.print()
 
 
-def _show_pins(plan: Plan, console: "Console") -> None:
+def _show_pins(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     for pin in plan.pins:
@@ -85,7 +93,7 @@ def _show_pins(plan: Plan, console: "Console") -> None:
         console.print(Text(what).append(sanitize(mark), style=style))
 
 
-def _show_lease(plan: Plan, console: "Console") -> None:
+def _show_lease(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     lease = plan.lease
@@ -99,7 +107,7 @@ def _show_lease(plan: Plan, console: "Console") -> None:
     console.print(line)
 
 
-def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical: bool) -> None:
+def _show_step(plan: Plan, step: PlannedStep, console: Page, *, is_critical: bool) -> None:
     from rich.text import Text
 
     prediction = step.prediction
@@ -109,8 +117,9 @@ def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical
     line.append(step.id, style="bold")
     if step.call is not None:
         line.append(f"  {step.call.uses}", style="dim")
-    if step.estimate_s:
-        line.append(f"  ~{format_duration(step.estimate_s)}")
+    length_s = plan.timed[step.id].p50_s if step.id in plan.timed else step.estimate_s
+    if length_s:
+        line.append(f"  ~{format_duration(length_s)}")
     console.print(line)
     for detail in _details(plan, step):
         console.print(detail)
@@ -142,7 +151,7 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
     return [Text(f"        {sanitize(line)}", style="dim") for line in found]
 
 
-def _show_reach(plan: Plan, console: "Console") -> None:
+def _show_reach(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     changed = plan.changed_targets
@@ -164,7 +173,7 @@ def _verified(plan: Plan, gate: PlannedGate) -> str:
     return f"signed, by {', '.join(asked) or 'NOBODY'}; who starts the run {own} answer"
 
 
-def _show_loss(plan: Plan, console: "Console") -> None:
+def _show_loss(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     if plan.loss is None:
@@ -181,19 +190,3 @@ def _show_loss(plan: Plan, console: "Console") -> None:
         .append(sanitize(text), style=style)
         .append(f", RPO {rpo}")
     )
-
-
-def _show_forecast(plan: Plan, console: "Console") -> None:
-    from rich.text import Text
-
-    spare = plan.objectives.rto_s - plan.forecast_s
-    verdict = (
-        Text(f"fits, {format_duration(spare)} to spare", style="bold green")
-        if spare >= 0
-        else Text(f"MISSES by {format_duration(-spare)}", style="bold red")
-    )
-    forecast = format_duration(plan.forecast_s)
-    rto = format_duration(plan.objectives.rto_s)
-    console.print(Text(f"  forecast {forecast} of RTO {rto}: ").append_text(verdict))
-    if plan.is_offline:
-        console.print(Text("  planned offline: nothing was looked at", style="magenta"))

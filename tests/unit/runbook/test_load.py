@@ -8,6 +8,7 @@ import pytest
 
 from drctl.actions.registry import Registry
 from drctl.kernel.errors import InvalidError, Problem
+from drctl.kernel.yaml_text import MAX_BYTES
 from drctl.runbook import check_runbook, load_runbook
 
 FULL = """\
@@ -171,7 +172,7 @@ def test_problems_come_in_the_order_of_the_file(registry: Registry) -> None:
 def test_a_file_that_cannot_be_read_is_one_problem(registry: Registry, tmp_path: Path) -> None:
     missing, binary, large = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     binary.write_bytes(b"a: 1\n\xff")
-    large.write_bytes(b"# " + b"\xc3\xa9" * 600_000)
+    large.write_bytes(b"# " + b"\xc3\xa9" * (MAX_BYTES // 2))
     for path, code in (
         (missing, "DR1000"),
         (binary, "DR1000"),
