@@ -81,7 +81,7 @@ class Drafting:
             scopes=self._scopes(environment, inputs),
             objectives=objectives,
             targets=targets,
-            steps=steps,
+            steps=tuple(self._with_planes(step, targets) for step in steps),
             gates=self._gates(),
             people={
                 name: PlannedPerson(**person.model_dump())
@@ -150,6 +150,13 @@ class Drafting:
                     title=step.label, expires_s=expires_s, self_approval=True
                 )
         return gates
+
+    def _with_planes(self, step: PlannedStep, targets: Mapping[str, Target]) -> PlannedStep:
+        action = self.registry.get(step.call.uses) if step.call else None
+        if action is None or step.call is None:
+            return step
+        target = targets[step.call.target] if step.call.target else Target()
+        return step.model_copy(update={"planes": action.planes(target)})
 
     def _asks_person(self, step: Step) -> bool:
         action = self.registry.get(step.uses) if step.uses else None

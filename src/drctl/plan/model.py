@@ -10,6 +10,7 @@ from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
+from drctl.plan.fate_model import Fate
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -216,6 +217,9 @@ class Plan(_Frozen):
     loss: LossLook | None = None
     is_offline: bool = False
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
+    fate: Fate | None = None
+    """What fails while the places of ``--assume-down`` do not answer. A plan with it is for reading
+    too: it has not looked at the world as it is."""
     forecast_s: float
     critical_path: tuple[str, ...]
     digest: str = ""

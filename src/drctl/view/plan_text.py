@@ -6,6 +6,7 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
+from drctl.view.fate_text import show_fate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,6 +50,8 @@ def show_plan(plan: Plan, console: "Console") -> None:
     _show_reach(plan, console)
     _show_loss(plan, console)
     _show_forecast(plan, console)
+    if plan.fate is not None:
+        show_fate(plan, plan.fate, console)
 
 
 def _show_pins(plan: Plan, console: "Console") -> None:

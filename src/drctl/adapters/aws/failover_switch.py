@@ -112,7 +112,7 @@ class _Switch(Action[FailoverSwitch, NoParams, Switched]):
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (FailoverSwitch,)
     outputs = Switched
-    engages: ClassVar[bool]
+    engages: ClassVar[bool]  # type: ignore[misc]  # both directions say which
 
     def planes(self, target: FailoverSwitch) -> tuple[str, ...]:
         return (f"data-plane:{target.aws.region}",)
