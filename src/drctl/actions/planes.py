@@ -11,11 +11,26 @@ The vocabulary. A plane is ``KIND:PLACE`` or ``KIND:SYSTEM:PLACE``; the last wor
   a cluster, the application behind its balancer.
 - ``control-plane:global``, ``data-plane:arc``, ``saas:slack``, ``saas:statuspage``: in no region, or
   in several on purpose; the loss of one region takes none of them.
+- ``data-plane:elsewhere``: a place that only the run knows, as a new primary that a param names, or
+  wherever customers are led by then.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any, Final
+
+ELSEWHERE: Final = "data-plane:elsewhere"
+
+
+def control(region: str, service: str = "", **more: Any) -> "Ask":
+    """What makes and describes things in a region is asked."""
+    return Ask(plane=f"control-plane:{region}", service=service, **more)
+
+
+def data(region: str, service: str = "", **more: Any) -> "Ask":
+    """What serves in a region is asked."""
+    return Ask(plane=f"data-plane:{region}", service=service, **more)
 
 
 class Loss(StrEnum):
@@ -55,13 +70,13 @@ def needed(asks: Iterable[Ask]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Down:
-    """What is assumed not to answer: places, or single planes of them."""
+    """What is assumed not to answer: places, with all their planes."""
 
     lost: Mapping[str, Loss] = field(default_factory=dict)
 
     def loss_of(self, plane: str) -> Loss | None:
         """How a plane is lost; ``None``: it is not."""
-        return self.lost.get(plane) or self.lost.get(place_of(plane))
+        return self.lost.get(place_of(plane))
 
     def is_touched(self, asks: Iterable[Ask]) -> bool:
         """True when a call would ask something that is lost, whether it copes or not."""

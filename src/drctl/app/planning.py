@@ -40,9 +40,7 @@ async def plan_runbook(
     """
     env = load_environment(find_environment(environment))
     loaded = load(find_runbook(runbook), parts.registry, env.targets)
-    return await plan_loaded(
-        parts, loaded, env, given, offline=offline, assume_down=assume_down
-    )
+    return await plan_loaded(parts, loaded, env, given, offline=offline, assume_down=assume_down)
 
 
 async def plan_loaded(

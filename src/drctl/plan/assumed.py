@@ -18,7 +18,7 @@ def read_down(
     words: Sequence[str], plan: Plan, registry: Registry, environment: Environment
 ) -> Down:
     """
-    Reads ``us-east-1``, ``us-east-1=silent`` or ``control-plane:us-east-1``.
+    Reads ``us-east-1`` or ``us-east-1=silent``.
 
     Raises:
         InvalidError: Neither this plan nor anything in its environment has to do with such a place.
@@ -28,7 +28,7 @@ def read_down(
     lost, problems = {}, []
     for text in words:
         place, _, how = text.partition("=")
-        if place_of(place) not in known:
+        if place not in known:
             near = did_you_mean(place, sorted(known))
             what = f'nothing in {environment.name} is in "{place}"{near}'
             named = f"its places are {', '.join(sorted(known))}"
@@ -46,7 +46,10 @@ def read_down(
 def places(plan: Plan, registry: Registry, environment: Environment) -> frozenset[str]:
     """Every place that the plan or a target of its environment has to do with."""
     found = {
-        place for target in environment.targets.values() for place in target.places if ":" not in place
+        place
+        for target in environment.targets.values()
+        for place in target.places
+        if ":" not in place
     }
     for step in plan.steps:
         for call in calls(step):

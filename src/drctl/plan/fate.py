@@ -27,9 +27,7 @@ from drctl.plan.terms import test
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.values import UNKNOWN
 
-Prepared: TypeAlias = Callable[
-    [PlannedStep, PlannedCall], tuple[AnyAction | None, Target, Any]
-]
+Prepared: TypeAlias = Callable[[PlannedStep, PlannedCall], tuple[AnyAction | None, Target, Any]]
 """The action of a call, its target, and its params, ``None`` where the run only knows them."""
 Values: TypeAlias = Callable[[PlannedStep], dict[str, Any]]
 """What an expression of a step may use before the run."""
@@ -182,9 +180,7 @@ class _Telling:
         self._add(self.fails, "step", step, action.name, call.target or "", lost, why, reached)
         return True
 
-    def _one(
-        self, part: CallPart, step: PlannedStep, call: PlannedCall, reached: Reached
-    ) -> bool:
+    def _one(self, part: CallPart, step: PlannedStep, call: PlannedCall, reached: Reached) -> bool:
         action, target, params = self.prepared(step, call)
         if action is None:
             return False
@@ -233,7 +229,9 @@ class _Telling:
         prefix = f"{step.scope}." if step.scope else ""
         steps = {
             name.removeprefix(prefix): {
-                "status": {"succeeds": "succeeded", "fails": "failed"}.get(end.outcome, end.outcome),
+                "status": {"succeeds": "succeeded", "fails": "failed"}.get(
+                    end.outcome, end.outcome
+                ),
                 "outputs": dict(self.outputs.get(name, {})),
             }
             for name, end in self.ends.items()

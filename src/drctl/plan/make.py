@@ -132,9 +132,7 @@ class Planner:
     def _is_lost(self, asks: tuple[Ask, ...]) -> bool:
         return self.down.is_touched(asks)
 
-    async def _predict(
-        self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
-    ) -> Prediction:
+    async def _predict(self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]) -> Prediction:
         action, target, params, why = self._prepared(plan, step, step.call, known)
         if step.call is None:
             return Prediction(symbol=" ", why="a person says go")

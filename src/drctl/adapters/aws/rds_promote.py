@@ -27,6 +27,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
+from drctl.actions.planes import Ask, control, data
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _candidate, _managed
 from drctl.adapters.aws.client import Aws
@@ -79,7 +80,15 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
     outputs = Promotion
 
     def planes(self, target: RdsInstance) -> tuple[str, ...]:
-        return (f"control-plane:{target.aws.region}", f"data-plane:{target.aws.region}")
+        own = (f"control-plane:{target.aws.region}", f"data-plane:{target.aws.region}")
+        seen = target.witness.aws.region if target.witness else target.aws.region
+        return own if seen == target.aws.region else (*own, f"data-plane:{seen}")
+
+    def asks(self, target: RdsInstance, params: PromoteParams | None = None) -> tuple[Ask, ...]:
+        own = (control(target.aws.region, "RDS"), data(target.aws.region, "PostgreSQL"))
+        if target.witness is None or target.witness.aws.region == target.aws.region:
+            return own
+        return (*own, data(target.witness.aws.region, "the witness's object"))
 
     async def observe(
         self, ctx: Context, target: RdsInstance, params: PromoteParams | None

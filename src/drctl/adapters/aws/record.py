@@ -38,6 +38,7 @@ from drctl.actions.errors import (
     Throttled,
     Unavailable,
 )
+from drctl.actions.planes import Ask, control
 from drctl.actions.targets import DnsRecord, Part, Text
 from drctl.adapters import _resolver
 from drctl.adapters.aws.client import Aws
@@ -110,6 +111,10 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
     """Sends one change and waits until Route 53 says that all its nameservers have it."""
 
     name: ClassVar[str] = "aws.route53.record.upsert"
+    alternative: ClassVar[str] = (
+        "aws.route53.failover_switch.engage (one S3 write in the recovery region, watched by a"
+        " health check) or aws.arc.routing_controls.set; both must be wired in advance"
+    )
     summary: ClassVar[str] = "Write a DNS record (needs the us-east-1 control plane)"
     effect: ClassVar[Effect] = Effect.TRAFFIC
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
@@ -119,6 +124,9 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
 
     def planes(self, target: DnsRecord) -> tuple[str, ...]:
         return ("control-plane:us-east-1",)
+
+    def asks(self, target: DnsRecord, params: UpsertParams | None = None) -> tuple[Ask, ...]:
+        return (control("us-east-1", "Route 53 records"),)
 
     async def observe(
         self, ctx: Context, target: DnsRecord, params: UpsertParams | None

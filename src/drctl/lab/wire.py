@@ -1,0 +1,32 @@
+"""
+What reaches the lab's stand-ins, taken or refused: one line a request, when somebody counts them.
+
+The ledger has what was *applied*. A promise that nothing is even sent needs the requests themselves:
+with ``DRCTL_LAB_WIRE`` set when the lab comes up, each stand-in writes every request to that file,
+and says whether it asks for a change.
+"""
+
+import json
+import os
+import threading
+from pathlib import Path
+from typing import Final
+
+VARIABLE: Final = "DRCTL_LAB_WIRE"
+_LOCK = threading.Lock()
+
+
+def note(where: str, request: str, *, mutates: bool) -> None:
+    """
+    Writes a request down, if somebody wants to know.
+
+    Args:
+        where: The stand-in: ``aws us-west-2``, ``kubernetes us-east-1``, ``slack``.
+        request: What it asks for, in a few words.
+    """
+    file = os.environ.get(VARIABLE)
+    if not file:
+        return
+    line = json.dumps({"where": where, "request": request, "mutates": mutates})
+    with _LOCK, Path(file).open("a", encoding="utf-8") as out:
+        out.write(line + "\n")
