@@ -9,8 +9,10 @@ The vocabulary. A plane is ``KIND:PLACE`` or ``KIND:SYSTEM:PLACE``; the last wor
 - ``control-plane:patroni:us-west-2``: a store that decides who leads (DCS).
 - ``data-plane:us-west-2``: what serves there: PostgreSQL, Redis, S3 objects, STS, the API server of
   a cluster, the application behind its balancer.
-- ``control-plane:global``, ``data-plane:arc``, ``saas:slack``, ``saas:statuspage``: in no region, or
-  in several on purpose; the loss of one region takes none of them.
+- ``control-plane:global``, ``data-plane:arc``, ``saas:slack``, ``saas:statuspage``: in no region,
+  or in several on purpose; the loss of one region takes none of them.
+- ``data-plane:elsewhere``: a place that only the run knows, as a new primary that a param names, or
+  wherever customers are led by then.
 - ``data-plane:elsewhere``: a place that only the run knows, as a new primary that a param names, or
   wherever customers are led by then.
 """
@@ -98,3 +100,7 @@ class Down:
 
     def __str__(self) -> str:
         return ", ".join(f"{place} ({loss})" for place, loss in self.lost.items())
+
+
+NOTHING: Final = Down()
+"""Everything answers, as far as anybody assumes."""

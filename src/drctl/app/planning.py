@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from drctl import __version__
-from drctl.actions.planes import Down
+from drctl.actions.planes import NOTHING, Down
 from drctl.app.compose import Parts
 from drctl.app.runbooks import Loaded, find_runbook, load
 from drctl.app.validity import AGAIN, require_current, require_same_sources
@@ -15,8 +15,6 @@ from drctl.plan.drift import drift
 from drctl.plan.make import Planner
 from drctl.plan.model import Plan
 from drctl.runbook import resolve_inputs
-
-NOTHING_IS_DOWN = Down()
 
 
 async def plan_runbook(
@@ -73,7 +71,7 @@ async def plan_loaded(
     return planner.foretell(draft if offline else await planner.look(draft))
 
 
-def _planner(parts: Parts, down: Down = NOTHING_IS_DOWN) -> Planner:
+def _planner(parts: Parts, down: Down = NOTHING) -> Planner:
     return Planner(registry=parts.registry, clock=parts.clock, secrets=parts.secrets, down=down)
 
 

@@ -1,7 +1,7 @@
 """
 What reaches the lab's stand-ins, taken or refused: one line a request, when somebody counts them.
 
-The ledger has what was *applied*. A promise that nothing is even sent needs the requests themselves:
+The ledger has what was *applied*. That nothing is even sent can only be said by the requests:
 with ``DRCTL_LAB_WIRE`` set when the lab comes up, each stand-in writes every request to that file,
 and says whether it asks for a change.
 """

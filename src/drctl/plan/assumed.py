@@ -11,7 +11,7 @@ from drctl.plan.draft import calls
 from drctl.plan.leases import cell_of
 from drctl.plan.model import Plan
 
-_IN_NO_REGION = {"global", "arc", "slack", "statuspage"}
+_IN_NO_REGION = {"global", "arc", "slack", "statuspage", "elsewhere"}
 
 
 def read_down(
@@ -45,12 +45,8 @@ def read_down(
 
 def places(plan: Plan, registry: Registry, environment: Environment) -> frozenset[str]:
     """Every place that the plan or a target of its environment has to do with."""
-    found = {
-        place
-        for target in environment.targets.values()
-        for place in target.places
-        if ":" not in place
-    }
+    named = (place for target in environment.targets.values() for place in target.places)
+    found = {place for place in named if ":" not in place}
     for step in plan.steps:
         for call in calls(step):
             action = registry.get(call.uses)

@@ -32,6 +32,9 @@ Prepared: TypeAlias = Callable[[PlannedStep, PlannedCall], tuple[AnyAction | Non
 Values: TypeAlias = Callable[[PlannedStep], dict[str, Any]]
 """What an expression of a step may use before the run."""
 
+_STATUS = {"succeeds": "succeeded", "fails": "failed"}
+"""As expressions know them."""
+
 
 def foretell(plan: Plan, registry: Registry, prepared: Prepared, known: Values, down: Down) -> Fate:
     """Says which calls of a plan fail while *down* is down, and how far a run would come."""
@@ -229,9 +232,7 @@ class _Telling:
         prefix = f"{step.scope}." if step.scope else ""
         steps = {
             name.removeprefix(prefix): {
-                "status": {"succeeds": "succeeded", "fails": "failed"}.get(
-                    end.outcome, end.outcome
-                ),
+                "status": _STATUS.get(end.outcome, end.outcome),
                 "outputs": dict(self.outputs.get(name, {})),
             }
             for name, end in self.ends.items()

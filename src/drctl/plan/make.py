@@ -21,7 +21,7 @@ from drctl.actions.contract import (
     Preview,
 )
 from drctl.actions.loss import LossBound
-from drctl.actions.planes import Ask, Down
+from drctl.actions.planes import NOTHING, Ask, Down
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
@@ -70,7 +70,7 @@ class Planner:
     registry: Registry
     clock: Clock
     secrets: Secrets
-    down: Down = Down()
+    down: Down = NOTHING
     """What is assumed not to answer: it is not asked."""
 
     def draft(

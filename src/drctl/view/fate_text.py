@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from drctl.kernel.text import sanitize
 from drctl.plan.fate_model import CallFate, Fate
-from drctl.plan.model import Plan
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +22,7 @@ _REACHED = {
 }
 
 
-def show_fate(plan: Plan, fate: Fate, console: "Console") -> None:
+def show_fate(fate: Fate, console: "Console") -> None:
     """Prints what is assumed, every call that fails, what goes on without, and the end of it."""
     from rich.text import Text
 

@@ -51,7 +51,7 @@ def show_plan(plan: Plan, console: "Console") -> None:
     _show_loss(plan, console)
     _show_forecast(plan, console)
     if plan.fate is not None:
-        show_fate(plan, plan.fate, console)
+        show_fate(plan.fate, console)
 
 
 def _show_pins(plan: Plan, console: "Console") -> None:

@@ -13,7 +13,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError
-from drctl.actions.planes import Ask, control, data
+from drctl.actions.planes import ELSEWHERE, Ask, control, data
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _one_primary
 from drctl.adapters._one_primary import OnePrimary, ProofParams
@@ -46,6 +46,7 @@ class AssertSinglePrimary(Action[RdsInstance, ProofParams, OnePrimary]):
         return (
             control(target.aws.region, "RDS and EC2", copes=how, only_when_dead=True),
             data(target.aws.region, "PostgreSQL, clients' URLs", copes=how, only_when_dead=True),
+            Ask(plane=ELSEWHERE, service="the new primary, and where clients write"),
         )
 
     def preview(

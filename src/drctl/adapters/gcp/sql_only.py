@@ -14,7 +14,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError
-from drctl.actions.planes import Ask, control, data
+from drctl.actions.planes import ELSEWHERE, Ask, control, data
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters import _one_primary
 from drctl.adapters._one_primary import OnePrimary, ProofParams
@@ -49,6 +49,7 @@ class AssertSinglePrimary(Action[CloudSqlInstance, ProofParams, OnePrimary]):
         return (
             control(target.gcp.region, "Cloud SQL", copes=how, only_when_dead=True),
             data(target.gcp.region, "PostgreSQL, clients' URLs", copes=how, only_when_dead=True),
+            Ask(plane=ELSEWHERE, service="the new primary, and where clients write"),
         )
 
     def preview(
