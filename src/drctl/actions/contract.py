@@ -232,6 +232,8 @@ class Action(ABC, Generic[T, P, O]):
     proves_one_primary: ClassVar[bool] = False
     """True when its success shows that one primary takes writes and no other one does. A run that
     promotes ends well only after such a step."""
+    looks_blind: ClassVar[bool] = True
+    """False: `observe` asks nobody while the params are not known."""
     engages: ClassVar[bool | None] = None
     """Of what leads customers somewhere: whether its success leads them to the recovery side."""
     alternative: ClassVar[str] = ""
@@ -256,7 +258,9 @@ class Action(ABC, Generic[T, P, O]):
 
     def asks_to_look(self, target: T, params: P | None = None) -> tuple[Ask, ...]:
         """The same for `observe`. Pure."""
-        return () if type(self).observe is Action.observe else self.asks(target, params)
+        if type(self).observe is Action.observe or (params is None and not self.looks_blind):
+            return ()
+        return self.asks(target, params)
 
     def without(self, target: T, params: P | None, lost: tuple[Ask, ...]) -> Mapping[str, Any]:
         """

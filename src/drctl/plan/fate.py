@@ -59,12 +59,13 @@ class _Telling:
     """Of what leads customers, by target: whether it leads to the recovery side."""
 
     def tell(self) -> Fate:
-        refusals = [*self._pins(), *self._lease()]
+        refusals = self._pins()
         for step in self.plan.steps:
             engaged = step.prediction.facts.get("engaged")
             if isinstance(engaged, bool) and step.call and step.call.target:
                 self.moved[step.call.target] = engaged
         refusals += self._looks()
+        refusals += self._lease(is_refused=bool(refusals))
         blockers: list[PlannedStep] = []
         order = [self.plan.by_id[name] for group in waves(self.plan.steps) for name in group]
         for step in (*(s for s in order if not s.is_final), *(s for s in order if s.is_final)):
@@ -107,13 +108,14 @@ class _Telling:
                 return reader.asks(target)
         return ()
 
-    def _lease(self) -> list[str]:
+    def _lease(self, *, is_refused: bool) -> list[str]:
         lease = self.plan.lease
         cell = cell_of(self.registry, lease) if lease.identities else None
         if cell is None:
             return []
         asks = tuple(Ask(plane=f"data-plane:{place}", service=cell.label) for place in cell.places)
-        fails = self._note("lease", None, lease.store or "", cell.label, asks, "yes", "")
+        reached: Reached = "no" if is_refused else "yes"
+        fails = self._note("lease", None, lease.store or "", cell.label, asks, reached, "")
         return [f"the lease cannot be had: {cell.label}"] if fails else []
 
     def _looks(self) -> list[str]:

@@ -243,7 +243,8 @@ def undeclared(plan: dict, lines: list[dict], net: int) -> list[str]:
             continue
         declared = {place_of(ask.plane) for ask in action.asks(target, None)}
         if line["part"] == "observe":
-            declared = {place_of(ask.plane) for ask in action.asks_to_look(target, None)}
+            asks = action.asks_to_look(target, None) if action.looks_blind else action.asks(target)
+            declared = {place_of(ask.plane) for ask in asks}
         for address in line["asked"]:
             region = next((r for p, r in regions.items() if address.startswith(p)), None)
             if region and declared.isdisjoint({region, "elsewhere"}):

@@ -68,6 +68,7 @@ class CreateSnapshot(Action[RdsInstance, CreateParams, Snapshot]):
     summary: ClassVar[str] = "Copy an RDS instance to a manual snapshot and wait until it is whole"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.KEYED
+    looks_blind: ClassVar[bool] = False
     targets = (RdsInstance,)
     params = CreateParams
     outputs = Snapshot
@@ -176,6 +177,7 @@ class RestoreSnapshot(Action[RdsInstance, RestoreParams, RestoredCopy]):
     summary: ClassVar[str] = "Make a new, private RDS instance of a snapshot"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.KEYED
+    looks_blind: ClassVar[bool] = False
     targets = (RdsInstance,)
     params = RestoreParams
     outputs = RestoredCopy
