@@ -115,7 +115,8 @@ class RoutingCluster:
     async def _answer(self, region: str, request: web.Request) -> web.Response:
         self.asked.append(region)
         action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
-        wire.note(f"arc {region}", action, mutates=not action.startswith(("Get", "List")))
+        agent = request.headers.get("User-Agent")
+        wire.note(f"arc {region}", action, agent, mutates=not action.startswith(("Get", "List")))
         body: dict[str, Any]
         try:
             body, status = self._do(region, request, await request.json()), HTTPStatus.OK

@@ -118,7 +118,8 @@ class Recorder:
         service = _service_of(request.path)
         if service is not None:
             changes = request.method not in {"GET", "HEAD"} and not request.path.endswith(_READS)
-            wire.note(service, f"{request.method} {request.path}", mutates=changes)
+            agent = request.headers.get("User-Agent")
+            wire.note(service, f"{request.method} {request.path}", agent, mutates=changes)
         fault = self._faults.get(service) if service else None
         if service is None or fault is None:
             return await handler(request)

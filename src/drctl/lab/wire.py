@@ -16,17 +16,19 @@ VARIABLE: Final = "DRCTL_LAB_WIRE"
 _LOCK = threading.Lock()
 
 
-def note(where: str, request: str, *, mutates: bool) -> None:
+def note(where: str, request: str, agent: str | None, *, mutates: bool) -> None:
     """
     Writes a request down, if somebody wants to know.
 
     Args:
         where: The stand-in: ``aws us-west-2``, ``kubernetes us-east-1``, ``slack``.
         request: What it asks for, in a few words.
+        agent: Who says to be asking, as the ``User-Agent`` has it.
     """
     file = os.environ.get(VARIABLE)
     if not file:
         return
-    line = json.dumps({"where": where, "request": request, "mutates": mutates})
+    told = {"where": where, "request": request, "agent": agent or "", "mutates": mutates}
+    line = json.dumps(told)
     with _LOCK, Path(file).open("a", encoding="utf-8") as out:
         out.write(line + "\n")

@@ -75,7 +75,8 @@ class Front:
         asked = mutation_of(environ, service)
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "/")
         request = asked.operation if asked else f"{service} {method} {path}"
-        wire.note(f"aws {self._region}", request, mutates=asked is not None)
+        agent = environ.get("HTTP_USER_AGENT")
+        wire.note(f"aws {self._region}", request, agent, mutates=asked is not None)
         refusal = self._refusal(environ, scope)
         if refusal is None:
             try:

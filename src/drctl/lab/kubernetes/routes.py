@@ -82,9 +82,9 @@ class Routes:
         return application
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
-        wire.note(
-            self._ledger.where, f"{request.method} {request.path_qs}", mutates=_changes(request)
-        )
+        said = f"{request.method} {request.path_qs}"
+        agent = request.headers.get("User-Agent")
+        wire.note(self._ledger.where, said, agent, mutates=_changes(request))
         try:
             self._authenticate(request)
             return await self._answer(request)
