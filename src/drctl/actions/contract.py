@@ -232,6 +232,8 @@ class Action(ABC, Generic[T, P, O]):
     proves_one_primary: ClassVar[bool] = False
     """True when its success shows that one primary takes writes and no other one does. A run that
     promotes ends well only after such a step."""
+    no_way_back: ClassVar[str] = ""
+    """Of what has none: what cannot be had again, as the plan says it to who approves it."""
     looks_blind: ClassVar[bool] = True
     """False: `observe` asks nobody while the params are not known."""
     engages: ClassVar[bool | None] = None

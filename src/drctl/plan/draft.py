@@ -156,7 +156,8 @@ class Drafting:
         if action is None or step.call is None:
             return step
         target = targets[step.call.target] if step.call.target else Target()
-        return step.model_copy(update={"planes": action.planes(target)})
+        update = {"planes": action.planes(target), "no_way_back": action.no_way_back}
+        return step.model_copy(update=update)
 
     def _asks_person(self, step: Step) -> bool:
         action = self.registry.get(step.uses) if step.uses else None

@@ -81,6 +81,8 @@ class PlannedStep(_Frozen):
     at: str = ""
     """Where it is written: file:line:column."""
     planes: tuple[str, ...] = ()
+    no_way_back: str = ""
+    """What cannot be had again once it has begun; empty: it can be taken back, or changes nothing."""
     prediction: Prediction = Prediction(symbol="?", why="planned offline")
 
     @property

@@ -72,6 +72,7 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
     """Promotes once, then waits until RDS *and* the server itself say that it is a primary."""
 
     name: ClassVar[str] = "aws.rds.promote_replica"
+    no_way_back: ClassVar[str] = "it leaves its source for good; a standby is made anew, from it"
     summary: ClassVar[str] = "Make an RDS read replica a primary and wait until it is one"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE

@@ -114,6 +114,9 @@ class PromoteCluster(Action[PostgresCluster, PromoteParams, Promoted]):
     """Asks the operator to make this standby the primary, and waits until it takes writes."""
 
     name: ClassVar[str] = "kubernetes.postgresql.promote"
+    no_way_back: ClassVar[str] = (
+        "a new timeline begins: the old primary can only follow it, or be discarded"
+    )
     summary: ClassVar[str] = "Have an operator promote its standby, and wait until it takes writes"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE

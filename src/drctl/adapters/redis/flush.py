@@ -65,6 +65,7 @@ class Flush(Action[Cache, FlushParams, FlushOutputs]):
     """Deletes every key of one database on the primary, and with it on every replica."""
 
     name: ClassVar[str] = "redis.flush"
+    no_way_back: ClassVar[str] = "every key of the database is gone"
     summary: ClassVar[str] = "Empties one database of a cache whose source was restored"
     effect: ClassVar[Effect] = Effect.DESTROY
     repeat: ClassVar[Repeat] = Repeat.KEYED
