@@ -1,8 +1,8 @@
 """
 The table of ``make plan-honesty``: what each part of "the honest plan" found.
 
-Each part leaves ``build/honesty/<part>.json``: a row, or a list of rows, of ``line`` (the promise),
-``wanted``, ``found`` and ``ok``. Fails when a row is not ok, and when an expected part left nothing.
+Each part leaves ``build/honesty/<part>.json``: a row, or a list of them, of ``line`` (the promise),
+``wanted``, ``found`` and ``ok``. Fails when a row is not ok, or an expected part left nothing.
 """
 
 import json

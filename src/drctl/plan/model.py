@@ -82,7 +82,7 @@ class PlannedStep(_Frozen):
     """Where it is written: file:line:column."""
     planes: tuple[str, ...] = ()
     no_way_back: str = ""
-    """What cannot be had again once it has begun; empty: it can be taken back, or changes nothing."""
+    """What cannot be had again once it has begun; empty: it can be taken back, or only looks."""
     prediction: Prediction = Prediction(symbol="?", why="planned offline")
 
     @property

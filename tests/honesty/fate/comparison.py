@@ -101,9 +101,11 @@ class Found:
         """One line, and one more for each difference."""
         verdict = "right" if self.is_right else "WRONG"
         lines = [
-            f"{name}: {verdict}; named {len(self.named)}, failed {len(self.failed)} of"
-            f" {len(self.made)} made, {self.unreached} named and not reached;"
-            f" foretold {self.foretold}, ended {self.ended}"
+            (
+                f"{name}: {verdict}; named {len(self.named)}, failed {len(self.failed)} of"
+                f" {len(self.made)} made, {self.unreached} named and not reached;"
+                f" foretold {self.foretold}, ended {self.ended}"
+            )
         ]
         for word in ("missed", "false_alarms", "elsewhere"):
             lines += [f"    {word}: {' '.join(one)}" for one in sorted(getattr(self, word))]

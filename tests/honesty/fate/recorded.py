@@ -28,7 +28,7 @@ def _write(line):
 
 
 def _heard(event, arguments):
-    if event == "socket.connect" or event == "socket.sendto":
+    if event in {"socket.connect", "socket.sendto"}:
         address = arguments[1]
         if isinstance(address, tuple) and len(address) >= 2:
             call = CALL.get()

@@ -11,6 +11,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
+from drctl import __version__
 from drctl.actions.contract import Context, NotPermittedError
 from drctl.actions.errors import ActionError, OutcomeUnknown, Throttled, Unavailable
 from drctl.actions.targets import AwsConnection
@@ -199,6 +200,7 @@ class Aws:
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 connect_timeout=min(CONNECT_S, self._call_s, left_s),
                 read_timeout=min(self._call_s, left_s),
+                user_agent_extra=f"drctl/{__version__}",  # who it was, in the account's own trail
                 ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # not in the stubs
                 proxies={},  # None would mean HTTP_PROXY
                 s3={"addressing_style": "path" if endpoint else "auto"},
