@@ -89,7 +89,8 @@ class Found:
     @property
     def false_alarms(self) -> set[Call]:
         """Said to fail; made, and did not fail, or never made."""
-        return (self.named - self.failed) | ((self.perhaps & self.made) - self.failed)
+        alarms = (self.named - self.failed) | ((self.perhaps & self.made) - self.failed)
+        return alarms - self.elsewhere
 
     @property
     def is_right(self) -> bool:
@@ -99,7 +100,8 @@ class Found:
 
     def shown(self, name: str) -> str:
         """One line, and one more for each difference."""
-        verdict = "right" if self.is_right else "WRONG"
+        verdict = "WRONG" if not self.elsewhere else "UNDECIDED, the machine was too slow"
+        verdict = "right" if self.is_right else verdict
         lines = [
             (
                 f"{name}: {verdict}; named {len(self.named)}, failed {len(self.failed)} of"
