@@ -44,14 +44,14 @@ async def _recorded(call, work):
     outcome = "cancelled"
     try:
         answer = await work
-        outcome = "ok"
-        if getattr(answer, "bound", "") is None and call["part"] == "perform":
-            outcome = "unknown bound"
-        return answer
     except Exception as error:
         outcome = getattr(error, "word", type(error).__name__)
         call["why"] = str(error)[:300]
         raise
+    else:
+        is_unknown = getattr(answer, "bound", "") is None and call["part"] == "perform"
+        outcome = "unknown bound" if is_unknown else "ok"
+        return answer
     finally:
         CALL.reset(token)
         asked = {name: sorted(call.pop(name)) for name in ("asked", "services")}
