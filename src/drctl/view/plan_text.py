@@ -142,7 +142,7 @@ _COUNTED = {
 
 def _counts(plan: Plan) -> str:
     """How many steps do what; who waits for a person or only looks is no change."""
-    there = Counter(step.prediction.symbol for step in plan.steps)
+    there: Counter[str] = Counter(step.prediction.symbol for step in plan.steps)
     said = [f"{there[symbol]} {words}" for symbol, words in _COUNTED.items() if there[symbol]]
     looking = f"{there[' ']} only look, ask a person, or find nothing to do" if there[" "] else ""
     return f"{len(plan.steps)} steps: {', '.join([*said, looking] if looking else said)}"
