@@ -1,7 +1,8 @@
-"""Clients that only read refuse every verb that is not known to read, whatever their caller says."""
+"""Clients that only read refuse every verb that is not known to read, whoever calls it what."""
 
 import ast
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from botocore.loaders import Loader
@@ -85,7 +86,8 @@ def test_nothing_that_creates_deletes_or_modifies_is_a_read(service):
         except NotPermittedError:
             told[False].append(name)
     verbs = ("Create", "Delete", "Modify", "Put", "Update", "Start", "Stop", "Reboot", "Promote",
-             "Attach", "Detach", "Run", "Terminate", "Change", "Restore", "Add", "Remove", "Set")  # fmt: skip
+             "Attach", "Detach", "Run", "Terminate", "Change", "Restore", "Add", "Remove",
+             "Set")  # fmt: skip
     assert [name for name in told[True] if name.startswith(verbs)] == []
     assert told[True]
     assert told[False]
@@ -132,7 +134,7 @@ class _Counted:
 
         class Answer:
             status = 200
-            headers: dict[str, str] = {}
+            headers = MappingProxyType({})
 
             def read(self):
                 return b"{}"
@@ -161,7 +163,8 @@ async def test_http_that_changes_nothing_is_get_or_the_question_for_a_token(ctx)
         "INSERT INTO x VALUES (1)", "update x set a = 1", "DELETE FROM x", "TRUNCATE x",
         "ALTER SYSTEM SET a = b", "CREATE TABLE x()", "DROP TABLE x", "CHECKPOINT", "COPY x FROM y",
         "SELECT pg_promote()", "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity",
-        "SELECT pg_reload_conf()", "SELECT pg_drop_replication_slot('x')", "BEGIN", "BEGIN READ WRITE",
+        "SELECT pg_reload_conf()", "SELECT pg_drop_replication_slot('x')", "BEGIN",
+        "BEGIN READ WRITE",
         "SET default_transaction_read_only = off", "SELECT 1; DELETE FROM x", "GRANT a TO b",
         "WITH x AS (DELETE FROM y RETURNING 1) SELECT 1", "SELECT 1 FROM x FOR UPDATE", "VACUUM",
         "/* SELECT */ DELETE FROM x", "DO $$ BEGIN END $$", "CALL x()", "LOCK TABLE x", "",
@@ -222,7 +225,8 @@ async def test_what_a_reading_session_sends_is_in_a_transaction_that_only_reads(
 
 async def test_redis_is_asked_for_nothing_but_reads(ctx):
     link = Link(ctx, None, "x")
-    for words in (("SET", "a", "b"), ("FLUSHALL",), ("SENTINEL", "FAILOVER", "x"), ("CONFIG", "SET"),
+    for words in (("SET", "a", "b"), ("FLUSHALL",), ("SENTINEL", "FAILOVER", "x"),
+                  ("CONFIG", "SET"),
                   ("EVAL", "x"), ("REPLICAOF", "NO", "ONE"), ("DEL", "a")):  # fmt: skip
         with pytest.raises(NotPermittedError):
             await link.ask(*words)
