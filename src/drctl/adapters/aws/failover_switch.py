@@ -112,7 +112,7 @@ class _Switch(Action[FailoverSwitch, NoParams, Switched]):
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (FailoverSwitch,)
     outputs = Switched
-    engages: ClassVar[bool]  # type: ignore[misc]  # both directions say which
+    engages: ClassVar[bool]
 
     def planes(self, target: FailoverSwitch) -> tuple[str, ...]:
         return (f"data-plane:{target.aws.region}",)
