@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from drctl.actions.planes import Ask
 from drctl.actions.targets import Target
 from drctl.kernel.canonical import JSON
 from drctl.kernel.clock import Clock, Deadline
@@ -251,7 +252,12 @@ class Action(ABC, Generic[T, P, O]):
     proves_one_primary: ClassVar[bool] = False
     """True when its success shows that one primary takes writes and no other one does. A run that
     promotes ends well only after such a step."""
-
+    no_way_back: ClassVar[str] = ""
+    """Of what has none: what cannot be had again, as the plan says it to who approves it."""
+    looks_blind: ClassVar[bool] = True
+    """False: `observe` asks nobody while the params are not known."""
+    engages: ClassVar[bool | None] = None
+    """Of what leads customers somewhere: whether its success leads them to the recovery side."""
     alternative: ClassVar[str] = ""
     """What does the same through a data plane, for those that need a control plane; empty: nothing
     is known."""
@@ -265,9 +271,31 @@ class Action(ABC, Generic[T, P, O]):
     def planes(self, target: T) -> tuple[str, ...]:
         """
         The planes it cannot work without, as ``control-plane:us-east-1`` or ``data-plane:us-
-        west-2``.
+        west-2``; the words are in `drctl.actions.planes`.
         """
         return ()
+
+    def asks(self, target: T, params: P | None = None) -> tuple[Ask, ...]:
+        """
+        Every plane that `perform` and `settled` ask: the `planes`, and those that it can do
+        without, each with how. Pure.
+
+        Args:
+            params: ``None`` while they are not known.
+        """
+        return tuple(Ask(plane=plane) for plane in self.planes(target))
+
+    def asks_to_look(self, target: T, params: P | None = None) -> tuple[Ask, ...]:
+        """The same for `observe`. Pure."""
+        if type(self).observe is Action.observe or (params is None and not self.looks_blind):
+            return ()
+        return self.asks(target, params)
+
+    def without(self, target: T, params: P | None, lost: tuple[Ask, ...]) -> Mapping[str, Any]:
+        """
+        What is known of the outputs of a `perform` that copes without what it *lost*. Pure.
+        """
+        return {}
 
     async def observe(self, ctx: Context, target: T, params: P | None) -> Observation:
         """
@@ -341,6 +369,10 @@ class Pin(ABC):
         """
         What the environment pins for this target; ``None`` when this pin is not about it. Pure.
         """
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        """The planes that `read` asks for a target that this pin is about. Pure."""
+        return tuple(Ask(plane=f"data-plane:{place}") for place in target.places[:1])
 
     @abstractmethod
     async def read(self, ctx: Context, target: Target) -> str:

@@ -48,6 +48,10 @@ CODES: dict[str, str] = {
     "DR3102": "A failover asks for the name of the region that will serve, and a run in a protected"
     " environment for the environment's name, typed by a person or given with --confirm. Anything"
     " else is a no.",
+    "DR3221": "--assume-down takes a region, as us-east-1, or us-east-1=silent when it is cut off"
+    " and may be alive. It must be one that the plan or its environment has to do with.",
+    "DR3222": "A plan with --assume-down tells what would fail. It has not looked at the world as"
+    " it is, so it can be neither saved nor run.",
     "DR3301": "People are enrolled in this environment, so a gate takes signed answers only:"
     " drctl approve RUN GATE --key FILE, or, from a machine that has a key and nothing else,"
     " drctl approval request, drctl approval sign, drctl approve --token.",

@@ -38,6 +38,14 @@ def plan(
             help="Forecast with another length of a step; needs: what would make it fit.",
         ),
     ] = None,
+    assume_down: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assume-down",
+            metavar="REGION",
+            help="What fails while it is dead (or REGION=silent); not asked; may be repeated.",
+        ),
+    ] = None,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
 ) -> None:
@@ -46,7 +54,8 @@ def plan(
 
     Exits 8 when a rule finds an error that the runbook does not waive, as a forecast that misses
     the RTO: in more than one run of ten where recorded runs say so, else by the declared estimates.
-    With --what-if the answer is no plan: it cannot be saved.
+    Exits 5 when a run would not succeed with what --assume-down takes away. An answer to
+    --assume-down or --what-if can be neither saved nor run.
 
     Example: drctl plan region-failover -e lab -i incident=inc-20261122-001 --out plan.json
     """
@@ -62,9 +71,21 @@ def plan(
         from drctl.plan.findings import gates_merge
         from drctl.view.plan_text import show_plan
 
+        if assume_down and out is not None:
+            why = "a plan with --assume-down has not looked at the world as it is"
+            raise typer.BadParameter(why, param_hint="--out")
         if not offline:
             looking(env)
-        made = asyncio.run(plan_runbook(parts(), runbook, env, given(inputs), offline=offline))
+        made = asyncio.run(
+            plan_runbook(
+                parts(),
+                runbook,
+                env,
+                given(inputs),
+                offline=offline,
+                assume_down=assume_down or (),
+            )
+        )
         if what_if:
             _answer(made, supposed, output, color, with_needs=with_needs)
             return
@@ -79,6 +100,8 @@ def plan(
                 typer.echo(f"saved to {out}; run it with: drctl run {out}", err=True)
         else:
             typer.echo(sanitize_json(made.model_dump_json(indent=2)))
+        if made.fate is not None and made.fate.ending != "succeeds":
+            raise typer.Exit(Exit.REFUSED)
         if gates_merge(made.findings):
             raise typer.Exit(Exit.MISSED)
 

@@ -202,6 +202,7 @@ class Drafting:
             is_final=is_final,
             at=str(step.position),
             planes=_planes(action, call, environment),
+            no_way_back=action.no_way_back if action is not None and call is not None else "",
         )
 
     def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:

@@ -12,6 +12,7 @@ from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
 from drctl.plan.findings import Finding, Waived
 from drctl.plan.forecast_model import Forecast, StepForecast
+from drctl.plan.fate_model import Fate
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -82,6 +83,8 @@ class PlannedStep(_Frozen):
     at: str = ""
     """Where it is written: file:line:column."""
     planes: tuple[str, ...] = ()
+    no_way_back: str = ""
+    """What cannot be had again once it has begun; empty: it can be taken back, or only looks."""
     prediction: Prediction = Prediction(symbol="?", why="planned offline")
 
     @property
@@ -220,6 +223,9 @@ class Plan(_Frozen):
     loss: LossLook | None = None
     is_offline: bool = False
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
+    fate: Fate | None = None
+    """What fails while the places of ``--assume-down`` do not answer. A plan with it is for reading
+    too: it has not looked at the world as it is."""
     forecast_s: float
     """Seconds from the start of a run until half of such runs have proven service: the p50."""
     critical_path: tuple[str, ...]

@@ -1,5 +1,6 @@
 """A plan for people: what would happen, in waves, and whether it fits."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
@@ -9,6 +10,7 @@ from drctl.plan.model import Plan, PlannedGate, PlannedStep
 from drctl.view.findings import counted, finding_lines, waived_lines
 from drctl.view.forecast_text import show_forecast
 from drctl.view.page import Page
+from drctl.view.fate_text import show_fate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,12 +55,15 @@ def _show(plan: Plan, console: Page) -> None:
     console.print()
     console.print(Text(f"  {LEGEND}", style="dim"))
     console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
+    console.print(Text(f"  {_counts(plan)}"))
     _show_reach(plan, console)
     _show_findings(plan, console)
     _show_loss(plan, console)
     show_forecast(plan, console)
     if plan.is_offline:
         console.print(Text("  planned offline: nothing was looked at", style="magenta"))
+    if plan.fate is not None:
+        show_fate(plan.fate, console)
 
 
 def _show_findings(plan: Plan, console: Page) -> None:
@@ -142,6 +147,8 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
         found.append(f"{prediction.before} -> {prediction.after}")
     if prediction.why:
         found.append(prediction.why)
+    if step.no_way_back and prediction.symbol == "!":
+        found.append(f"no way back: {step.no_way_back}")
     if step.when:
         found.append(f"only when {step.when}")
     if any(plane.startswith("control-plane:us-east-1") for plane in step.planes):
@@ -149,6 +156,24 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
             "needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1"
         )
     return [Text(f"        {sanitize(line)}", style="dim") for line in found]
+
+
+_COUNTED = {
+    "+": "create",
+    "~": "change",
+    "!": "have no way back",
+    ">": "move traffic",
+    "?": "cannot tell",
+    "-": "are skipped",
+}
+
+
+def _counts(plan: Plan) -> str:
+    """How many steps do what; who waits for a person or only looks is no change."""
+    there: Counter[str] = Counter(step.prediction.symbol for step in plan.steps)
+    said = [f"{there[symbol]} {words}" for symbol, words in _COUNTED.items() if there[symbol]]
+    looking = f"{there[' ']} only look, ask a person, or find nothing to do" if there[" "] else ""
+    return f"{len(plan.steps)} steps: {', '.join([*said, looking] if looking else said)}"
 
 
 def _show_reach(plan: Plan, console: Page) -> None:

@@ -14,6 +14,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import Conflict, Unavailable
+from drctl.actions.planes import Ask, control, data
 from drctl.actions.targets import (
     AutoScalingGroup,
     AwsConnection,
@@ -117,6 +118,10 @@ class AccountPin(Pin):
             return None
         return Identity(name="aws.account", subject=connection.region, expected=connection.account)
 
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        connection = connection_of(target)
+        return (data(connection.region, "STS"),) if connection else ()
+
     async def read(self, ctx: Context, target: Target) -> str:
         connection = connection_of(target)
         if connection is None:
@@ -135,6 +140,9 @@ class ZonePin(Pin):
             subject=target.zone_id,
             expected=target.zone_name.rstrip("."),
         )
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        return (control("us-east-1", "Route 53 zones"),)
 
     async def read(self, ctx: Context, target: Target) -> str:
         if not isinstance(target, DnsRecord):

@@ -69,6 +69,7 @@ class CreateSnapshot(Action[RdsInstance, CreateParams, Snapshot]):
     summary: ClassVar[str] = "Copy an RDS instance to a manual snapshot and wait until it is whole"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.KEYED
+    looks_blind: ClassVar[bool] = False
     targets = (RdsInstance,)
     params = CreateParams
     outputs = Snapshot
@@ -181,6 +182,7 @@ class RestoreSnapshot(Action[RdsInstance, RestoreParams, RestoredCopy]):
         into="instance", source="instance", from_snapshot=True
     )
     repeat: ClassVar[Repeat] = Repeat.KEYED
+    looks_blind: ClassVar[bool] = False
     targets = (RdsInstance,)
     params = RestoreParams
     outputs = RestoredCopy

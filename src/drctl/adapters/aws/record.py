@@ -38,6 +38,7 @@ from drctl.actions.errors import (
     Throttled,
     Unavailable,
 )
+from drctl.actions.planes import Ask, control
 from drctl.actions.targets import DnsRecord, Part, Text
 from drctl.adapters import _resolver
 from drctl.adapters.aws.client import Aws
@@ -123,6 +124,9 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
 
     def planes(self, target: DnsRecord) -> tuple[str, ...]:
         return ("control-plane:us-east-1",)
+
+    def asks(self, target: DnsRecord, params: UpsertParams | None = None) -> tuple[Ask, ...]:
+        return (control("us-east-1", "Route 53 records"),)
 
     async def observe(
         self, ctx: Context, target: DnsRecord, params: UpsertParams | None

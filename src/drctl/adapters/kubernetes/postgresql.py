@@ -52,7 +52,8 @@ _EVERY_S = 0.3
 _SPARE_S = 1.0
 _NOW = """
 SELECT pg_is_in_recovery() AS is_in_recovery,
-       current_setting('transaction_read_only') = 'off' AS takes_writes,
+       NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'
+         AS takes_writes,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        CASE WHEN pg_is_in_recovery() THEN NULL
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
@@ -113,6 +114,9 @@ class PromoteCluster(Action[PostgresCluster, PromoteParams, Promoted]):
     """Asks the operator to make this standby the primary, and waits until it takes writes."""
 
     name: ClassVar[str] = "kubernetes.postgresql.promote"
+    no_way_back: ClassVar[str] = (
+        "a new timeline begins: the old primary can only follow it, or be discarded"
+    )
     summary: ClassVar[str] = "Have an operator promote its standby, and wait until it takes writes"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE

@@ -61,6 +61,7 @@ class PatchSecret(Action[Deployment, PatchParams, Patched]):
     summary: ClassVar[str] = "Set keys of a Secret beside a Deployment and read them back"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    looks_blind: ClassVar[bool] = False
     targets = (Deployment,)
     params = PatchParams
     outputs = Patched

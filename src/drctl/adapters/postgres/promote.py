@@ -76,6 +76,9 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
     """Ends recovery on a standby, so that it takes writes on a timeline of its own."""
 
     name: ClassVar[str] = "postgres.promote"
+    no_way_back: ClassVar[str] = (
+        "a new timeline begins: the old primary can only follow it, or be discarded"
+    )
     summary: ClassVar[str] = "Promotes a standby and waits until it takes writes"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE

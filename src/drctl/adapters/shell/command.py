@@ -224,6 +224,7 @@ class Destroy(Command):
     """A program that has no way back."""
 
     name: ClassVar[str] = "shell.destroy"
+    no_way_back: ClassVar[str] = "what the command destroys; no plan can see what that is"
     summary: ClassVar[str] = "Runs a program that has no way back"
     effect: ClassVar[Effect] = Effect.DESTROY
 

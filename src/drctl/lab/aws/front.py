@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from moto.s3.models import s3_backends
 
+from drctl.lab import wire
 from drctl.lab.aws import refusals
 from drctl.lab.aws.mutations import mutation_of
 from drctl.lab.aws.refusals import Refusal
@@ -71,6 +72,11 @@ class Front:
         # Nobody reads without a signature but from S3; a POST is a call of some other service.
         unsigned = "" if environ["REQUEST_METHOD"] == "POST" else "s3"
         service = unsigned if scope is None else scope.service
+        asked = mutation_of(environ, service)
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "/")
+        request = asked.operation if asked else f"{service} {method} {path}"
+        agent = environ.get("HTTP_USER_AGENT")
+        wire.note(f"aws {self._region}", request, agent, mutates=asked is not None)
         refusal = self._refusal(environ, scope)
         if refusal is None:
             try:

@@ -157,6 +157,7 @@ def _targets(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, A
             "key": SWITCH_KEY,
             "record_name": PUBLIC_NAME,
             "recovery_name": estate.west.balancer_name,
+            "home_region": EAST,
             "url": f"http://{PUBLIC_NAME}:{BALANCER_PORT}",
         },
         "comms.incident_room": {

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from drctl.kernel import yaml_text, yaml_tree
+from drctl.lab import wire
 from drctl.lab.kubernetes.discovery import document
 from drctl.lab.kubernetes.errors import (
     ApiError,
@@ -45,6 +46,15 @@ class Ledger:
     where: str
 
 
+def _changes(request: web.Request) -> bool:
+    """Whether a request asks for a change; a command in a pod may do anything."""
+    if request.path.endswith("/exec"):
+        return True
+    if request.path.endswith(("/selfsubjectaccessreviews", "/selfsubjectrulesreviews")):
+        return False
+    return request.method not in {"GET", "HEAD"} and request.query.get("dryRun") != "All"
+
+
 class Routes:
     """Answers requests from one cluster's objects."""
 
@@ -72,6 +82,9 @@ class Routes:
         return application
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        said = f"{request.method} {request.path_qs}"
+        agent = request.headers.get("User-Agent")
+        wire.note(self._ledger.where, said, agent, mutates=_changes(request))
         try:
             self._authenticate(request)
             return await self._answer(request)
