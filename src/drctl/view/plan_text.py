@@ -134,6 +134,7 @@ def _show_reach(plan: Plan, console: "Console") -> None:
         )
     )
     console.print(Text(f"  digest {plan.digest}", style="dim"))
+    console.print(Text(sanitize(f"  seal   {plan.seal}, made {plan.created_at}"), style="dim"))
 
 
 def _verified(plan: Plan, gate: PlannedGate) -> str:
