@@ -56,7 +56,7 @@ def _root(
 for _verb, _group in verbs.groups().items():
     app.add_typer(_group, name=_verb)
 app.command("validate")(validate.validate)
-app.command("plan")(plan.plan)
+app.add_typer(plan.app, name="plan")
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("resume")(resume.resume)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from drctl.cli.exit import Exit, errors_shown, show_problems
-from drctl.cli.output import Format, OutputOption, print_json
+from drctl.cli.output import print_json
+from drctl.cli.reports import CiFormat, CiOutputOption, JunitOption, Reports, SarifOption
 
 
 def validate(
@@ -14,18 +15,23 @@ def validate(
     env: Annotated[
         str | None, typer.Option("-e", "--env", help="Also check targets against this environment.")
     ] = None,
-    output: OutputOption = Format.TEXT,
+    output: CiOutputOption = CiFormat.TEXT,
+    junit: JunitOption = None,
+    sarif: SarifOption = None,
 ) -> None:
     """
     Checks runbooks: every problem at once, with its place. Needs no network.
 
     Example: drctl validate runbooks/*.yaml
     """
-    with errors_shown():
+    reports = Reports(output=output, junit=junit, sarif=sarif)
+    names = [str(file) for file in files]
+    with errors_shown(), reports.of_errors(names):
         from drctl.actions.registry import installed
         from drctl.app.runbooks import load
         from drctl.config.environment import find_environment, load_environment
         from drctl.kernel.errors import InvalidError, Position, Problem
+        from drctl.view.ci.remark import of_problems
 
         registry = installed()
         targets = load_environment(find_environment(env)).targets if env else None
@@ -36,9 +42,10 @@ def validate(
             except InvalidError as error:
                 problems += error.problems
             else:
-                if output is Format.TEXT:
+                if output is CiFormat.TEXT:
                     typer.echo(f"{file}: valid")
-        if output is not Format.TEXT:
+        reports.validation(names, of_problems(problems))
+        if output in {CiFormat.JSON, CiFormat.JSONL}:
             print_json(
                 {
                     "version": 1,
@@ -56,7 +63,7 @@ def validate(
                     ],
                 }
             )
-        elif problems:
+        elif problems and output is CiFormat.TEXT:
             show_problems(problems)
         if problems:
             raise typer.Exit(Exit.INVALID)

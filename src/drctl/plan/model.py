@@ -10,6 +10,7 @@ from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
+from drctl.plan.findings import Finding
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -218,6 +219,8 @@ class Plan(_Frozen):
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
     forecast_s: float
     critical_path: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    """What the rules say; a run is not stopped by it."""
     digest: str = ""
     """What would happen: the same for the same inputs and the same observation, whenever and
     wherever the plan was made."""
