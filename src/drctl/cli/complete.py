@@ -55,6 +55,13 @@ def environments(incomplete: str) -> list[str]:
     return [name for name in environment_names() if name.startswith(incomplete)]
 
 
+def scenarios(incomplete: str) -> list[str]:
+    """What the shipped runbooks are for."""
+    from drctl.app.authoring import shipped
+
+    return sorted({one for one in shipped().values() if one.startswith(incomplete)})
+
+
 RunbookArgument = Annotated[
     str,
     typer.Argument(help="A file, or a name from `drctl runbook list`.", autocompletion=runbooks),

@@ -41,7 +41,7 @@ class Defaulted(TyperGroup):
         nothing = [] if ctx.resilient_parsing else [DEFAULT]
         first = args[:1] or nothing  # a shell that asks what may come first is answered below
         ctx._protected_args, ctx.args = first, args[1:]  # noqa: SLF001 (as TyperGroup does)
-        return ctx.args
+        return list(ctx.args)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, Any]:
         if args[0] in self.commands:

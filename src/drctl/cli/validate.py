@@ -22,6 +22,8 @@ def validate(
     """
     Checks runbooks: every problem at once, with its place. Needs no network.
 
+    Counts comments marked TODO, which are no problem.
+
     Example: drctl validate runbooks/*.yaml
     """
     reports = Reports(output=output, junit=junit, sarif=sarif)
@@ -31,20 +33,25 @@ def validate(
         from drctl.app.runbooks import load
         from drctl.config.environment import find_environment, load_environment
         from drctl.kernel.errors import InvalidError, Position, Problem
-        from drctl.view.ci.remark import of_problems
+        from drctl.view.ci.remark import Remark, left_to_decide, of_problems
 
         registry = installed()
         targets = load_environment(find_environment(env)).targets if env else None
         problems: list[Problem] = []
+        left: list[Remark] = []
         for file in files:
             try:
                 load(file, registry, targets)
             except InvalidError as error:
                 problems += error.problems
             else:
+                marks = left_to_decide(file)
+                left += marks
                 if output is CiFormat.TEXT:
-                    typer.echo(f"{file}: valid")
-        reports.validation(names, of_problems(problems))
+                    lines = ", ".join(str(one.line) for one in marks)
+                    count = f", {len(marks)} left to decide (TODO): line {lines}" if marks else ""
+                    typer.echo(f"{file}: valid{count}")
+        reports.validation(names, [*of_problems(problems), *left])
         if output in {CiFormat.JSON, CiFormat.JSONL}:
             print_json(
                 {
@@ -60,6 +67,10 @@ def validate(
                             "do": problem.do,
                         }
                         for problem in problems
+                    ],
+                    "todo": [
+                        {"file": one.file, "line": one.line, "column": one.column, "what": one.what}
+                        for one in left
                     ],
                 }
             )

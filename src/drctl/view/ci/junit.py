@@ -39,8 +39,8 @@ def validation_suites(files: Sequence[str], remarks: Sequence[Remark]) -> list[S
     suites = []
     for file in names:
         own = [one for one in remarks if one.file == file]
-        ill = tuple(one for one in own if not one.rule.startswith("DR6"))
-        cases = [Case(name="the text is valid", failures=ill, file=file)]
+        text = [one for one in own if not one.rule.startswith("DR6")]
+        cases = [_case("the text is valid", text, file)]
         suites.append(Suite(name=file or "drctl", cases=(*cases, *_by_rule(own, file))))
     return suites
 

@@ -11,6 +11,7 @@ from drctl.kernel.errors import Position, Problem
 from drctl.kernel.text import sanitize
 from drctl.plan.findings import Finding
 from drctl.plan.model import Plan
+from drctl.runbook.todo import todos
 
 Level: TypeAlias = Literal["error", "warning"]
 _LONGEST = 1500
@@ -69,6 +70,15 @@ def of_problems(problems: Iterable[object]) -> list[Remark]:
             )
         )
     return found
+
+
+def left_to_decide(file: Path) -> list[Remark]:
+    """The marks of what a team has still to decide in a runbook; none of them stops anything."""
+    at = seen_from_root(str(file))
+    return [
+        Remark(rule="TODO", level="warning", what=words, file=at, line=line, column=column)
+        for line, column, words in todos(file.read_text(encoding="utf-8"))
+    ]
 
 
 def of_findings(findings: Sequence[Finding], file: str = "") -> list[Remark]:
