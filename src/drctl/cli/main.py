@@ -1,9 +1,10 @@
 """The command line's door: every command, and nothing heavy."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from drctl.cli import (
     approval,
@@ -24,8 +25,19 @@ from drctl.cli import (
     verbs,
 )
 
+
+class _Ordered(TyperGroup):
+    """Lists `plan` where people look for it, though it has a command of its own."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = [name for name in super().list_commands(ctx) if name != "plan"]
+        names.insert(names.index("run"), "plan")
+        return names
+
+
 app = typer.Typer(
     name="drctl",
+    cls=_Ordered,
     help="Disaster recovery as declarative runbooks: plan it, run it, prove it.",
     no_args_is_help=True,
     rich_markup_mode=None,

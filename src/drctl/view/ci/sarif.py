@@ -49,7 +49,8 @@ def as_sarif(remarks: Sequence[Remark], about: Callable[[str], str | None]) -> s
 
 
 def _rule(rule: str, level: str, about: str | None) -> Mapping[str, Any]:
-    text = about or f"drctl explain {rule}"
+    rule = sanitize(rule)
+    text = sanitize(about or f"drctl explain {rule}", limit=5000, keep_lines=True)
     return {
         "id": rule,
         "shortDescription": {"text": _first_sentence(text)},
@@ -63,7 +64,7 @@ def _result(one: Remark, index: int, number: int) -> Mapping[str, Any]:
     same = "\0".join((*_same(one), str(number))).encode("utf-8", "backslashreplace")
     mark = hashlib.sha256(same).hexdigest()
     return {
-        "ruleId": one.rule,
+        "ruleId": sanitize(one.rule),
         "ruleIndex": index,
         "level": one.level,
         "message": {"text": one.text},
