@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from drctl.cli import (
     approval,
+    authoring,
     debt,
     gates,
     key,
@@ -87,7 +88,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(lease.app, name="lease")
 app.add_typer(debt.app, name="debt")
 app.add_typer(lab.app, name="lab")
-app.add_typer(reference.runbook_app, name="runbook")
+app.add_typer(authoring.app, name="runbook")
 app.add_typer(reference.action_app, name="action")
 app.add_typer(reference.env_app, name="env")
 app.command("explain")(reference.explain)
