@@ -77,7 +77,7 @@ def left_to_decide(file: Path) -> list[Remark]:
     at = seen_from_root(str(file))
     return [
         Remark(rule="TODO", level="warning", what=words, file=at, line=line, column=column)
-        for line, column, words in todos(file.read_text(encoding="utf-8"))
+        for line, column, words in todos(file.read_text(encoding="utf-8", errors="replace"))
     ]
 
 
