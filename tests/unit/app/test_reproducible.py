@@ -14,6 +14,7 @@ import pytest
 
 import drctl
 
+pytestmark = pytest.mark.timeout(600)  # processes of their own, on whatever machine
 ROOT = Path(__file__).parents[3]
 ENVIRONMENT = ROOT / "tests" / "scenarios" / "environment.yaml"
 WORLD = ROOT / "tests" / "scenarios" / "base_world.yaml"
@@ -68,7 +69,7 @@ def planned(folder, *, seed, days=0.0, mode="looked", state="", edit=None):
     source = Path(drctl.__file__).parent.parent
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(WORLD), str(days), mode, state],
-        cwd=folder, capture_output=True, check=False, timeout=60,
+        cwd=folder, capture_output=True, check=False, timeout=300,
         env={**os.environ, "PYTHONPATH": str(source), "PYTHONHASHSEED": seed},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
