@@ -189,6 +189,7 @@ async def run_plan(
     first = RunStarted(
         run_id=journal.folder.run_id,
         plan_digest=plan.digest,
+        plan_seal=plan.seal,
         runbook=plan.runbook,
         environment=plan.environment,
         world=plan.world,

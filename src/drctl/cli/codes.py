@@ -16,6 +16,9 @@ CODES: dict[str, str] = {
     "DR1091": "No runbook file of that name is in ./runbooks or among the shipped ones.",
     "DR1092": "The runbook file cannot be read.",
     "DR1094": "A runbook that includes itself, however far down, would never end.",
+    "DR1095": "A new runbook is never written over a file that is there.",
+    "DR1096": "A draft begins with the shipped runbook of its scenario; there is none, or several"
+    " of which one must be named with --like.",
     "DR1093": "No runbook, or more than one, is for this scenario. The environment file decides"
     " with runbooks: {SCENARIO: NAME}.",
     "DR2001": "A step failed. The state of the world is under now, its own words are under why.",

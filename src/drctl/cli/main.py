@@ -2,12 +2,14 @@
 
 import gc
 import os
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from drctl.cli import (
     approval,
+    authoring,
     debt,
     gates,
     key,
@@ -25,8 +27,19 @@ from drctl.cli import (
     verbs,
 )
 
+
+class _Ordered(TyperGroup):
+    """Lists `plan` where people look for it, though it has a command of its own."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        names = [name for name in super().list_commands(ctx) if name != "plan"]
+        names.insert(names.index("run"), "plan")
+        return names
+
+
 app = typer.Typer(
     name="drctl",
+    cls=_Ordered,
     help="Disaster recovery as declarative runbooks: plan it, run it, prove it.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -57,7 +70,7 @@ def _root(
 for _verb, _group in verbs.groups().items():
     app.add_typer(_group, name=_verb)
 app.command("validate")(validate.validate)
-app.command("plan")(plan.plan)
+app.add_typer(plan.app, name="plan")
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("resume")(resume.resume)
@@ -76,7 +89,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(lease.app, name="lease")
 app.add_typer(debt.app, name="debt")
 app.add_typer(lab.app, name="lab")
-app.add_typer(reference.runbook_app, name="runbook")
+app.add_typer(authoring.app, name="runbook")
 app.add_typer(reference.action_app, name="action")
 app.add_typer(reference.env_app, name="env")
 app.command("explain")(reference.explain)

@@ -10,7 +10,9 @@ from drctl.cli.output import Color, ColorOption, Format, OutputOption, console, 
 if TYPE_CHECKING:
     from drctl.actions.registry import AnyAction
 
-runbook_app = typer.Typer(help="Runbooks: list, show, schema.", no_args_is_help=True)
+runbook_app = typer.Typer(
+    help="Runbooks: list, show, draw, begin a new one, schema.", no_args_is_help=True
+)
 action_app = typer.Typer(help="Actions: what a step can use.", no_args_is_help=True)
 env_app = typer.Typer(help="Environments: list, show.", no_args_is_help=True)
 

@@ -10,9 +10,9 @@ from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
+from drctl.plan.fate_model import Fate
 from drctl.plan.findings import Finding, Waived
 from drctl.plan.forecast_model import Forecast, StepForecast
-from drctl.plan.fate_model import Fate
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -236,9 +236,12 @@ class Plan(_Frozen):
     waived: tuple[Waived, ...] = ()
     """What they would say, and the runbook says that it is known."""
     digest: str = ""
-    """What people approve."""
+    """What would happen: the same for the same inputs and the same observation, whenever and
+    wherever the plan was made."""
+    seal: str = ""
+    """Of this one plan, and so of when it was made: what people approve, deny and run."""
     loss_digest: str = ""
-    """Of the loss bound alone; see `computed_digest`."""
+    """Of the loss bound alone; see `computed_seal`."""
 
     def __repr__(self) -> str:
         """Short: asyncio writes the result of a task into errors, also those that nobody sees."""
@@ -246,23 +249,37 @@ class Plan(_Frozen):
 
     def computed_digest(self) -> str:
         """
-        SHA-256 over everything but the digests themselves and the loss bound: that is measured anew
-        before a saved plan runs, and the run's record must name the digest that was approved.
+        SHA-256 over what would happen and what it was concluded from: inputs, texts, targets, what
+        must still hold. Left out is what is another thing each time (`_ONE_TIME`).
         """
-        return digest(self.model_dump(mode="json", exclude={"digest", "loss", "loss_digest"}))
+        return _digest(self._sealable())
+
+    def computed_seal(self) -> str:
+        """
+        SHA-256 over everything but the digests themselves and the loss bound: that is measured anew
+        before a saved plan runs, and the run's record must name the seal that was approved.
+        """
+        return digest(self._sealable())
+
+    def _sealable(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude=_APART)
 
     def sealed(self) -> "Plan":
         """The same plan with its digests filled in."""
-        return self.with_loss(self.loss).model_copy(update={"digest": self.computed_digest()})
+        raw = self._sealable()
+        seals = {"digest": _digest(raw), "seal": digest(raw)}
+        return self.with_loss(self.loss).model_copy(update=seals)
 
     def with_loss(self, loss: LossLook | None) -> "Plan":
-        """The same plan, of the same digest, with another measurement of the loss bound."""
+        """The same plan, of the same seal, with another measurement of the loss bound."""
         return self.model_copy(update={"loss": loss, "loss_digest": _loss_digest(loss)})
 
     @property
     def is_whole(self) -> bool:
         """True when nothing in it was changed since it was sealed."""
-        return (self.digest, self.loss_digest) == (self.computed_digest(), _loss_digest(self.loss))
+        raw = self._sealable()
+        wanted = (_digest(raw), digest(raw), _loss_digest(self.loss))
+        return (self.digest, self.seal, self.loss_digest) == wanted
 
     def as_saved(self) -> bytes:
         """The one way in which this plan is written to a file."""
@@ -328,6 +345,32 @@ class Plan(_Frozen):
     def messages(self) -> tuple[str, ...]:
         """Ids of the steps that only tell people."""
         return tuple(step.id for step in self.steps if step.is_message)
+
+
+_APART = {"digest", "seal", "loss", "loss_digest"}
+_ONE_TIME = frozenset(
+    {"created_at", "sources", "findings", "waived", "forecast", "forecast_s", "critical_path"}
+)
+"""Of a plan: when it was made, where its files are (what is in them is under ``runbook_sha256`` and
+its like), what the rules say, which turns with the date on which a waiver ends, and the forecast,
+which turns with every run that is recorded."""
+_ONE_TIME_IN_STEP = frozenset({"at"})
+"""Of a step: the path of its file, as somebody typed it."""
+_PASSING = frozenset({"before", "after", "why", "readings"})
+"""Of a look: a lag and the sentence that has it in it. ``facts`` is what must hold, and is in."""
+
+
+def _digest(raw: Mapping[str, Any]) -> str:
+    return digest({**_but(raw, _ONE_TIME), "steps": [_lasting(step) for step in raw["steps"]]})
+
+
+def _lasting(step: Mapping[str, Any]) -> dict[str, Any]:
+    prediction = _but(step["prediction"], _PASSING)
+    return {**_but(step, _ONE_TIME_IN_STEP), "prediction": prediction}
+
+
+def _but(raw: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name not in left_out}
 
 
 def _loss_digest(loss: LossLook | None) -> str:

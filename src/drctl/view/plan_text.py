@@ -7,10 +7,10 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
+from drctl.view.fate_text import show_fate
 from drctl.view.findings import counted, finding_lines, waived_lines
 from drctl.view.forecast_text import show_forecast
 from drctl.view.page import Page
-from drctl.view.fate_text import show_fate
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -187,6 +187,7 @@ def _show_reach(plan: Plan, console: Page) -> None:
         )
     )
     console.print(Text(f"  digest {plan.digest}", style="dim"))
+    console.print(Text(sanitize(f"  seal   {plan.seal}, made {plan.created_at}"), style="dim"))
 
 
 def _verified(plan: Plan, gate: PlannedGate) -> str:
