@@ -1,0 +1,197 @@
+"""
+Text of a shell script to a `Script`: tree-sitter's bash grammar, and what it gives made plain.
+
+The input may be hostile. It is only ever parsed: size, length of a line and number of commands are
+checked, and a tree that is deeper than any person writes is not walked but given back whole as
+"not understood". A statement in which the grammar saw a mistake is given back whole too: half of a
+command is a different command. So is a line that no statement covers; none is ever lost.
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from drctl.importing.script import Script, SecretFound, Statement, StatementKind
+from drctl.importing.secrets import Masked
+from drctl.importing.walk import Walk
+from drctl.kernel.errors import InvalidError, Position, Problem
+
+if TYPE_CHECKING:
+    from tree_sitter import Node, Parser
+
+MAX_BYTES = 256 * 1024
+"""A script of 1,000 lines is about 40 kB."""
+MAX_LINE = 20_000
+MAX_COMMANDS = 2_000
+MAX_DEPTH = 100
+"""A quoted variable in a pipeline in an if in a loop in a function is 16 deep."""
+
+_KINDS: dict[str, StatementKind] = {
+    "command": "command",
+    "declaration_command": "assignment",
+    "unset_command": "command",
+    "test_command": "command",
+    "negated_command": "command",
+    "variable_assignment": "assignment",
+    "variable_assignments": "assignment",
+    "pipeline": "pipeline",
+    "list": "command",
+    "while_statement": "loop",
+    "for_statement": "loop",
+    "if_statement": "if",
+    "function_definition": "function",
+    "comment": "comment",
+}
+
+
+def parser() -> "Parser":
+    """
+    The bash parser of the ``import`` extra.
+
+    Raises:
+        InvalidError: The extra is not installed.
+    """
+    try:
+        import tree_sitter
+        import tree_sitter_bash
+    except ImportError as error:
+        what = f"reading a script needs a library that is not installed: {error.name}"
+        problem = Problem(code="DR1096", what=what, do="pip install 'drctl[import]'")
+        raise InvalidError((problem,)) from error
+    return tree_sitter.Parser(tree_sitter.Language(tree_sitter_bash.language()))
+
+
+def check_size(text: str, file: str) -> None:
+    """
+    Refuses a text that nobody has written.
+
+    Raises:
+        InvalidError: Too many bytes, or a line that is too long.
+    """
+    start = Position(file, 1, 1)
+    if len(text.encode("utf-8", "replace")) > MAX_BYTES:
+        what = f"the file is larger than {MAX_BYTES // 1024} KiB"
+        raise InvalidError((Problem(code="DR1095", what=what, at=start),))
+    for number, line in enumerate(text.split("\n"), start=1):
+        if len(line) > MAX_LINE:
+            what = f"a line of {len(line)} characters; {MAX_LINE} are read"
+            at = Position(file, number, 1)
+            raise InvalidError((Problem(code="DR1095", what=what, at=at),))
+
+
+def parse(text: str, *, file: str, name: str, first_line: int = 1) -> Script:
+    """
+    Reads a script. Runs nothing, and asks nobody.
+
+    Args:
+        text: The script; secrets are taken out here.
+        file: What positions say.
+        name: What the script is called.
+        first_line: The line of *file* on which it begins.
+
+    Raises:
+        InvalidError: Too large, or the parser is not installed.
+    """
+    check_size(text, file)
+    masked = Masked(text, file)
+    source = masked.text.replace("\r\n", " \n").replace("\r", " ").replace("\x00", " ")
+    content = source.encode("utf-8", "replace")
+    tree = parser().parse(content)
+    walk = Walk(content, file, first_line - 1)
+    lines = source.split("\n")
+    statements = _statements(tree.root_node, walk, lines, first_line - 1)
+    if len(walk.commands) > MAX_COMMANDS:
+        what = f"{len(walk.commands)} commands; {MAX_COMMANDS} are read"
+        at = Position(file, first_line, 1)
+        raise InvalidError((Problem(code="DR1095", what=what, at=at),))
+    moved = [(Position(file, at.line + first_line - 1, at.column), kind) for at, kind in masked.found]
+    return Script(
+        name=name,
+        file=file,
+        lines=tuple(enumerate(lines, start=first_line)),
+        statements=tuple(statements),
+        commands=tuple(walk.commands),
+        assignments=tuple(walk.assignments),
+        used=frozenset(walk.used),
+        secrets=tuple(
+            SecretFound(at=at, kind=kind, name=f"SECRET_{number}")
+            for number, (at, kind) in enumerate(moved, start=1)
+        ),
+    )
+
+
+def _statements(root: "Node", walk: Walk, lines: Sequence[str], offset: int) -> list[Statement]:
+    """Every statement of the text in order, and one for each stretch that none covers."""
+    found: list[Statement] = []
+    free = 0  # the first row that no statement has covered
+
+    def add(first: int, last: int, column: int, kind: StatementKind, why: str = "") -> Statement:
+        statement = Statement(
+            index=len(found),
+            kind=kind,
+            at=Position(walk.file, first + 1 + offset, column + 1),
+            first_line=first + 1 + offset,
+            last_line=last + 1 + offset,
+            text="\n".join(lines[first : last + 1]),
+            why=why,
+        )
+        found.append(statement)
+        return statement
+
+    def uncovered(upto: int) -> None:
+        for row in range(free, upto):
+            if lines[row].strip():
+                add(row, row, 0, "unknown", "no part of the grammar covers this line")
+
+    for node in root.children:
+        if not node.is_named and node.type in {";", "\n", "&", ";;"}:
+            continue
+        first, last = node.start_point.row, _last_row(node)
+        uncovered(first)
+        why = _why_not(node)
+        kind = "unknown" if why else _KINDS.get(_inner(node).type, "unknown")
+        if kind == "unknown" and not why:
+            why = f"a {node.type.replace('_', ' ')}"
+        statement = add(first, last, walk.column(node.start_byte), kind, why)
+        if node.type == "comment":
+            pass
+        elif _depth(node) <= MAX_DEPTH and not node.has_error:
+            walk.visit(node, statement.index)
+        free = max(free, last + 1)
+    uncovered(len(lines))
+    return found
+
+
+def _inner(node: "Node") -> "Node":
+    """What a redirection is put around."""
+    body = node.child_by_field_name("body") if node.type == "redirected_statement" else None
+    return body or node
+
+
+def _last_row(node: "Node") -> int:
+    """A here-document ends on the line of its last word, which the node counts as the next."""
+    end = node.end_point
+    return end.row - 1 if end.column == 0 and end.row > node.start_point.row else end.row
+
+
+def _why_not(node: "Node") -> str:
+    if _depth(node) > MAX_DEPTH:
+        return f"nested deeper than {MAX_DEPTH}"
+    if node.has_error or node.type == "ERROR":
+        return "the grammar finds a mistake in it"
+    return ""
+
+
+def _depth(node: "Node") -> int:
+    """How deep the tree is, without recursion; stops looking behind `MAX_DEPTH`."""
+    cursor = node.walk()
+    depth = deepest = 0
+    while deepest <= MAX_DEPTH:
+        if cursor.goto_first_child():
+            depth += 1
+            deepest = max(deepest, depth)
+            continue
+        while not cursor.goto_next_sibling():
+            if not cursor.goto_parent() or depth == 0:
+                return deepest
+            depth -= 1
+    return deepest

@@ -1,0 +1,307 @@
+"""From nodes of the grammar to commands, words and assignments."""
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from drctl.importing.script import Assignment, Command, Expansion, Loop, Word
+from drctl.kernel.errors import Position
+
+if TYPE_CHECKING:
+    from tree_sitter import Node
+
+_WRAPPERS = {"sudo", "timeout", "nice", "time", "command", "exec", "nohup", "env", "stdbuf", "builtin"}
+_VALUED = {"-u", "-g", "-n", "-k", "-s", "--signal", "--kill-after", "-o", "-e", "-i"}
+_BOUND = re.compile(r"\(\(|\bSECONDS\b|\bdate\b|-(?:lt|le|gt|ge)\b|\btimeout\b|\bexit\b|\breturn\b")
+_ENDS = re.compile(r"\b(?:exit|return)\s+(?:[1-9]|\$)|\b(?:die|fail|abort)\b|\bexit\s*$", re.MULTILINE)
+_READS = re.compile(r"^(?:IFS=\S*\s+)?read\b")
+_CONTROL = ("list", "if_statement", "while_statement", "for_statement", "c_style_for_statement")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Around:
+    """What stands around a node."""
+
+    statement: int
+    loops: tuple[Loop, ...] = ()
+    pipe: int | None = None
+    captured_by: str | None = None
+    is_condition: bool = False
+    or_else: tuple[str, ...] = ()
+    redirects: tuple[tuple[str, str], ...] = ()
+
+
+class Walk:
+    """Collects what a script consists of. The depth of the tree is the caller's to bound."""
+
+    def __init__(self, content: bytes, file: str, offset: int) -> None:
+        self.content = content
+        self.file = file
+        self.commands: list[Command] = []
+        self.assignments: list[Assignment] = []
+        self.used: set[str] = set()
+        self._offset = offset
+        self._pipes = 0
+        self._starts = [0, *(match.end() for match in re.finditer(b"\n", content))]
+
+    def visit(self, node: "Node", statement: int) -> None:
+        """Collects from one top-level node."""
+        self._visit(node, _Around(statement=statement))
+
+    def text(self, node: "Node") -> str:
+        """What is written there."""
+        return self.content[node.start_byte : node.end_byte].decode("utf-8", "replace")
+
+    def column(self, offset: int) -> int:
+        """Characters, not bytes, before *offset* on its line; counts from zero."""
+        start = self.content.rfind(b"\n", 0, offset) + 1
+        return len(self.content[start:offset].decode("utf-8", "replace"))
+
+    def at(self, node: "Node", *, end: bool = False) -> Position:
+        """The position of a node in the file."""
+        point = node.end_point if end else node.start_point
+        offset = node.end_byte if end else node.start_byte
+        return Position(self.file, point.row + 1 + self._offset, self.column(offset) + 1)
+
+    def _visit(self, node: "Node", around: _Around) -> None:
+        match node.type:
+            case "command" | "unset_command" | "test_command":
+                self._command(node, around)
+            case "variable_assignment":
+                self._assignment(node, around, is_exported=False)
+            case "declaration_command":
+                is_exported = self.text(node).startswith(("export", "declare -x", "typeset -x"))
+                for child in node.named_children:
+                    if child.type == "variable_assignment":
+                        self._assignment(child, around, is_exported=is_exported)
+            case "pipeline":
+                self._pipes += 1
+                inner = replace(around, pipe=self._pipes)
+                for child in node.named_children:
+                    self._visit(child, inner)
+            case "list":
+                self._list(node, around)
+            case "redirected_statement":
+                self._redirected(node, around)
+            case "while_statement" | "for_statement" | "c_style_for_statement":
+                self._loop(node, around)
+            case "if_statement":
+                self._if(node, around)
+            case "comment" | "variable_name" | "word" | "number":
+                pass
+            case _:
+                self._note_uses(node)
+                for child in node.named_children:
+                    self._visit(child, around)
+
+    def _list(self, node: "Node", around: _Around) -> None:
+        left, right = node.named_children[0], node.named_children[-1]
+        operator = next((one.type for one in node.children if not one.is_named), "&&")
+        fallback = around.or_else
+        if operator == "||":
+            fallback = (self.text(right).split(None, 1)[0],)
+        self._visit(left, replace(around, is_condition=True, or_else=fallback))
+        self._visit(right, around)
+
+    def _if(self, node: "Node", around: _Around) -> None:
+        for place, child in enumerate(node.children):
+            if child.is_named:
+                is_test = node.field_name_for_child(place) == "condition"
+                self._visit(child, replace(around, is_condition=is_test or around.is_condition))
+
+    def _loop(self, node: "Node", around: _Around) -> None:
+        text = self.text(node)
+        head = "for" if "for" in node.type else "until" if text.startswith("until") else "while"
+        kind: Literal["while", "until", "for"] = head  # type: ignore[assignment]
+        body = node.child_by_field_name("body")
+        test = text[len(head) : (body.start_byte - node.start_byte) if body else None]
+        reads = bool(_READS.match(test.strip()))
+        loop = Loop(
+            kind=kind,
+            at=self.at(node),
+            text=text,
+            reads_input=reads,
+            is_bounded=kind == "for" or reads or bool(_BOUND.search(text)),
+            fails=bool(_ENDS.search(text)),
+        )
+        inner = replace(around, loops=(*around.loops, loop), is_condition=False)
+        for place, child in enumerate(node.children):
+            if child.is_named:
+                is_test = node.field_name_for_child(place) in {"condition", "value"}
+                self._note_uses(child)
+                self._visit(child, replace(inner, is_condition=is_test))
+
+    def _redirected(self, node: "Node", around: _Around) -> None:
+        targets: list[tuple[str, str]] = []
+        body = node.child_by_field_name("body")
+        piped: list[Node] = []
+        for child in node.named_children:
+            if child.type == "file_redirect":
+                operator = next((one.type for one in child.children if not one.is_named), ">")
+                to = child.child_by_field_name("destination")
+                targets.append((operator, self._unquoted(to) if to else ""))
+                self._note_uses(child)
+            elif child.type in {"heredoc_redirect", "herestring_redirect"}:
+                targets.append(("<<", self.text(child)))
+                self._note_uses(child)
+                piped += [one for one in child.named_children if one.type in {"pipeline", "command"}]
+        inner = replace(around, redirects=(*around.redirects, *targets))
+        if piped:
+            self._pipes += 1
+            inner = replace(inner, pipe=self._pipes)
+        if body is not None:
+            self._visit(body, inner)
+        for one in piped:
+            children = one.named_children if one.type == "pipeline" else [one]
+            for child in children:
+                self._visit(child, replace(inner, redirects=()))
+
+    def _assignment(self, node: "Node", around: _Around, *, is_exported: bool) -> None:
+        name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
+        variable = self.text(name) if name else ""
+        word = self._word(value) if value is not None else None
+        if value is not None:
+            self._note_uses(value)
+            self._captured(value, replace(around, captured_by=variable))
+        self.assignments.append(
+            Assignment(
+                name=variable,
+                word=word,
+                at=self.at(node),
+                statement=around.statement,
+                is_exported=is_exported,
+                is_array=value is not None and value.type == "array",
+            )
+        )
+
+    def _captured(self, node: "Node", around: _Around) -> None:
+        """Visits the commands inside ``$(…)`` and ``<(…)``, wherever below *node* they are."""
+        if node.type in {"command_substitution", "process_substitution"}:
+            for child in node.named_children:
+                self._visit(child, replace(around, pipe=None, redirects=()))
+            return
+        for child in node.named_children:
+            self._captured(child, around)
+
+    def _command(self, node: "Node", around: _Around) -> None:
+        self._note_uses(node)
+        words: list[Word] = []
+        environment: list[str] = []
+        redirects = list(around.redirects)
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                name = child.child_by_field_name("name")
+                environment.append(self.text(name) if name else "")
+            elif child.type == "file_redirect":
+                to = child.child_by_field_name("destination")
+                redirects.append((">", self._unquoted(to) if to else ""))
+            elif child.type != "herestring_redirect":
+                words.append(self._word(child))
+        if node.type == "test_command":
+            words = [self._plain(node, "[")]
+        elif node.type == "unset_command":
+            words.insert(0, self._plain(node, "unset"))
+        words, has_timeout = _unwrapped(words)
+        if words:
+            self.commands.append(
+                Command(
+                    index=len(self.commands),
+                    statement=around.statement,
+                    words=tuple(words),
+                    at=words[0].at,
+                    loops=around.loops,
+                    pipe=around.pipe,
+                    captured_by=around.captured_by,
+                    is_condition=around.is_condition,
+                    or_else=around.or_else,
+                    redirects=tuple(redirects),
+                    environment=tuple(environment),
+                    has_timeout=has_timeout,
+                )
+            )
+        self._captured(node, replace(around, captured_by="", or_else=(), is_condition=False))
+
+    def _plain(self, node: "Node", text: str) -> Word:
+        return Word(text=text, at=self.at(node), end=self.at(node, end=True))
+
+    def _word(self, node: "Node") -> Word:
+        expansions = tuple(self._expansions(node, "none"))
+        captures = self._holds(node, {"command_substitution", "process_substitution"})
+        special = {"brace_expression", "arithmetic_expansion", "array"}
+        return Word(
+            text=self._unquoted(node),
+            at=self.at(node),
+            end=self.at(node, end=True),
+            expansions=expansions,
+            glued=self._glued(node, expansions),
+            captures=captures,
+            is_literal=not expansions and not captures and not self._holds(node, special),
+        )
+
+    def _glued(self, node: "Node", expansions: tuple[Expansion, ...]) -> Expansion | None:
+        if node.type != "concatenation":
+            return None
+        quoted = any(one.type in {"raw_string", "string"} for one in node.named_children)
+        bare = {one.start_byte for one in node.named_children if "expansion" in one.type}
+        if not quoted or not bare:
+            return None
+        return next((one for one in expansions if one.quoting == "none"), None)
+
+    def _expansions(self, node: "Node", quoting: Literal["none", "double"]) -> list[Expansion]:
+        if node.type in {"command_substitution", "process_substitution", "raw_string"}:
+            return []
+        if node.type in {"simple_expansion", "expansion"}:
+            names = [one for one in node.named_children if "variable_name" in one.type]
+            name = self.text(names[0]) if names else ""
+            return [Expansion(name=name, at=self.at(node), quoting=quoting)]
+        inner: Literal["none", "double"] = "double" if node.type == "string" else quoting
+        return [one for child in node.named_children for one in self._expansions(child, inner)]
+
+    def _holds(self, node: "Node", types: set[str]) -> bool:
+        return node.type in types or any(self._holds(one, types) for one in node.named_children)
+
+    def _note_uses(self, node: "Node") -> None:
+        """Notes every variable whose value is taken below *node*."""
+        if node.type in {"simple_expansion", "expansion", "subscript"}:
+            self.used |= {self.text(one) for one in node.named_children if "variable" in one.type}
+        text = self.text(node) if node.type in {"arithmetic_expansion", "compound_statement"} else ""
+        if "((" in text[:3]:
+            self.used |= set(re.findall(r"[A-Za-z_]\w*", text))
+        for child in node.named_children:
+            if node.type != "variable_assignment" or child.type != "variable_name":
+                self._note_uses(child)
+
+    def _unquoted(self, node: "Node") -> str:
+        text = self.text(node)
+        match node.type:
+            case "raw_string":
+                return text[1:-1]
+            case "ansi_c_string":
+                return text[2:-1]
+            case "string" | "translated_string":
+                return re.sub(r"\\([\"\\$`])", r"\1", text.strip("$")[1:-1].replace("\\\n", ""))
+            case "word" | "command_name":
+                inner = node.named_children
+                if node.type == "command_name" and inner:
+                    return self._unquoted(inner[0])
+                return re.sub(r"\\(.)", r"\1", text.replace("\\\n", ""))
+            case "concatenation":
+                return "".join(self._unquoted(one) for one in node.children)
+        return text
+
+
+def _unwrapped(words: list[Word]) -> tuple[list[Word], bool]:
+    """Takes ``sudo``, ``timeout 30`` and the like off; says whether a time-out was among them."""
+    has_timeout = False
+    while len(words) > 1 and words[0].text.rpartition("/")[2] in _WRAPPERS:
+        wrapper = words[0].text.rpartition("/")[2]
+        rest = words[1:]
+        while rest and (rest[0].text.startswith("-") or "=" in rest[0].text):
+            rest = rest[2:] if rest[0].text in _VALUED else rest[1:]
+        if wrapper == "timeout":
+            has_timeout = True
+            rest = rest[1:]
+        if not rest:
+            break
+        words = rest
+    return words, has_timeout
