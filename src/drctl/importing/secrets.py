@@ -22,7 +22,9 @@ _LITERAL = r"(?P<secret>(?!\$|<|env:|file:|aws-sm:|k8s:)[^\s\"'`$;&|,{}()\[\]\u2
 _QUOTED = r"(?P<secret>(?!\$)[^\s\"'\u2022$][^\"'\u2022\n$]*)"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
-        re.compile(r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@\"']*:(?P<secret>[^\s/@\"'$\u2022]+)@", re.I),
+        re.compile(
+            r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@\"']*:(?P<secret>[^\s/@\"'$\u2022]+)@", re.I
+        ),
         "a password in a URL",
     ),
     (
@@ -35,17 +37,20 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bBearer\s+(?P<secret>[\w.~+/=-]{8,})", re.I), "a bearer token"),
     (re.compile(r"hooks\.slack\.com/services/(?P<secret>[^\s\"'$\u2022]+)"), "a Slack webhook"),
     (
-        re.compile(
-            r"-----BEGIN [A-Z ]*-----(?P<secret>.*?)(?=-----END|\Z)", re.DOTALL
-        ),
+        re.compile(r"-----BEGIN [A-Z ]*-----(?P<secret>.*?)(?=-----END|\Z)", re.DOTALL),
         "a private key or certificate",
     ),
     (re.compile(rf"(?i)\b{_NAME}[\"']?\s*[=:]\s*[\"']{_QUOTED}[\"']"), "a literal secret"),
     (re.compile(rf"(?i)\b{_NAME}=[\"']?{_LITERAL}"), "a literal secret"),
     (re.compile(rf"(?i)--{_NAME}[ =][\"']?(?!-){_LITERAL}"), "a literal secret"),
-    (re.compile(rf"(?i)\b(?:sshpass|mysql|mysqldump)\b[^\n]{{0,400}}?\s-p\s?[\"']?{_LITERAL}"), "a password"),
     (
-        re.compile(r"\bcurl\b[^\n]{0,400}?\s(?:-u|--user)[ =][\"']?[^\s:\"']+:(?P<secret>[^\s\"'$\u2022]+)"),
+        re.compile(rf"(?i)\b(?:sshpass|mysql|mysqldump)\b[^\n]{{0,400}}?\s-p\s?[\"']?{_LITERAL}"),
+        "a password",
+    ),
+    (
+        re.compile(
+            r"\bcurl\b[^\n]{0,400}?\s(?:-u|--user)[ =][\"']?[^\s:\"']+:(?P<secret>[^\s\"'$\u2022]+)"
+        ),
         "a password",
     ),
     (re.compile(rf"(?i)\bPGPASS(?:WORD)?=[\"']?{_LITERAL}"), "a password"),

@@ -103,7 +103,9 @@ def parse(text: str, *, file: str, name: str, first_line: int = 1) -> Script:
         what = f"{len(walk.commands)} commands; {MAX_COMMANDS} are read"
         at = Position(file, first_line, 1)
         raise InvalidError((Problem(code="DR1095", what=what, at=at),))
-    moved = [(Position(file, at.line + first_line - 1, at.column), kind) for at, kind in masked.found]
+    moved = [
+        (Position(file, at.line + first_line - 1, at.column), kind) for at, kind in masked.found
+    ]
     return Script(
         name=name,
         file=file,

@@ -141,7 +141,15 @@ def changes(command: Command) -> bool:
         return is_post(command)
     if command.name == "psql":
         return not re.search(r"\bselect\b", command.text, re.IGNORECASE) or is_promotion(command)
-    return command.name in {"patronictl", "pg_ctl", "gcloud", "helm", "terraform", "ssh", "pg_restore"}
+    return command.name in {
+        "patronictl",
+        "pg_ctl",
+        "gcloud",
+        "helm",
+        "terraform",
+        "ssh",
+        "pg_restore",
+    }
 
 
 def first_change(script: Script) -> Command | None:

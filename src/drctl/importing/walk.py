@@ -10,10 +10,23 @@ from drctl.kernel.errors import Position
 if TYPE_CHECKING:
     from tree_sitter import Node
 
-_WRAPPERS = {"sudo", "timeout", "nice", "time", "command", "exec", "nohup", "env", "stdbuf", "builtin"}
+_WRAPPERS = {
+    "sudo",
+    "timeout",
+    "nice",
+    "time",
+    "command",
+    "exec",
+    "nohup",
+    "env",
+    "stdbuf",
+    "builtin",
+}
 _VALUED = {"-u", "-g", "-n", "-k", "-s", "--signal", "--kill-after", "-o", "-e", "-i"}
 _BOUND = re.compile(r"\(\(|\bSECONDS\b|\bdate\b|-(?:lt|le|gt|ge)\b|\btimeout\b|\bexit\b|\breturn\b")
-_ENDS = re.compile(r"\b(?:exit|return)\s+(?:[1-9]|\$)|\b(?:die|fail|abort)\b|\bexit\s*$", re.MULTILINE)
+_ENDS = re.compile(
+    r"\b(?:exit|return)\s+(?:[1-9]|\$)|\b(?:die|fail|abort)\b|\bexit\s*$", re.MULTILINE
+)
 _READS = re.compile(r"^(?:IFS=\S*\s+)?read\b")
 _CONTROL = ("list", "if_statement", "while_statement", "for_statement", "c_style_for_statement")
 
@@ -144,7 +157,9 @@ class Walk:
             elif child.type in {"heredoc_redirect", "herestring_redirect"}:
                 targets.append(("<<", self.text(child)))
                 self._note_uses(child)
-                piped += [one for one in child.named_children if one.type in {"pipeline", "command"}]
+                piped += [
+                    one for one in child.named_children if one.type in {"pipeline", "command"}
+                ]
         inner = replace(around, redirects=(*around.redirects, *targets))
         if piped:
             self._pipes += 1
@@ -264,7 +279,9 @@ class Walk:
         """Notes every variable whose value is taken below *node*."""
         if node.type in {"simple_expansion", "expansion", "subscript"}:
             self.used |= {self.text(one) for one in node.named_children if "variable" in one.type}
-        text = self.text(node) if node.type in {"arithmetic_expansion", "compound_statement"} else ""
+        text = (
+            self.text(node) if node.type in {"arithmetic_expansion", "compound_statement"} else ""
+        )
         if "((" in text[:3]:
             self.used |= set(re.findall(r"[A-Za-z_]\w*", text))
         for child in node.named_children:

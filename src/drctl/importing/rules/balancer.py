@@ -27,7 +27,9 @@ def records(text: str | None) -> list[dict[str, Any]]:
 def _ignored(script: Script) -> Iterator[Hit]:
     for call in awses(script, "describe-load-balancers"):
         command = call.command
-        makes = any(one.command.index > command.index for one in awses(script, "create-load-balancer"))
+        makes = any(
+            one.command.index > command.index for one in awses(script, "create-load-balancer")
+        )
         used = command.captured_by is not None or command.pipe is not None or command.is_condition
         if makes and not used:
             yield Hit(command.at, "what it answers changes nothing: another one is built anyway")

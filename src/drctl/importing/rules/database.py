@@ -25,8 +25,18 @@ LAG = (
     r"ReplicaLag", r"pg_last_xact_replay_timestamp", r"pg_last_wal", r"pg_stat_replication",
     r"heartbeat", r"patronictl.*\blist\b", r"\blag\b", r"replay_lsn",
 )  # fmt: skip
-_REPLAY = (r"pg_last_wal_replay_lsn", r"replay_lsn", r"pg_is_wal_replay_paused", r"patronictl.*list")
-_WRITABLE = (r"pg_is_in_recovery", r"transaction_read_only", r"\binsert\b", r"create (?:temp )?table")
+_REPLAY = (
+    r"pg_last_wal_replay_lsn",
+    r"replay_lsn",
+    r"pg_is_wal_replay_paused",
+    r"patronictl.*list",
+)
+_WRITABLE = (
+    r"pg_is_in_recovery",
+    r"transaction_read_only",
+    r"\binsert\b",
+    r"create (?:temp )?table",
+)
 _REPROTECT = (
     r"create-db-instance-read-replica", r"pg_rewind", r"pg_basebackup", r"patronictl.*reinit",
     r"rejoin", r"backup-retention", r"standby clone",
@@ -40,7 +50,9 @@ _BUILT_IN = {
     "endpoints", "ep", "horizontalpodautoscaler", "poddisruptionbudget", "storageclass", "role",
     "rolebinding", "clusterrole", "clusterrolebinding", "",
 }  # fmt: skip
-_ROLE_HOST = re.compile(r"(?://[^@\s]*@|host=)([\w.-]*-(?:standby|replica|secondary|slave)\b[\w.-]*)")
+_ROLE_HOST = re.compile(
+    r"(?://[^@\s]*@|host=)([\w.-]*-(?:standby|replica|secondary|slave)\b[\w.-]*)"
+)
 
 
 def _local(script: Script) -> list[Command]:
@@ -134,7 +146,7 @@ RULES = (
         severity="error",
         reason="The setting says whether a standby may be read. Off makes it refuse readers; under"
         " an operator it is forced to on, and nothing happens at all.",
-        bad="kubectl patch postgresql db --type merge -p '{\"hot_standby\":\"off\"}'\n",
+        bad='kubectl patch postgresql db --type merge -p \'{"hot_standby":"off"}\'\n',
         good="psql -c 'select pg_promote(wait => true, wait_seconds => 60)'\n",
         fix="kubernetes.postgresql.promote has the operator do it, and waits for writes.",
         find=_not_a_promotion,

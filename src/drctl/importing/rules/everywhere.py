@@ -63,23 +63,32 @@ def _placeholders(script: Script) -> Iterator[Hit]:
 
 def _ambient(script: Script) -> Iterator[Hit]:
     said = {one.name for one in script.assignments if one.is_exported}
-    cube = None if "KUBECONFIG" in said else next(
-        (
-            one
-            for one in kubectls(script)
-            if one.changes and not one.command.has("--context", "--kubeconfig", "--server", "-s")
-        ),
-        None,
+    cube = (
+        None
+        if "KUBECONFIG" in said
+        else next(
+            (
+                one
+                for one in kubectls(script)
+                if one.changes
+                and not one.command.has("--context", "--kubeconfig", "--server", "-s")
+            ),
+            None,
+        )
     )
     if cube:
         yield Hit(cube.command.at, f"kubectl {cube.verb} without --context: whichever is current")
-    cloud = None if said & {"AWS_REGION", "AWS_DEFAULT_REGION"} else next(
-        (
-            one
-            for one in awses(script)
-            if one.changes and not one.is_global and not one.command.has("--region")
-        ),
-        None,
+    cloud = (
+        None
+        if said & {"AWS_REGION", "AWS_DEFAULT_REGION"}
+        else next(
+            (
+                one
+                for one in awses(script)
+                if one.changes and not one.is_global and not one.command.has("--region")
+            ),
+            None,
+        )
     )
     if cloud:
         yield Hit(cloud.command.at, f"aws {cloud.service} {cloud.operation} without --region")
@@ -91,7 +100,6 @@ def _fights_gitops(script: Script) -> Iterator[Hit]:
     if first and not any(queries(one, *_GITOPS) for one in script.before(first.command)):
         what = f"kubectl {first.verb} on a {first.kind} that Git or an autoscaler may own"
         yield Hit(first.command.at, what)
-
 
 
 RULES = (

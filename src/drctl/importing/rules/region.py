@@ -18,7 +18,14 @@ from drctl.importing.tools import (
 
 _AVAILABLE = (r"db-instance-available", r"DBInstanceStatus", r"pg_is_in_recovery")
 _STATUS = (r"DBInstanceStatus", r"db-instance-available", r"backup-retention", r"LatestRestorable")
-_CAPACITY = (r"service-quotas", r"describe-images", r"ecr\b", r"get nodes", r"top nodes", r"auth can-i")
+_CAPACITY = (
+    r"service-quotas",
+    r"describe-images",
+    r"ecr\b",
+    r"get nodes",
+    r"top nodes",
+    r"auth can-i",
+)
 _MESSAGES = re.compile(r"slack|pagerduty|statuspage|opsgenie|teams|webhook", re.IGNORECASE)
 
 
@@ -75,7 +82,9 @@ def _no_capacity(script: Script) -> Iterator[Hit]:
     if not _replicas(script) and "AWS_DEFAULT_REGION" not in script.text:
         return
     for call in kubectls(script, "scale"):
-        if replicas_of(call) and not any(queries(o, *_CAPACITY) for o in script.before(call.command)):
+        if replicas_of(call) and not any(
+            queries(o, *_CAPACITY) for o in script.before(call.command)
+        ):
             what = "asks for pods without asking for nodes, quota and images there"
             yield Hit(call.command.at, what)
             return
@@ -111,7 +120,6 @@ def _unpinned(script: Script) -> Iterator[Hit]:
             if not re.search(r"git .*(?:checkout|rev-parse|verify)", script.text):
                 what = f"applies {file.text[:60]} of whichever checkout this is"
                 yield Hit(call.command.at, what)
-
 
 
 RULES = (

@@ -38,7 +38,9 @@ def _no_zone(script: Script) -> Iterator[Hit]:
             continue
         text, where = _literal(script, word)
         if _MOMENT.search(text) and not _ZONE.search(text):
-            yield Hit(where.at, f'"{text[:30]}" has no zone: which moment it is depends on the reader')
+            yield Hit(
+                where.at, f'"{text[:30]}" has no zone: which moment it is depends on the reader'
+            )
 
 
 def _no_window(script: Script) -> Iterator[Hit]:
@@ -70,7 +72,9 @@ def _one_source(script: Script) -> Iterator[Hit]:
     for call in awses(script, "restore-db-instance-to-point-in-time"):
         if not call.command.has("--source-db-instance-automated-backups-arn"):
             at = call.command.flag_at("--source-db-instance-identifier")
-            yield Hit(at, "restores from the instance itself, which is in the region that may be lost")
+            yield Hit(
+                at, "restores from the instance itself, which is in the region that may be lost"
+            )
 
 
 def _blind_wait(script: Script) -> Iterator[Hit]:
@@ -81,7 +85,11 @@ def _blind_wait(script: Script) -> Iterator[Hit]:
                 continue
             if any(queries(one, r"\bsleep\b") for one in script.commands if loop in one.loops):
                 seen.add(loop.at.line)
-                also = "" if _ENDED.search(loop.text) else ", not even when what it waits for has failed"
+                also = (
+                    ""
+                    if _ENDED.search(loop.text)
+                    else ", not even when what it waits for has failed"
+                )
                 yield Hit(loop.at, f"waits without a deadline{also}")
 
 
@@ -89,7 +97,9 @@ def _unused(script: Script) -> Iterator[Hit]:
     if any(one.name in {"source", ".", "eval"} for one in script.commands):
         return  # what is read in may use it
     for given in script.assignments:
-        known = given.is_exported or re.match(r"(?:PG|AWS_|KUBE|PATH$|IFS$|LC_|LANG|_$)", given.name)
+        known = given.is_exported or re.match(
+            r"(?:PG|AWS_|KUBE|PATH$|IFS$|LC_|LANG|_$)", given.name
+        )
         if given.name and not known and given.name not in script.used and not given.is_array:
             yield Hit(given.at, f"{given.name} is set and never used: it proves nothing")
 
@@ -104,7 +114,9 @@ def _guessed(script: Script) -> Iterator[Hit]:
 
 
 def _looks_at_data(command: Command) -> bool:
-    return command.name in {"psql", "pg_amcheck"} or queries(command, r"kubectl exec .*(?:psql|python)")
+    return command.name in {"psql", "pg_amcheck"} or queries(
+        command, r"kubectl exec .*(?:psql|python)"
+    )
 
 
 def _not_validated(script: Script) -> Iterator[Hit]:
@@ -114,11 +126,12 @@ def _not_validated(script: Script) -> Iterator[Hit]:
             other = kubectl(one)
             if _looks_at_data(one):
                 break
-            opens = other and (sets_database(other) or (other.verb == "scale" and replicas_of(other)))
+            opens = other and (
+                sets_database(other) or (other.verb == "scale" and replicas_of(other))
+            )
             if opens:
                 yield Hit(one.at, "opens the restored database before anybody has looked into it")
                 break
-
 
 
 _RESTORE = "aws rds restore-db-instance-to-point-in-time"

@@ -91,10 +91,16 @@ def _falls_through(script: Script) -> Iterator[Hit]:
             inside = [one for one in script.commands if loop in one.loops]
             behind = script.after(inside[-1])[:2]
             waits = any(one.name == "sleep" for one in inside)
-            if waits and not loop.fails and not any(
-                one.name in {"exit", "false", "[", "return", "die", "fail"} for one in behind
+            if (
+                waits
+                and not loop.fails
+                and not any(
+                    one.name in {"exit", "false", "[", "return", "die", "fail"} for one in behind
+                )
             ):
-                yield Hit(loop.at, "when the tries are used up, the script goes on as after success")
+                yield Hit(
+                    loop.at, "when the tries are used up, the script goes on as after success"
+                )
 
 
 def _scales_while_rolling_back(script: Script) -> Iterator[Hit]:

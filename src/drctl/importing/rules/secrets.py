@@ -64,7 +64,7 @@ RULES = (
         severity="error",
         reason="Inside double quotes the shell here expands it: empty or another database's, and"
         " then in the arguments for everybody to read.",
-        bad='kubectl exec deployment/app -- python -c "connect(\'$DATABASE_URL\')"\n',
+        bad="kubectl exec deployment/app -- python -c \"connect('$DATABASE_URL')\"\n",
         good="kubectl exec deployment/app -- python -c 'connect(os.environ[\"DATABASE_URL\"])'\n",
         fix="The adapter asks the database itself, with the environment's reference.",
         find=_expands_here,
