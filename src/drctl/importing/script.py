@@ -25,7 +25,7 @@ class Word:
     end: Position
     expansions: tuple[Expansion, ...] = ()
     glued: Expansion | None = None
-    """An unquoted expansion between two quoted pieces: ``'{"a": "'$B'"}'`` comes apart at blanks."""
+    """An unquoted expansion between quoted pieces: ``'{"a": "'$B'"}'`` comes apart at blanks."""
     captures: bool = False
     """A ``$(…)`` is in it."""
     is_literal: bool = True

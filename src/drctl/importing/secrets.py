@@ -23,18 +23,19 @@ _QUOTED = r"(?P<secret>(?!\$)[^\s\"'\u2022$][^\"'\u2022\n$]*)"
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (
         re.compile(
-            r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@\"']*:(?P<secret>[^\s/@\"'$\u2022]+)@", re.I
+            r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@\"']*:(?P<secret>[^\s/@\"'$\u2022]+)@",
+            re.IGNORECASE,
         ),
         "a password in a URL",
     ),
     (
         re.compile(
             r"\bAuthorization:\s*(?:OAuth|Bearer|Basic|Token|ApiKey)\s+(?P<secret>[^\s\"'$\u2022]+)",
-            re.I,
+            re.IGNORECASE,
         ),
         "a token in a header",
     ),
-    (re.compile(r"\bBearer\s+(?P<secret>[\w.~+/=-]{8,})", re.I), "a bearer token"),
+    (re.compile(r"\bBearer\s+(?P<secret>[\w.~+/=-]{8,})", re.IGNORECASE), "a bearer token"),
     (re.compile(r"hooks\.slack\.com/services/(?P<secret>[^\s\"'$\u2022]+)"), "a Slack webhook"),
     (
         re.compile(r"-----BEGIN [A-Z ]*-----(?P<secret>.*?)(?=-----END|\Z)", re.DOTALL),

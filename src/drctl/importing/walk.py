@@ -1,6 +1,7 @@
 """From nodes of the grammar to commands, words and assignments."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -28,7 +29,6 @@ _ENDS = re.compile(
     r"\b(?:exit|return)\s+(?:[1-9]|\$)|\b(?:die|fail|abort)\b|\bexit\s*$", re.MULTILINE
 )
 _READS = re.compile(r"^(?:IFS=\S*\s+)?read\b")
-_CONTROL = ("list", "if_statement", "while_statement", "for_statement", "c_style_for_statement")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,34 +78,44 @@ class Walk:
 
     def _visit(self, node: "Node", around: _Around) -> None:
         match node.type:
-            case "command" | "unset_command" | "test_command":
-                self._command(node, around)
+            case "comment" | "variable_name" | "word" | "number":
+                return
             case "variable_assignment":
                 self._assignment(node, around, is_exported=False)
-            case "declaration_command":
-                is_exported = self.text(node).startswith(("export", "declare -x", "typeset -x"))
-                for child in node.named_children:
-                    if child.type == "variable_assignment":
-                        self._assignment(child, around, is_exported=is_exported)
-            case "pipeline":
-                self._pipes += 1
-                inner = replace(around, pipe=self._pipes)
-                for child in node.named_children:
-                    self._visit(child, inner)
-            case "list":
-                self._list(node, around)
-            case "redirected_statement":
-                self._redirected(node, around)
-            case "while_statement" | "for_statement" | "c_style_for_statement":
-                self._loop(node, around)
-            case "if_statement":
-                self._if(node, around)
-            case "comment" | "variable_name" | "word" | "number":
-                pass
+            case kind if visit := self._visits.get(kind):
+                visit(node, around)
             case _:
                 self._note_uses(node)
                 for child in node.named_children:
                     self._visit(child, around)
+
+    @property
+    def _visits(self) -> dict[str, Callable[["Node", _Around], None]]:
+        return {
+            "command": self._command,
+            "unset_command": self._command,
+            "test_command": self._command,
+            "declaration_command": self._declared,
+            "pipeline": self._pipeline,
+            "list": self._list,
+            "redirected_statement": self._redirected,
+            "while_statement": self._loop,
+            "for_statement": self._loop,
+            "c_style_for_statement": self._loop,
+            "if_statement": self._if,
+        }
+
+    def _declared(self, node: "Node", around: _Around) -> None:
+        is_exported = self.text(node).startswith(("export", "declare -x", "typeset -x"))
+        for child in node.named_children:
+            if child.type == "variable_assignment":
+                self._assignment(child, around, is_exported=is_exported)
+
+    def _pipeline(self, node: "Node", around: _Around) -> None:
+        self._pipes += 1
+        inner = replace(around, pipe=self._pipes)
+        for child in node.named_children:
+            self._visit(child, inner)
 
     def _list(self, node: "Node", around: _Around) -> None:
         left, right = node.named_children[0], node.named_children[-1]
@@ -291,19 +301,17 @@ class Walk:
     def _unquoted(self, node: "Node") -> str:
         text = self.text(node)
         match node.type:
-            case "raw_string":
-                return text[1:-1]
-            case "ansi_c_string":
-                return text[2:-1]
+            case "raw_string" | "ansi_c_string":
+                text = text.removeprefix("$")[1:-1]
             case "string" | "translated_string":
-                return re.sub(r"\\([\"\\$`])", r"\1", text.strip("$")[1:-1].replace("\\\n", ""))
+                inner = text.removeprefix("$")[1:-1].replace("\\\n", "")
+                text = re.sub(r"\\([\"\\$`])", r"\1", inner)
+            case "command_name" if node.named_children:
+                text = self._unquoted(node.named_children[0])
             case "word" | "command_name":
-                inner = node.named_children
-                if node.type == "command_name" and inner:
-                    return self._unquoted(inner[0])
-                return re.sub(r"\\(.)", r"\1", text.replace("\\\n", ""))
+                text = re.sub(r"\\(.)", r"\1", text.replace("\\\n", ""))
             case "concatenation":
-                return "".join(self._unquoted(one) for one in node.children)
+                text = "".join(self._unquoted(one) for one in node.children)
         return text
 
 

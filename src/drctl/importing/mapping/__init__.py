@@ -172,10 +172,10 @@ def _piped(commands: tuple[Command, ...], growing: Growing) -> Outcome | None:
     cube = kubectl_call(commands[0]) if commands else None
     if cube is None:
         return None
-    if cube.verb == "logs" and len(commands) == 2 and commands[1].name == "grep":  # noqa: PLR2004
-        if re.search(r"database|postgres|\bdb\b|sql", commands[1].text, re.IGNORECASE):
-            steps = database.monitored(growing)
-            return Outcome(fate="mapped", why=steps[0].uses, steps=steps)
+    is_log = cube.verb == "logs" and [one.name for one in commands[1:]] == ["grep"]
+    if is_log and re.search(r"(?i)database|postgres|\bdb\b|sql", commands[1].text):
+        steps = database.monitored(growing)
+        return Outcome(fate="mapped", why=steps[0].uses, steps=steps)
     registers = [
         one for one in commands if (call := aws_call(one)) and call.operation == "register-targets"
     ]

@@ -7,7 +7,10 @@ from drctl.importing.mapping.step import Growing, Step
 from drctl.importing.script import Command
 from drctl.importing.tools import Aws, aws
 
-_MOMENT = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+_MOMENT = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
+    r"(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
 PART_OF_REBUILD = {
     "create-target-group": "aws.elbv2.rebuild makes its target group",
     "create-listener": "aws.elbv2.rebuild copies the listeners",
@@ -133,7 +136,7 @@ def _check_balancer(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
     )  # fmt: skip
 
 
-def _rebuild(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
+def _rebuild(_call: Aws, growing: Growing) -> tuple[Step, ...] | None:
     lb = growing.target("lb", "lb.primary", "aws.elbv2.load_balancer")
     app = growing.app("")
     growing.has_order = True
@@ -152,11 +155,11 @@ def _rebuild(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
     )  # fmt: skip
 
 
-def _part(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
+def _part(_call: Aws, growing: Growing) -> tuple[Step, ...] | None:
     return () if growing.rebuilt else None
 
 
-def _record(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
+def _record(_call: Aws, growing: Growing) -> tuple[Step, ...] | None:
     if growing.is_region:
         switch = growing.target("switch", "traffic.api", "aws.route53.failover_switch")
         growing.has_order = True
@@ -164,7 +167,7 @@ def _record(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
             Step(id=growing.id("move_traffic"), title="Move the traffic with one write to S3",
                  phase="traffic", uses="aws.route53.failover_switch.engage", target=switch,
                  estimate="60s", timeout="3m",
-                 notes=("REVIEW: the failover records and their health check must exist beforehand.",)),
+                 notes=("REVIEW: the failover records and their health check have to exist.",)),
         )  # fmt: skip
     if not growing.rebuilt:
         return None

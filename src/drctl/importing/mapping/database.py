@@ -8,8 +8,10 @@ from drctl.importing.script import Command
 from drctl.importing.tools import is_promotion, promotions
 
 _SHOW = (
-    "data loss if we go now: at most ${{ steps.measure_lag.outputs.bound }}"
-    " (${{ steps.measure_lag.outputs.source }})",
+    (
+        "data loss if we go now: at most ${{ steps.measure_lag.outputs.bound }}"
+        " (${{ steps.measure_lag.outputs.source }})"
+    ),
     "budget left: ${{ rto.remaining }} of ${{ rto.budget }}",
 )
 
@@ -136,8 +138,15 @@ def _measured(growing: Growing, promotion: Command | None = None) -> Step:
     alias = "new_cluster" if "new_cluster" in growing.targets else "new_db"
     growing.measured = True
     growing.ids.add("measure_lag")
-    return Step(id="measure_lag", title="How much data would we lose?", phase="look",
-                uses=kinds[alias], target=alias, timeout="20s", added=promotion is None)  # fmt: skip
+    return Step(
+        id="measure_lag",
+        title="How much data would we lose?",
+        phase="look",
+        uses=kinds[alias],
+        target=alias,
+        timeout="20s",
+        added=promotion is None,
+    )
 
 
 def _promoted(
@@ -162,7 +171,7 @@ def _promoted(
              added=True),
         Step(id="promote", title="Make the standby the primary", phase="make", uses=promote[0],
              target=promote[1], estimate=lasts[0], timeout=lasts[1], verify=(check,)),
-        Step(id="one_primary", title="Prove that clients write to the new primary, and nobody to the old one",
+        Step(id="one_primary", title="Prove that clients write to the new primary only",
              phase="prove", uses=prove[0], target=prove[1],
              with_={"new_primary": "${{ steps.promote.outputs.endpoint }}",
                     "port": "${{ steps.promote.outputs.port }}"},

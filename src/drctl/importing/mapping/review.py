@@ -84,21 +84,18 @@ def _argv(
 ) -> list[str] | None:
     """The words of a single plain program; ``None`` when it takes a shell to run it."""
     doing = [one for one in commands if one.name not in _SAYS] if len(commands) > 1 else commands
-    if statement.kind != "command" or len(doing) != 1:
+    if statement.kind != "command" or len(doing) != 1 or _needs_shell(statement, doing[0]):
         return None
-    command = doing[0]
-    if command.redirects or command.environment or command.has_timeout:
-        return None
-    if set(command.or_else) - _SAYS:
-        return None
-    if command.name in _SHELLS | _WORDS or statement.text.lstrip().startswith(("!", "(", "{")):
-        return None
-    words = [growing.text(word) for word in command.words]
-    if statement.text.split(None, 1)[0].rpartition("/")[2] != command.name:
-        return None  # sudo, nice and the like were taken off
-    if any(not word or len(word) > _LONGEST or "\x00" in word for word in words):
-        return None
-    return [word for word in words if word] if len(words) <= _MOST_WORDS else None
+    words = [growing.text(word) for word in doing[0].words]
+    plain = [word for word in words if word and len(word) <= _LONGEST and "\x00" not in word]
+    return plain if len(plain) == len(words) <= _MOST_WORDS else None
+
+
+def _needs_shell(statement: Statement, command: Command) -> bool:
+    around = command.redirects or command.environment or set(command.or_else) - _SAYS
+    first = statement.text.split(None, 1)[0].rpartition("/")[2]
+    # Another first word: sudo, timeout and the like were taken off, or ! or a bracket stands there.
+    return bool(around) or first != command.name or command.name in _SHELLS | _WORDS
 
 
 def _only_reads(command: Command) -> bool:

@@ -1,4 +1,4 @@
-"""What scripts get wrong. One file a family; each rule has the number of the error that it finds."""
+"""What scripts get wrong. One file a family; each rule has the number of its error."""
 
 from collections.abc import Iterator
 

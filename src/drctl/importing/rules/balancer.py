@@ -227,7 +227,7 @@ RULES = (
         reason="Zones, WAF, access logs and certificates are not those of the one that was lost.",
         bad=f"{_CREATE}\n",
         good=f"{_CREATE}\naws elbv2 modify-load-balancer-attributes --attributes $OLD\n",
-        fix="aws.elbv2.rebuild copies the lost one, or its record, and names what it could not copy.",
+        fix="aws.elbv2.rebuild copies the lost one, and names what it could not copy.",
         find=_settings_lost,
     ),
 )

@@ -1,4 +1,4 @@
-"""Promotions: what must come before, how it is done, what must come after (E10 to E16, E19, E20)."""
+"""Promotions: what must come before, how, what must come after (E10 to E16, E19, E20)."""
 
 import re
 from collections.abc import Iterator
@@ -46,7 +46,8 @@ _BUILT_IN = {
     "configmap", "configmaps", "cm", "secret", "secrets", "ingress", "ingresses", "ing", "hpa",
     "statefulset", "statefulsets", "sts", "daemonset", "daemonsets", "ds", "cronjob", "cronjobs",
     "job", "jobs", "node", "nodes", "no", "pvc", "pv", "persistentvolumeclaim", "namespace",
-    "namespaces", "ns", "serviceaccount", "sa", "networkpolicy", "netpol", "replicaset", "rs", "pdb",
+    "namespaces", "ns", "serviceaccount", "sa", "networkpolicy", "netpol", "replicaset", "rs",
+    "pdb",
     "endpoints", "ep", "horizontalpodautoscaler", "poddisruptionbudget", "storageclass", "role",
     "rolebinding", "clusterrole", "clusterrolebinding", "",
 }  # fmt: skip
@@ -155,7 +156,7 @@ RULES = (
         id="DR6512",
         title="A custom resource is patched without --type",
         severity="error",
-        reason="kubectl's default is a strategic merge patch, which custom resources do not support:"
+        reason="kubectl's default is a strategic merge patch, which custom resources refuse:"
         " the command fails, and the script goes on.",
         bad="kubectl patch postgresql db -p '{\"spec\":{}}'\n",
         good="kubectl patch postgresql db --type merge -p '{\"spec\":{}}'\n",

@@ -1,4 +1,4 @@
-"""What any script may lack: a stop at a failure, a lock, a record, real names (E1 to E4, E8, E9)."""
+"""What any script may lack: a stop at failure, a lock, a record, real names (E1 to E4, E8, E9)."""
 
 import re
 from collections.abc import Iterator
@@ -142,7 +142,7 @@ RULES = (
         reason="The script cannot run as it is written, and nothing checks that before the night.",
         bad="aws elbv2 create-load-balancer --subnets subnet-12345678\n",
         good='aws elbv2 create-load-balancer --subnets "$SUBNETS"\n',
-        fix="Targets are names; what they stand for is in the environment file, checked and pinned.",
+        fix="Targets are names; what they stand for is in the environment, checked and pinned.",
         find=_placeholders,
     ),
     Rule(
@@ -152,7 +152,7 @@ RULES = (
         reason="The current context and the default region decide what is hit.",
         bad="kubectl delete pod x\n",
         good="kubectl --context dr-west delete pod x\n",
-        fix="Each target names its cluster and region, and drctl asks who answers before it changes.",
+        fix="Each target names its cluster and region, and drctl asks who answers first.",
         find=_ambient,
     ),
     Rule(

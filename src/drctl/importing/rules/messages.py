@@ -20,7 +20,7 @@ def _split_json(script: Script) -> Iterator[Hit]:
     for command in _curls(script):
         for word in command.words:
             if word.glued and re.search(r"[{:\[]", word.text):
-                what = f"${word.glued.name} stands outside of the quotes: a blank in it splits the JSON"
+                what = f"${word.glued.name} stands outside of the quotes: a blank splits the JSON"
                 yield Hit(word.glued.at, what)
                 break
 
@@ -69,9 +69,12 @@ def _no_tls(script: Script) -> Iterator[Hit]:
             continue
         if url.text.lower().startswith("http://") and "." in url.text.split("/")[2]:
             yield Hit(url.at, "http: what customers use, and its certificate, is not looked at")
-        elif command.name == "curl" and not command.has("--max-time", "-m", "--connect-timeout"):
-            if not command.has_timeout:
-                yield Hit(command.at, "curl without --max-time hangs with what it asks")
+        elif command.name == "curl" and not _has_limit(command):
+            yield Hit(command.at, "curl without --max-time hangs with what it asks")
+
+
+def _has_limit(command: Command) -> bool:
+    return command.has_timeout or command.has("--max-time", "-m", "--connect-timeout")
 
 
 def _vantage(script: Script) -> Iterator[Hit]:
@@ -108,7 +111,7 @@ RULES = (
         id="DR6567",
         title="A refused message looks sent",
         severity="error",
-        reason="curl ends with 0 at 401 and 500; and a token in the arguments is read by everybody.",
+        reason="curl ends with 0 at 401 and 500; and a token in the arguments is for everybody.",
         bad="curl -m 5 -d @m https://hooks.example.net/\n",
         good="curl -f -m 5 -d @m https://hooks.example.net/\n",
         fix="The adapter checks the answer; the token is a reference of the environment.",

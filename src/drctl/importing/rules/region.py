@@ -116,10 +116,11 @@ def _not_verified(script: Script) -> Iterator[Hit]:
 def _unpinned(script: Script) -> Iterator[Hit]:
     for call in kubectls(script, "apply", "create"):
         file = call.command.word("-f", "--filename", "-k")
-        if file and file.is_literal and not re.match(r"https?://|-$", file.text):
-            if not re.search(r"git .*(?:checkout|rev-parse|verify)", script.text):
-                what = f"applies {file.text[:60]} of whichever checkout this is"
-                yield Hit(call.command.at, what)
+        pinned = re.search(r"git .*(?:checkout|rev-parse|verify)", script.text)
+        is_here = file and file.is_literal and not re.match(r"https?://|-$", file.text)
+        if file and is_here and not pinned:
+            what = f"applies {file.text[:60]} of whichever checkout this is"
+            yield Hit(call.command.at, what)
 
 
 RULES = (
@@ -134,7 +135,7 @@ RULES = (
         good="aws rds promote-read-replica --db-instance-identifier dr\n"
         "aws rds wait db-instance-available --db-instance-identifier dr\n"
         "kubectl scale deployment/app --replicas=5\n",
-        fix="The draft measures, fences, promotes, verifies, starts the application, moves traffic.",
+        fix="The draft measures, fences, promotes, verifies, then starts and moves traffic.",
         find=_order,
     ),
     Rule(

@@ -183,7 +183,7 @@ RULES = (
         id="DR6525",
         title="Restored from what may be lost",
         severity="warning",
-        reason="When the source's region is down, the call fails; copied backups have another name.",
+        reason="When the source's region is down, the call fails; copied backups have another.",
         bad=f"{_RESTORE} --source-db-instance-identifier prod\n",
         good=f"{_RESTORE} --source-db-instance-automated-backups-arn $ARN\n",
         fix="Name both ways in the environment; drctl plan says which planes a step needs.",
@@ -225,7 +225,7 @@ RULES = (
         severity="error",
         reason="A restore to the wrong moment is seen by customers first.",
         bad=f"{_RESTORE} --restore-time $T\nkubectl scale deployment/app --replicas=3\n",
-        good=f"{_RESTORE} --restore-time $T\npsql -c 'select count(*) from orders'\n"
+        good=f"{_RESTORE} --restore-time $T\npsql -f checks.sql\n"
         "kubectl scale deployment/app --replicas=3\n",
         fix="The draft asserts writes and constraints before the application gets the address.",
         find=_not_validated,

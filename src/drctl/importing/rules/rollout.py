@@ -1,4 +1,4 @@
-"""Deployments: what is rolled out, scaled, waited for and looked at (E7, E17, E28, E29, E33 to E38)."""
+"""Deployments: what is rolled out, scaled and waited for (E7, E17, E28, E29, E33 to E38)."""
 
 import re
 from collections.abc import Iterator
@@ -183,7 +183,8 @@ RULES = (
         title="Started with a number that was made up",
         severity="warning",
         reason="It is not what was running before, and an autoscaler has its own idea.",
-        bad="kubectl scale deployment/app --replicas=0\nkubectl scale deployment/app --replicas=3\n",
+        bad="kubectl scale deployment/app --replicas=0\n"
+        "kubectl scale deployment/app --replicas=3\n",
         good="kubectl scale deployment/app --replicas=0\n"
         'kubectl scale deployment/app --replicas="$BEFORE"\n',
         fix="kubernetes.deployment.start gives back what the stop noted.",

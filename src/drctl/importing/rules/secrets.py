@@ -42,7 +42,7 @@ RULES = (
         id="DR6505",
         title="A secret in plain text",
         severity="error",
-        reason="It is in the arguments (ps), the shell's history, the ReplicaSet's history and Git.",
+        reason="It is in the arguments (ps), the shell's history, the ReplicaSets and Git.",
         bad='kubectl set env deployment/app DATABASE_URL="postgresql://app:hunter2@db/app"\n',
         good="kubectl set env deployment/app --from=secret/app-db\n",
         fix="The draft names a reference in its place. Rotate the secret: it has been exposed.",
