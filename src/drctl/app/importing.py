@@ -7,13 +7,15 @@ from pathlib import Path
 
 from drctl.actions.registry import Registry
 from drctl.importing import markdown
-from drctl.importing.account import Account, account_for
+from drctl.importing.account import Account, Line, account_for
 from drctl.importing.draft import Objectives, draft, name_of
 from drctl.importing.mapping import outcomes
 from drctl.importing.rules import Finding, find
 from drctl.importing.script import Script
-from drctl.importing.shell import MAX_BYTES, parse
+from drctl.importing.secrets import Masked
+from drctl.importing.shell import MAX_BYTES, looked_at, parse
 from drctl.kernel.errors import InvalidError, Position, Problem
+from drctl.kernel.text import sanitize
 from drctl.runbook.load import check_runbook
 
 _MINUTES = r"[^|\n]*\|\s*(?P<length>\d{1,4})\s*(?P<unit>second|minute|hour)s?\b"
@@ -53,17 +55,40 @@ def import_file(
     if file.suffix.lower() not in {".md", ".markdown"}:
         script = parse(text, file=name, name=file.name)
         return (_imported(script, registry, _objectives("", objectives)),)
-    found = [
-        (block, parse(block.text, file=name, name=block.name, first_line=block.first_line))
-        for block in markdown.blocks(text, file=name)
-        if block.language in markdown.SHELLS
-    ]
-    if not found:
+    found = markdown.blocks(text, file=name)
+    if not any(block.language in markdown.SHELLS for block in found):
         what = "no block of shell is in it: they begin with ```bash, ```sh or ```shell"
         raise InvalidError((Problem(code="DR1097", what=what, at=Position(name, 1, 1)),))
     aims = _objectives(text, objectives)
-    return tuple(
-        _imported(replace(script, title=block.title), registry, aims) for block, script in found
+    whole = Masked(text, name).text
+    return tuple(_block(block, name, whole, registry, aims) for block in found)
+
+
+def _block(
+    block: markdown.Block, file: str, whole: str, registry: Registry, aims: Objectives
+) -> Imported:
+    if block.language in markdown.SHELLS:
+        script = parse(block.text, file=file, name=block.name, first_line=block.first_line)
+        return _imported(replace(script, title=block.title), registry, aims)
+    language = {"yml": "yaml", "py": "python"}.get(block.language, block.language)
+    script = looked_at(
+        block.text, file=file, name=block.name, first_line=block.first_line, language=language
+    )
+    is_known = language in {"yaml", "python"}
+    why = f"{sanitize(language, limit=20) or 'no language'}: no script"
+    why += "; its rules were applied" if is_known else "; not looked at"
+    lines = tuple(
+        Line(number=number, fate="dropped", why=why, steps=())
+        for number, text in script.lines
+        if text.strip()
+    )
+    return Imported(
+        script=script,
+        name=name_of(script),
+        draft="",
+        account=Account(lines=lines),
+        findings=tuple(find(replace(script, document=whole))),
+        problems=(),
     )
 
 

@@ -118,7 +118,8 @@ def _report(one: "Imported", path: Path | None, *, to_stderr: bool) -> None:
     if path:
         say(f"  draft {path}")
     elif not one.draft:
-        say("  no draft: nothing in it does anything")
+        is_script = one.script.language == "shell"
+        say(f"  no draft: {'nothing in it does anything' if is_script else 'it is no script'}")
     errors = sum(found.severity == "error" for found in one.findings)
     say(f"  {len(one.findings)} findings, {errors} of them errors")
     for found in one.findings:

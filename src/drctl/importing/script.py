@@ -1,7 +1,7 @@
 """A shell script as data: statements, and every command in them with its surroundings."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from drctl.kernel.errors import Position
@@ -173,9 +173,10 @@ class Script:
     secrets: tuple[SecretFound, ...] = ()
     title: str = ""
     """The heading above it, in a Markdown file."""
-    section: str = ""
-    """All headings above it."""
-    extra: dict[str, str] = field(default_factory=dict)
+    language: str = "shell"
+    """``yaml`` and ``python`` blocks of a document have lines only."""
+    document: str = ""
+    """The whole text that it stands in, without secrets."""
 
     def named(self, *names: str) -> Iterator[Command]:
         """Commands of these programs."""

@@ -15,6 +15,8 @@ from drctl.runbook.literals import secret_spans
 
 MASK = "\u2022"
 """A bullet: no shell, YAML or JSON gives it a meaning."""
+PERHAPS = "perhaps a secret"
+"""By its name only: masked, and no finding."""
 _MASKED = re.compile(f"{MASK}+")
 
 _NAME = r"(?:[A-Za-z0-9_.-]{0,60}(?:password|passwd|passphrase|secret|token|api_?key|credential)s?)"
@@ -92,7 +94,8 @@ def _found(text: str) -> Iterator[tuple[int, int, str]]:
         for match in pattern.finditer(text):
             start, end = match.span("secret")
             if end > start and set(text[start:end]) != {MASK}:
-                yield start, end, kind
+                is_doubtful = kind == "a literal secret" and re.search(r"[\s/]", text[start:end])
+                yield start, end, PERHAPS if is_doubtful else kind
     yield from secret_spans(text)
 
 

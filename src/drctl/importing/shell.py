@@ -7,6 +7,7 @@ checked, and a tree that is deeper than any person writes is not walked but give
 command is a different command. So is a line that no statement covers; none is ever lost.
 """
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ MAX_LINE = 20_000
 MAX_COMMANDS = 2_000
 MAX_DEPTH = 100
 """A quoted variable in a pipeline in an if in a loop in a function is 16 deep."""
+
+_USED = re.compile(r"\$\{?[#!]?([A-Za-z_]\w*)")
+"""Also in what was not understood: a variable that may be used is not called unused."""
 
 _KINDS: dict[str, StatementKind] = {
     "command": "command",
@@ -103,9 +107,6 @@ def parse(text: str, *, file: str, name: str, first_line: int = 1) -> Script:
         what = f"{len(walk.commands)} commands; {MAX_COMMANDS} are read"
         at = Position(file, first_line, 1)
         raise InvalidError((Problem(code="DR1095", what=what, at=at),))
-    moved = [
-        (Position(file, at.line + first_line - 1, at.column), kind) for at, kind in masked.found
-    ]
     return Script(
         name=name,
         file=file,
@@ -113,11 +114,35 @@ def parse(text: str, *, file: str, name: str, first_line: int = 1) -> Script:
         statements=tuple(statements),
         commands=tuple(walk.commands),
         assignments=tuple(walk.assignments),
-        used=frozenset(walk.used),
-        secrets=tuple(
-            SecretFound(at=at, kind=kind, name=f"SECRET_{number}")
-            for number, (at, kind) in enumerate(moved, start=1)
-        ),
+        used=frozenset(walk.used) | frozenset(_USED.findall(source)),
+        secrets=_found(masked, file, first_line),
+    )
+
+
+def looked_at(text: str, *, file: str, name: str, first_line: int, language: str) -> Script:
+    """A block that is no script: its lines without secrets, and nothing made of them."""
+    masked = Masked(text, file)
+    return Script(
+        name=name,
+        file=file,
+        lines=tuple(enumerate(masked.text.split("\n"), start=first_line)),
+        statements=(),
+        commands=(),
+        assignments=(),
+        language=language,
+        document=masked.text,
+        secrets=_found(masked, file, first_line),
+    )
+
+
+def _found(masked: Masked, file: str, first_line: int) -> tuple[SecretFound, ...]:
+    return tuple(
+        SecretFound(
+            at=Position(file, at.line + first_line - 1, at.column),
+            kind=kind,
+            name=f"SECRET_{number}",
+        )
+        for number, (at, kind) in enumerate(masked.found, start=1)
     )
 
 

@@ -260,8 +260,16 @@ class Walk:
             expansions=expansions,
             glued=self._glued(node, expansions),
             captures=captures,
-            is_literal=not expansions and not captures and not self._holds(node, special),
+            is_literal=not (
+                expansions or captures or self._holds(node, special) or self._globs(node)
+            ),
         )
+
+    def _globs(self, node: "Node") -> bool:
+        """The shell would put names of files, or a home, in its place."""
+        if node.type == "word":
+            return bool(re.search(r"(?<!\\)[*?\[]|^~", self.text(node)))
+        return node.type == "concatenation" and any(self._globs(o) for o in node.named_children)
 
     def _glued(self, node: "Node", expansions: tuple[Expansion, ...]) -> Expansion | None:
         if node.type != "concatenation":

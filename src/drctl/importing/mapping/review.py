@@ -1,5 +1,6 @@
 """What no action does: a step that a person has to look at."""
 
+from drctl.actions.selection import selects_nothing
 from drctl.importing.mapping.step import Growing, Outcome, Step
 from drctl.importing.script import Command, Statement
 from drctl.importing.secrets import has_secret, unmasked
@@ -87,7 +88,14 @@ def _argv(
     if statement.kind != "command" or len(doing) != 1 or _needs_shell(statement, doing[0]):
         return None
     words = [growing.text(word) for word in doing[0].words]
-    plain = [word for word in words if word and len(word) <= _LONGEST and "\x00" not in word]
+    plain = [
+        word
+        for word in words
+        if word
+        and len(word) <= _LONGEST
+        and "\x00" not in word
+        and ("${{" in word or not selects_nothing(word))
+    ]
     return plain if len(plain) == len(words) <= _MOST_WORDS else None
 
 

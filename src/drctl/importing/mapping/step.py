@@ -131,7 +131,7 @@ class Growing:
         if word is None or has_secret(word.text) or word.captures:
             return None
         if word.is_literal:
-            return inert(word.text)
+            return None if "${" in word.text else inert(word.text)
         text = word.text
         for one in sorted(word.expansions, key=lambda one: -len(one.name)):
             known = self.variables.get(one.name)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from drctl.importing.rules import (
     balancer,
     database,
+    documents,
     everywhere,
     messages,
     region,
@@ -20,7 +21,17 @@ __all__ = ["RULES", "Finding", "Hit", "Rule", "find"]
 
 RULES: dict[str, Rule] = {
     rule.id: rule
-    for family in (everywhere, secrets, rollout, database, restore, balancer, region, messages)
+    for family in (
+        everywhere,
+        secrets,
+        rollout,
+        database,
+        restore,
+        balancer,
+        region,
+        messages,
+        documents,
+    )
     for rule in sorted(family.RULES, key=lambda one: one.id)
 }
 
@@ -39,6 +50,7 @@ def find(script: Script) -> Iterator[Finding]:
             script=script.name,
         )
         for rule in RULES.values()
+        if rule.language == script.language
         for hit in rule.find(script)
     ]
     yield from sorted(found, key=lambda one: (one.at, one.id))

@@ -12,6 +12,7 @@ _PLACEHOLDER = re.compile(
     r"|\b(?:PAGE|COMPONENT|ACCOUNT|PROJECT|INCIDENT)_ID\b(?!=)|\b(?:CHANGE_?ME|FIXME|REPLACE_?ME)\b"
     r"|<[A-Z][A-Z_-]{2,}>|\bYOUR[-_][A-Z_]+\b|\b123456789012\b"
 )
+_TOOLS = ("kubectl", "oc", "aws", "curl", "psql", "pg_dump", "pg_restore", "patronictl", "gcloud")
 _RECORD = {"tee", "logger", "script", "systemd-cat"}
 _GITOPS = (r"argocd.*(?:--sync-policy|suspend|app\s+set)", r"\bflux\s+suspend", r"pause|paused")
 
@@ -48,13 +49,13 @@ def _no_record(script: Script) -> Iterator[Hit]:
 
 def _placeholders(script: Script) -> Iterator[Hit]:
     seen: set[str] = set()
-    for one in script.commands:
+    for one in script.named(*_TOOLS):
         for word in one.words:
             found = _PLACEHOLDER.search(word.text)
             if found and found[0] not in seen:
                 seen.add(found[0])
                 yield Hit(word.at, f'"{found[0][:60]}" is an example, not a name of anything')
-    for given in script.assignments:
+    for given in script.assignments if first_change(script) else ():
         found = _PLACEHOLDER.search(given.word.text) if given.word else None
         if found and found[0] not in seen:
             seen.add(found[0])

@@ -8,6 +8,7 @@ from drctl.importing.script import Command, Script
 from drctl.importing.tools import is_post, url_of
 
 _SWALLOWS = {"echo", "true", ":", "printf"}
+_CHECKS = {"curl", "wget", "psql", "pg_isready", "nc", "dig", "ping", "redis-cli", "kubectl", "aws"}
 _LOCAL = re.compile(r"https?://(?:localhost|127\.|\[::1\])")
 _SHORT_NAME = re.compile(r"https?://([a-z][a-z0-9-]*)(?::\d+)?(?:/|$)")
 
@@ -50,7 +51,7 @@ def _unseen_failure(script: Script) -> Iterator[Hit]:
 
 def _swallowed(script: Script) -> Iterator[Hit]:
     for command in script.commands:
-        if command.or_else and command.or_else[0] in _SWALLOWS:
+        if command.name in _CHECKS and command.or_else and command.or_else[0] in _SWALLOWS:
             what = f"{command.name} may fail: || {command.or_else[0]} makes that a success"
             yield Hit(command.at, what)
 

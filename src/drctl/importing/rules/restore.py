@@ -5,7 +5,15 @@ from collections.abc import Iterator
 
 from drctl.importing.rules.rule import Hit, Rule
 from drctl.importing.script import Command, Script, Word
-from drctl.importing.tools import Aws, awses, kubectl, queries, replicas_of, sets_database
+from drctl.importing.tools import (
+    Aws,
+    awses,
+    first_change,
+    kubectl,
+    queries,
+    replicas_of,
+    sets_database,
+)
 
 _RESTORES = (
     "restore-db-instance-to-point-in-time",
@@ -96,6 +104,8 @@ def _blind_wait(script: Script) -> Iterator[Hit]:
 def _unused(script: Script) -> Iterator[Hit]:
     if any(one.name in {"source", ".", "eval"} for one in script.commands):
         return  # what is read in may use it
+    if first_change(script) is None:
+        return
     for given in script.assignments:
         known = given.is_exported or re.match(
             r"(?:PG|AWS_|KUBE|PATH$|IFS$|LC_|LANG|_$)", given.name
@@ -204,8 +214,8 @@ RULES = (
         title="A variable that nothing uses",
         severity="warning",
         reason="It looks like evidence, and names something that was never touched.",
-        bad='BACKUP_ID="backup-1"\necho done\n',
-        good='BACKUP_ID="backup-1"\necho "$BACKUP_ID"\n',
+        bad='BACKUP_ID="backup-1"\nkubectl apply -f restore.yaml\n',
+        good='BACKUP_ID="backup-1"\nkubectl apply -f "$BACKUP_ID.yaml"\n',
         fix="Left out of the draft. What was used is in the run's record.",
         find=_unused,
     ),

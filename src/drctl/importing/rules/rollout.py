@@ -88,7 +88,7 @@ def _falls_through(script: Script) -> Iterator[Hit]:
             if loop.kind != "for" or loop.at.line in seen or command.name != "break":
                 continue
             seen.add(loop.at.line)
-            inside = [one for one in script.commands if loop in one.loops]
+            inside = [one for one in script.commands if any(loop is around for around in one.loops)]
             behind = script.after(inside[-1])[:2]
             waits = any(one.name == "sleep" for one in inside)
             if (

@@ -34,6 +34,8 @@ class Rule:
     fix: str
     """What the draft does instead, or what a person has to do."""
     find: Callable[[Script], Iterator[Hit]]
+    language: str = "shell"
+    """What it looks at: ``shell``, and of a document also ``yaml`` and ``python``."""
 
     @property
     def source(self) -> str:
