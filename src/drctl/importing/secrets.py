@@ -47,13 +47,11 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(?i)\b{_NAME}=[\"']?{_LITERAL}"), "a literal secret"),
     (re.compile(rf"(?i)--{_NAME}[ =][\"']?(?!-){_LITERAL}"), "a literal secret"),
     (
-        re.compile(rf"(?i)\b(?:sshpass|mysql|mysqldump)\b[^\n]{{0,400}}?\s-p\s?[\"']?{_LITERAL}"),
+        re.compile(rf"(?i)\b(?:sshpass|mysql|mysqldump)\b[^\n]{{0,200}}?\s-p\s?[\"']?{_LITERAL}"),
         "a password",
     ),
     (
-        re.compile(
-            r"\bcurl\b[^\n]{0,400}?\s(?:-u|--user)[ =][\"']?[^\s:\"']+:(?P<secret>[^\s\"'$\u2022]+)"
-        ),
+        re.compile(r"\s(?:-u|--user)[ =][\"']?[^\s:\"']+:(?P<secret>[^\s\"'$\u2022]+)"),
         "a password",
     ),
     (re.compile(rf"(?i)\bPGPASS(?:WORD)?=[\"']?{_LITERAL}"), "a password"),

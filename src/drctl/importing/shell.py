@@ -9,6 +9,7 @@ command is a different command. So is a line that no statement covers; none is e
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from drctl.importing.script import Script, SecretFound, Statement, StatementKind
@@ -23,9 +24,12 @@ MAX_BYTES = 256 * 1024
 """A script of 1,000 lines is about 40 kB."""
 MAX_LINE = 20_000
 MAX_COMMANDS = 2_000
+MAX_WORDS = 20_000
+"""A script of 1,000 lines has about 8,000."""
 MAX_DEPTH = 100
 """A quoted variable in a pipeline in an if in a loop in a function is 16 deep."""
 
+_MISTAKE = "the grammar finds a mistake"
 _USED = re.compile(r"\$\{?[#!]?([A-Za-z_]\w*)")
 """Also in what was not understood: a variable that may be used is not called unused."""
 
@@ -103,8 +107,10 @@ def parse(text: str, *, file: str, name: str, first_line: int = 1) -> Script:
     walk = Walk(content, file, first_line - 1)
     lines = source.split("\n")
     statements = _statements(tree.root_node, walk, lines, first_line - 1)
-    if len(walk.commands) > MAX_COMMANDS:
-        what = f"{len(walk.commands)} commands; {MAX_COMMANDS} are read"
+    doing = sum(one.kind != "comment" for one in statements)
+    words = sum(len(one.words) for one in walk.commands)
+    if max(len(walk.commands), doing) > MAX_COMMANDS or words > MAX_WORDS:
+        what = f"more than {MAX_COMMANDS} commands, or {MAX_WORDS} words"
         at = Position(file, first_line, 1)
         raise InvalidError((Problem(code="DR1095", what=what, at=at),))
     return Script(
@@ -152,6 +158,13 @@ def _statements(root: "Node", walk: Walk, lines: Sequence[str], offset: int) -> 
     free = 0  # the first row that no statement has covered
 
     def add(first: int, last: int, column: int, kind: StatementKind, why: str = "") -> Statement:
+        above = found[-1] if found else None
+        if above and kind == above.kind == "unknown" and first + offset <= above.last_line:
+            # What was not understood is one piece, and one step for a person.
+            end = max(above.last_line, last + 1 + offset)
+            text = "\n".join(lines[above.first_line - 1 - offset : end - offset])
+            found[-1] = replace(above, last_line=end, text=text)
+            return found[-1]
         statement = Statement(
             index=len(found),
             kind=kind,
@@ -169,19 +182,27 @@ def _statements(root: "Node", walk: Walk, lines: Sequence[str], offset: int) -> 
             if lines[row].strip():
                 add(row, row, 0, "unknown", "no part of the grammar covers this line")
 
+    broken = {
+        row
+        for node in root.children
+        if node.type == "ERROR" or node.has_error
+        for row in range(node.start_point.row, _last_row(node) + 1)
+    }
     for node in root.children:
         if not node.is_named and node.type in {";", "\n", "&", ";;"}:
             continue
         first, last = node.start_point.row, _last_row(node)
         uncovered(first)
         why = _why_not(node)
+        if not why and node.type != "comment" and (first in broken or last in broken):
+            why = f"{_MISTAKE} beside it"  # half of a command is another command
         kind = "unknown" if why else _KINDS.get(_inner(node).type, "unknown")
         if kind == "unknown" and not why:
             why = f"a {node.type.replace('_', ' ')}"
         statement = add(first, last, walk.column(node.start_byte), kind, why)
         if node.type == "comment":
             pass
-        elif _depth(node) <= MAX_DEPTH and not node.has_error:
+        elif _depth(node) <= MAX_DEPTH and not why.startswith(_MISTAKE):
             walk.visit(node, statement.index)
         free = max(free, last + 1)
     uncovered(len(lines))
@@ -204,7 +225,7 @@ def _why_not(node: "Node") -> str:
     if _depth(node) > MAX_DEPTH:
         return f"nested deeper than {MAX_DEPTH}"
     if node.has_error or node.type == "ERROR":
-        return "the grammar finds a mistake in it"
+        return f"{_MISTAKE} in it"
     return ""
 
 

@@ -97,7 +97,7 @@ def test_a_comment_cannot_end_its_comment(tmp_path):
 
 def test_an_expression_in_a_script_is_text(tmp_path):
     file = tmp_path / "x.sh"
-    file.write_text("curl -d '{\"text\": \"${{ run.operator }}\"}' https://hooks.slack.com/x\n")
+    file.write_text('curl -d \'{"text": "${{ run.operator }}"}\' https://hooks.slack.com/x\n')
     (one,) = import_file(file, REGISTRY)
     assert "${{ run.operator" not in one.draft
     assert not one.problems

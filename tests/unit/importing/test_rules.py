@@ -74,7 +74,8 @@ curl -fsS -m 5 http://localhost:8080/health
 
 
 @pytest.mark.parametrize(
-    "rule", ["DR6568", "DR6536", "DR6526", "DR6518", "DR6542", "DR6512", "DR6510", "DR6571", "DR6506"]
+    "rule",
+    ["DR6568", "DR6536", "DR6526", "DR6518", "DR6542", "DR6512", "DR6510", "DR6571", "DR6506"],
 )
 def test_what_careful_people_write_is_no_finding(rule):
     assert rule not in {one.id for one in find(parse(IDIOMS, file="x", name="x"))}

@@ -22,7 +22,7 @@ WAYS = [
     "kubectl create secret generic x --from-literal=password={}",
     "# the password: '{}'\nrm -r /x",
     "cat <<EOF\npassword={}\nEOF",
-    "curl -d '{{\"password\": \"{}\"}}' https://x.example.net/",
+    'curl -d \'{{"password": "{}"}}\' https://x.example.net/',
     "curl -d @x https://hooks.slack.com/services/T000/B000/{}",
     "kubectl exec p -- python -c \"\nconnect('postgres://a:{}@h/d')\n\"",
     "if then 'postgres://a:{}@h/d' (",
@@ -63,7 +63,7 @@ def test_where_it_stood_is_said_to_the_column(tmp_path):
 def test_a_document_too(tmp_path):
     file = tmp_path / "x.md"
     file.write_text(
-        f"# {SECRET}\n```bash\npsql postgres://app:{SECRET}@db/app\n```\n"
+        f"# password={SECRET}\n```bash\npsql postgres://app:{SECRET}@db/app\n```\n"
         f"```python\nx = 'postgres://app:{SECRET}@db/app'\n```\n"
         f"```yaml\npassword: '{SECRET}'\n```\n"
     )

@@ -20,7 +20,7 @@ def only(text):
         ("a b  c", ["a", "b", "c"]),
         ("a 'b c' \"d e\"", ["a", "b c", "d e"]),
         ("a \\\n  b", ["a", "b"]),
-        ('a b"c"\'d\'', ["a", "bcd"]),
+        ("a b\"c\"'d'", ["a", "bcd"]),
         ("a b\\ c", ["a", "b c"]),
         ('a "x\\"y"', ["a", 'x"y']),
         ("a --x=$Y", ["a", "--x=$Y"]),
@@ -73,18 +73,27 @@ def test_a_here_document_belongs_to_its_command():
 
 
 def test_loops():
-    one = script("while ! a; do sleep 1; done\nfor i in 1 2; do b; done\nwhile read x; do c; done\n")
+    one = script(
+        "while ! a; do sleep 1; done\nfor i in 1 2; do b; done\nwhile read x; do c; done\n"
+    )
     loops = {c.name: c.loops[0] for c in one.named("a", "b", "c")}
     assert [loops[n].kind for n in "abc"] == ["while", "for", "while"]
     assert [loops[n].is_bounded for n in "abc"] == [False, True, True]
 
 
 def test_a_mistake_costs_its_statement_only():
-    one = script("kubectl get pods\nif then fi fi (\n")
-    kinds = [(s.kind, s.first_line) for s in one.statements]
-    assert kinds[0] == ("command", 1)
-    assert {kind for kind, _ in kinds[1:]} == {"unknown"}
+    one = script("kubectl get pods\nkubectl apply -f 'a\n")
+    kinds = [(s.kind, s.first_line, s.last_line) for s in one.statements]
+    assert kinds == [("command", 1, 1), ("unknown", 2, 2)]
     assert [c.name for c in one.commands] == ["kubectl"]
+
+
+def test_when_nothing_can_be_made_of_it_all_of_it_is_one_piece():
+    one = script("kubectl get pods\nif then fi fi (\n")
+    assert [(s.kind, s.first_line, s.last_line) for s in one.statements] == [("unknown", 1, 2)]
+    assert one.commands == ()
+    assert "(" * 9_000 == script("(" * 9_000).statements[0].text
+    assert len(script("(" * 9_000).statements) == 1
 
 
 @pytest.mark.parametrize("text", ["case $x in a) b;; esac\n", "( a; b )\n", "a() ( b )\n"])

@@ -36,7 +36,7 @@ def _promote(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
 def _restore(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
     name = growing.text(call.command.word("--target-db-instance-identifier"))
     source = growing.text(call.command.word("--source-db-instance-identifier"))
-    if not name or "$" in name:
+    if not name or "$" in name or growing.gates:
         return None
     time = _moment(call, growing)
     growing.has_order = True
@@ -137,6 +137,8 @@ def _check_balancer(call: Aws, growing: Growing) -> tuple[Step, ...] | None:
 
 
 def _rebuild(_call: Aws, growing: Growing) -> tuple[Step, ...] | None:
+    if growing.gates:
+        return None
     lb = growing.target("lb", "lb.primary", "aws.elbv2.load_balancer")
     app = growing.app("")
     growing.has_order = True

@@ -46,8 +46,10 @@ def decide(growing: Growing, title: str) -> Step:
                 show=show, added=True)  # fmt: skip
 
 
-def operator_promotion(growing: Growing, called: str) -> tuple[Step, ...]:
+def operator_promotion(growing: Growing, called: str) -> tuple[Step, ...] | None:
     """Has an operator promote its standby."""
+    if growing.gates:
+        return None  # a run has one point of no return
     growing.promotes = "operator"
     growing.target("old_cluster", "db.primary_cluster", "kubernetes.postgresql", called)
     growing.target("new_cluster", "db.standby_cluster", "kubernetes.postgresql")
@@ -63,8 +65,10 @@ def operator_promotion(growing: Growing, called: str) -> tuple[Step, ...]:
     )
 
 
-def server_promotion(growing: Growing) -> tuple[Step, ...]:
+def server_promotion(growing: Growing) -> tuple[Step, ...] | None:
     """Promotes a PostgreSQL that nobody manages."""
+    if growing.gates:
+        return None  # a run has one point of no return
     growing.promotes = "server"
     growing.target("old_db", "db.primary", "postgres.server")
     growing.target("new_db", "db.standby", "postgres.server")
@@ -78,8 +82,10 @@ def server_promotion(growing: Growing) -> tuple[Step, ...]:
     )
 
 
-def replica_promotion(growing: Growing, called: str) -> tuple[Step, ...]:
+def replica_promotion(growing: Growing, called: str) -> tuple[Step, ...] | None:
     """Promotes an RDS read replica of another region."""
+    if growing.gates:
+        return None  # a run has one point of no return
     growing.promotes = "rds"
     growing.target("old_db", "db.primary", "aws.rds.instance")
     growing.target("new_db", "db.recovery", "aws.rds.instance", called)

@@ -101,7 +101,7 @@ def _argv(
 
 def _needs_shell(statement: Statement, command: Command) -> bool:
     around = command.redirects or command.environment or set(command.or_else) - _SAYS
-    first = statement.text.split(None, 1)[0].rpartition("/")[2]
+    first = (statement.text.split(None, 1) or [""])[0].rpartition("/")[2]
     # Another first word: sudo, timeout and the like were taken off, or ! or a bracket stands there.
     return bool(around) or first != command.name or command.name in _SHELLS | _WORDS
 

@@ -93,6 +93,8 @@ class Growing:
     public: bool = False
     """A probe through the public name is there."""
     ids: set[str] = field(default_factory=set)
+    numbers: dict[str, int] = field(default_factory=dict)
+    """How often an id was wanted again."""
 
     @property
     def is_region(self) -> bool:
@@ -120,9 +122,10 @@ class Growing:
     def id(self, wanted: str) -> str:
         """An id that no step has."""
         base = snake(wanted)
-        found, number = base, 2
+        found = base
         while found in self.ids:
-            found, number = f"{base}_{number}", number + 1
+            self.numbers[base] = self.numbers.get(base, 1) + 1
+            found = f"{base}_{self.numbers[base]}"
         self.ids.add(found)
         return found
 

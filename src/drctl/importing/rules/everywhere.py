@@ -14,7 +14,7 @@ _PLACEHOLDER = re.compile(
 )
 _TOOLS = ("kubectl", "oc", "aws", "curl", "psql", "pg_dump", "pg_restore", "patronictl", "gcloud")
 _RECORD = {"tee", "logger", "script", "systemd-cat"}
-_GITOPS = (r"argocd.*(?:--sync-policy|suspend|app\s+set)", r"\bflux\s+suspend", r"pause|paused")
+_GITOPS = (r"argocd.*(?:--sync-policy|suspend|app\s+set)", r"\bflux\b.*\bsuspend", r"pause|paused")
 
 
 def _stops(script: Script) -> bool:
