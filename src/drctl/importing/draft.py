@@ -139,9 +139,12 @@ def _ordered(steps: list[Step], growing: Growing) -> list[Step]:
     behind_gate = PHASES.index("fence") if growing.gates else 0
     for step in steps:
         if not step.is_review:
-            rank = PHASES.index(step.phase)
-        may_change = step.uses == "shell.command"
-        ranked.append((max(rank, behind_gate) if may_change else rank, step))
+            ranked.append((PHASES.index(step.phase), step))
+            # What nobody understood never goes before what stood before it.
+            rank = rank if step.is_message else max(rank, PHASES.index(step.phase))
+        else:
+            may_change = step.uses == "shell.command"
+            ranked.append((max(rank, behind_gate) if may_change else rank, step))
     return [step for _, step in sorted(ranked, key=lambda one: one[0])]
 
 

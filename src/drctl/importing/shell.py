@@ -29,6 +29,7 @@ MAX_WORDS = 20_000
 MAX_DEPTH = 100
 """A quoted variable in a pipeline in an if in a loop in a function is 16 deep."""
 
+_DEEP = "nested deeper than"
 _MISTAKE = "the grammar finds a mistake"
 _USED = re.compile(r"\$\{?[#!]?([A-Za-z_]\w*)")
 """Also in what was not understood: a variable that may be used is not called unused."""
@@ -152,36 +153,50 @@ def _found(masked: Masked, file: str, first_line: int) -> tuple[SecretFound, ...
     )
 
 
-def _statements(root: "Node", walk: Walk, lines: Sequence[str], offset: int) -> list[Statement]:
-    """Every statement of the text in order, and one for each stretch that none covers."""
-    found: list[Statement] = []
-    free = 0  # the first row that no statement has covered
+class _Pieces:
+    """The statements of a text as they are found, and a piece for each stretch that none covers."""
 
-    def add(first: int, last: int, column: int, kind: StatementKind, why: str = "") -> Statement:
-        above = found[-1] if found else None
-        if above and kind == above.kind == "unknown" and first + offset <= above.last_line:
+    def __init__(self, walk: Walk, lines: Sequence[str], offset: int) -> None:
+        self.found: list[Statement] = []
+        self._walk, self._lines, self._offset = walk, lines, offset
+        self._free = 0  # the first row that no statement has covered
+
+    def add(self, rows: tuple[int, int], column: int, kind: StatementKind, why: str) -> Statement:
+        """Notes a statement, or makes the one above longer when neither was understood."""
+        first, last = (row + 1 + self._offset for row in rows)
+        above = self.found[-1] if self.found else None
+        if above and kind == above.kind == "unknown" and first <= above.last_line:
             # What was not understood is one piece, and one step for a person.
-            end = max(above.last_line, last + 1 + offset)
-            text = "\n".join(lines[above.first_line - 1 - offset : end - offset])
-            found[-1] = replace(above, last_line=end, text=text)
-            return found[-1]
-        statement = Statement(
-            index=len(found),
-            kind=kind,
-            at=Position(walk.file, first + 1 + offset, column + 1),
-            first_line=first + 1 + offset,
-            last_line=last + 1 + offset,
-            text="\n".join(lines[first : last + 1]),
-            why=why,
-        )
-        found.append(statement)
-        return statement
+            end = max(above.last_line, last)
+            text = self._text(above.first_line, end)
+            self.found[-1] = replace(above, last_line=end, text=text)
+        else:
+            statement = Statement(
+                index=len(self.found),
+                kind=kind,
+                at=Position(self._walk.file, first, column + 1),
+                first_line=first,
+                last_line=last,
+                text=self._text(first, last),
+                why=why,
+            )
+            self.found.append(statement)
+        self._free = max(self._free, rows[1] + 1)
+        return self.found[-1]
 
-    def uncovered(upto: int) -> None:
-        for row in range(free, upto):
-            if lines[row].strip():
-                add(row, row, 0, "unknown", "no part of the grammar covers this line")
+    def uncovered(self, upto: int) -> None:
+        """Notes the rows before *upto* that nothing has covered."""
+        for row in range(self._free, upto):
+            if self._lines[row].strip():
+                self.add((row, row), 0, "unknown", "no part of the grammar covers this line")
 
+    def _text(self, first: int, last: int) -> str:
+        return "\n".join(self._lines[first - 1 - self._offset : last - self._offset])
+
+
+def _statements(root: "Node", walk: Walk, lines: Sequence[str], offset: int) -> list[Statement]:
+    """Every statement of the text in order; together they cover every line that is not blank."""
+    pieces = _Pieces(walk, lines, offset)
     broken = {
         row
         for node in root.children
@@ -191,22 +206,28 @@ def _statements(root: "Node", walk: Walk, lines: Sequence[str], offset: int) -> 
     for node in root.children:
         if not node.is_named and node.type in {";", "\n", "&", ";;"}:
             continue
-        first, last = node.start_point.row, _last_row(node)
-        uncovered(first)
-        why = _why_not(node)
-        if not why and node.type != "comment" and (first in broken or last in broken):
-            why = f"{_MISTAKE} beside it"  # half of a command is another command
-        kind = "unknown" if why else _KINDS.get(_inner(node).type, "unknown")
-        if kind == "unknown" and not why:
-            why = f"a {node.type.replace('_', ' ')}"
-        statement = add(first, last, walk.column(node.start_byte), kind, why)
-        if node.type == "comment":
-            pass
-        elif _depth(node) <= MAX_DEPTH and not why.startswith(_MISTAKE):
+        rows = (node.start_point.row, _last_row(node))
+        pieces.uncovered(rows[0])
+        kind, why = _kind(node, is_beside_mistake=bool(broken.intersection(rows)))
+        statement = pieces.add(rows, walk.column(node.start_byte), kind, why)
+        if kind != "comment" and not why.startswith((_MISTAKE, _DEEP)):
             walk.visit(node, statement.index)
-        free = max(free, last + 1)
-    uncovered(len(lines))
-    return found
+    pieces.uncovered(len(lines))
+    return pieces.found
+
+
+def _kind(node: "Node", *, is_beside_mistake: bool) -> tuple[StatementKind, str]:
+    """What a statement is, and when it was not understood, why."""
+    if _depth(node) > MAX_DEPTH:
+        return "unknown", f"{_DEEP} {MAX_DEPTH}"
+    if node.has_error or node.type == "ERROR":
+        return "unknown", f"{_MISTAKE} in it"
+    if node.type == "comment":
+        return "comment", ""
+    if is_beside_mistake:
+        return "unknown", f"{_MISTAKE} beside it"  # half of a command is another command
+    kind = _KINDS.get(_inner(node).type, "unknown")
+    return kind, f"a {node.type.replace('_', ' ')}" if kind == "unknown" else ""
 
 
 def _inner(node: "Node") -> "Node":
@@ -219,14 +240,6 @@ def _last_row(node: "Node") -> int:
     """A here-document ends on the line of its last word, which the node counts as the next."""
     end = node.end_point
     return end.row - 1 if end.column == 0 and end.row > node.start_point.row else end.row
-
-
-def _why_not(node: "Node") -> str:
-    if _depth(node) > MAX_DEPTH:
-        return f"nested deeper than {MAX_DEPTH}"
-    if node.has_error or node.type == "ERROR":
-        return f"{_MISTAKE} in it"
-    return ""
 
 
 def _depth(node: "Node") -> int:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from drctl.importing.script import Assignment, Command, Expansion, Loop, Word
-from drctl.kernel.errors import Position
+from drctl.importing.script import Assignment, Command, Loop, Word
+from drctl.importing.words import Words
 
 if TYPE_CHECKING:
     from tree_sitter import Node
@@ -44,37 +44,19 @@ class _Around:
     redirects: tuple[tuple[str, str], ...] = ()
 
 
-class Walk:
+class Walk(Words):
     """Collects what a script consists of. The depth of the tree is the caller's to bound."""
 
     def __init__(self, content: bytes, file: str, offset: int) -> None:
-        self.content = content
-        self.file = file
+        super().__init__(content, file, offset)
         self.commands: list[Command] = []
         self.assignments: list[Assignment] = []
         self.used: set[str] = set()
-        self._offset = offset
         self._pipes = 0
-        self._starts = [0, *(match.end() for match in re.finditer(b"\n", content))]
 
     def visit(self, node: "Node", statement: int) -> None:
         """Collects from one top-level node."""
         self._visit(node, _Around(statement=statement))
-
-    def text(self, node: "Node") -> str:
-        """What is written there."""
-        return self.content[node.start_byte : node.end_byte].decode("utf-8", "replace")
-
-    def column(self, offset: int) -> int:
-        """Characters, not bytes, before *offset* on its line; counts from zero."""
-        start = self.content.rfind(b"\n", 0, offset) + 1
-        return len(self.content[start:offset].decode("utf-8", "replace"))
-
-    def at(self, node: "Node", *, end: bool = False) -> Position:
-        """The position of a node in the file."""
-        point = node.end_point if end else node.start_point
-        offset = node.end_byte if end else node.start_byte
-        return Position(self.file, point.row + 1 + self._offset, self.column(offset) + 1)
 
     def _visit(self, node: "Node", around: _Around) -> None:
         match node.type:
@@ -162,7 +144,7 @@ class Walk:
             if child.type == "file_redirect":
                 operator = next((one.type for one in child.children if not one.is_named), ">")
                 to = child.child_by_field_name("destination")
-                targets.append((operator, self._unquoted(to) if to else ""))
+                targets.append((operator, self.unquoted(to) if to else ""))
                 self._note_uses(child)
             elif child.type in {"heredoc_redirect", "herestring_redirect"}:
                 targets.append(("<<", self.text(child)))
@@ -184,7 +166,7 @@ class Walk:
     def _assignment(self, node: "Node", around: _Around, *, is_exported: bool) -> None:
         name, value = node.child_by_field_name("name"), node.child_by_field_name("value")
         variable = self.text(name) if name else ""
-        word = self._word(value) if value is not None else None
+        word = self.word(value) if value is not None else None
         if value is not None:
             self._note_uses(value)
             self._captured(value, replace(around, captured_by=variable))
@@ -219,13 +201,13 @@ class Walk:
                 environment.append(self.text(name) if name else "")
             elif child.type == "file_redirect":
                 to = child.child_by_field_name("destination")
-                redirects.append((">", self._unquoted(to) if to else ""))
+                redirects.append((">", self.unquoted(to) if to else ""))
             elif child.type != "herestring_redirect":
-                words.append(self._word(child))
+                words.append(self.word(child))
         if node.type == "test_command":
-            words = [self._plain(node, "[")]
+            words = [self.plain(node, "[")]
         elif node.type == "unset_command":
-            words.insert(0, self._plain(node, "unset"))
+            words.insert(0, self.plain(node, "unset"))
         words, has_timeout = _unwrapped(words)
         if words:
             self.commands.append(
@@ -246,53 +228,6 @@ class Walk:
             )
         self._captured(node, replace(around, captured_by="", or_else=(), is_condition=False))
 
-    def _plain(self, node: "Node", text: str) -> Word:
-        return Word(text=text, at=self.at(node), end=self.at(node, end=True))
-
-    def _word(self, node: "Node") -> Word:
-        expansions = tuple(self._expansions(node, "none"))
-        captures = self._holds(node, {"command_substitution", "process_substitution"})
-        special = {"brace_expression", "arithmetic_expansion", "array"}
-        return Word(
-            text=self._unquoted(node),
-            at=self.at(node),
-            end=self.at(node, end=True),
-            expansions=expansions,
-            glued=self._glued(node, expansions),
-            captures=captures,
-            is_literal=not (
-                expansions or captures or self._holds(node, special) or self._globs(node)
-            ),
-        )
-
-    def _globs(self, node: "Node") -> bool:
-        """The shell would put names of files, or a home, in its place."""
-        if node.type == "word":
-            return bool(re.search(r"(?<!\\)[*?\[]|^~", self.text(node)))
-        return node.type == "concatenation" and any(self._globs(o) for o in node.named_children)
-
-    def _glued(self, node: "Node", expansions: tuple[Expansion, ...]) -> Expansion | None:
-        if node.type != "concatenation":
-            return None
-        quoted = any(one.type in {"raw_string", "string"} for one in node.named_children)
-        bare = {one.start_byte for one in node.named_children if "expansion" in one.type}
-        if not quoted or not bare:
-            return None
-        return next((one for one in expansions if one.quoting == "none"), None)
-
-    def _expansions(self, node: "Node", quoting: Literal["none", "double"]) -> list[Expansion]:
-        if node.type in {"command_substitution", "process_substitution", "raw_string"}:
-            return []
-        if node.type in {"simple_expansion", "expansion"}:
-            names = [one for one in node.named_children if "variable_name" in one.type]
-            name = self.text(names[0]) if names else ""
-            return [Expansion(name=name, at=self.at(node), quoting=quoting)]
-        inner: Literal["none", "double"] = "double" if node.type == "string" else quoting
-        return [one for child in node.named_children for one in self._expansions(child, inner)]
-
-    def _holds(self, node: "Node", types: set[str]) -> bool:
-        return node.type in types or any(self._holds(one, types) for one in node.named_children)
-
     def _note_uses(self, node: "Node") -> None:
         """Notes every variable whose value is taken below *node*."""
         if node.type in {"simple_expansion", "expansion", "subscript"}:
@@ -305,22 +240,6 @@ class Walk:
         for child in node.named_children:
             if node.type != "variable_assignment" or child.type != "variable_name":
                 self._note_uses(child)
-
-    def _unquoted(self, node: "Node") -> str:
-        text = self.text(node)
-        match node.type:
-            case "raw_string" | "ansi_c_string":
-                text = text.removeprefix("$")[1:-1]
-            case "string" | "translated_string":
-                inner = text.removeprefix("$")[1:-1].replace("\\\n", "")
-                text = re.sub(r"\\([\"\\$`])", r"\1", inner)
-            case "command_name" if node.named_children:
-                text = self._unquoted(node.named_children[0])
-            case "word" | "command_name":
-                text = re.sub(r"\\(.)", r"\1", text.replace("\\\n", ""))
-            case "concatenation":
-                text = "".join(self._unquoted(one) for one in node.children)
-        return text
 
 
 def _unwrapped(words: list[Word]) -> tuple[list[Word], bool]:

@@ -1,4 +1,4 @@
-"""No line is lost: each that is not blank has a fate, whatever the text; and every draft is valid."""
+"""No line is lost, whatever the text: each has a fate; and every draft is valid."""
 
 import re
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Each rule finds the smallest script that breaks it, and is silent on the same script done right."""
+"""Each rule finds the smallest script that breaks it, and is silent on the right one."""
 
 import re
 

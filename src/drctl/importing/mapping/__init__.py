@@ -135,13 +135,13 @@ def _variables(given: tuple[Assignment, ...], growing: Growing) -> Outcome | Non
     if all(_AMBIENT.fullmatch(one.name) for one in given):
         why = "the environment's targets say which cluster and region"
         return Outcome(fate="mapped", why=why)
+    if all(one.name not in growing.script.used and not one.is_exported for one in given):
+        return Outcome(fate="dropped", why="nothing uses it")
     words = [one.word for one in given if one.word is not None]
     if any(not word.is_literal for word in words):
         return None
     if any(has_secret(word.text) for word in words):
         return None
-    if all(one.name not in growing.script.used and not one.is_exported for one in given):
-        return Outcome(fate="dropped", why="nothing uses it")
     for one, word in zip(given, words, strict=True):
         name = snake(one.name)
         growing.inputs.setdefault(name, {"type": "string", "default": word.text[:500]})

@@ -4,7 +4,7 @@ from drctl.actions.selection import selects_nothing
 from drctl.importing.mapping.step import Growing, Outcome, Step
 from drctl.importing.script import Command, Statement
 from drctl.importing.secrets import has_secret, unmasked
-from drctl.importing.tools import aws, kubectl
+from drctl.importing.tools import aws, is_post, kubectl
 from drctl.kernel.text import sanitize
 
 _LINES = 20
@@ -116,8 +116,7 @@ def _why(statement: Statement, commands: tuple[Command, ...], argv: list[str] | 
         return f"not understood: {statement.why}"
     if has_secret(statement.text):
         return "a secret stands in it; name a reference under secrets: and rotate it"
-    call = kubectl(commands[0]) if commands else None
-    hint = _HINTS.get(f"kubectl {call.verb}" if call else commands[0].name if commands else "")
+    hint = _hint(commands[0]) if commands and statement.kind == "command" else None
     if hint:
         return hint
     if argv:
@@ -125,6 +124,13 @@ def _why(statement: Statement, commands: tuple[Command, ...], argv: list[str] | 
     if statement.kind in {"loop", "if", "function", "pipeline"}:
         return f"a {statement.kind} of the shell; a step is one program with plain words"
     return "it takes a shell to run this; a step is one program with plain words"
+
+
+def _hint(command: Command) -> str | None:
+    call = kubectl(command)
+    if command.name == "curl" and not is_post(command):
+        return None
+    return _HINTS.get(f"kubectl {call.verb}" if call else command.name)
 
 
 def _quoted(statement: Statement) -> tuple[str, ...]:

@@ -105,7 +105,11 @@ class Growing:
 
     def target(self, alias: str, name: str, kind: str, called: str = "") -> str:
         """Notes a target and gives its alias."""
-        self.targets.setdefault(alias, (name, kind, called))
+        if alias not in self.targets:
+            taken = {known: of for known, of, _ in self.targets.values()}
+            if taken.get(name, kind) != kind and " or " not in kind:
+                name = f"{name}_{snake(kind.split('.')[1])}"  # one name is one thing
+            self.targets[alias] = (name, kind, called)
         return alias
 
     def app(self, called: str) -> str:
