@@ -17,6 +17,8 @@ MASK = "\u2022"
 """A bullet: no shell, YAML or JSON gives it a meaning."""
 PERHAPS = "perhaps a secret"
 """By its name only: masked, and no finding."""
+DOUBTFUL = {PERHAPS, "a random key", "a private key or certificate"}
+"""Kinds that are masked, and may well be none: a digest, a public key."""
 _MASKED = re.compile(f"{MASK}+")
 
 _NAME = r"(?:[A-Za-z0-9_.-]{0,60}(?:password|passwd|passphrase|secret|token|api_?key|credential)s?)"
@@ -40,8 +42,10 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\bBearer\s+(?P<secret>[\w.~+/=-]{8,})", re.IGNORECASE), "a bearer token"),
     (re.compile(r"hooks\.slack\.com/services/(?P<secret>[^\s\"'$\u2022]+)"), "a Slack webhook"),
     (
-        re.compile(r"-----BEGIN [A-Z ]*-----(?P<secret>.*?)(?=-----END|\Z)", re.DOTALL),
-        "a private key or certificate",
+        re.compile(
+            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----\s*(?P<secret>.*?)(?=-----END|\Z)", re.DOTALL
+        ),
+        "a private key",
     ),
     (re.compile(rf"(?i)\b{_NAME}[\"']?\s*[=:]\s*[\"']{_QUOTED}[\"']"), "a literal secret"),
     (re.compile(rf"(?i)\b{_NAME}=[\"']?{_LITERAL}"), "a literal secret"),

@@ -9,6 +9,7 @@ from drctl.cli.main import app
 
 SECRET = "Tr0ub4dorAnd3Horses9Q"
 WAYS = [
+    "cat <<EOF > key\n-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----\nEOF",
     "kubectl set env deployment/app DATABASE_URL=postgresql://app:{}@db:5432/app",
     "curl -H 'Authorization: Bearer {}' https://x.example.net/",
     'curl -H "Authorization: OAuth {}" https://x.example.net/',

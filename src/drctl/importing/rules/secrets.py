@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from drctl.importing.rules.rule import Hit, Rule
 from drctl.importing.script import Script
-from drctl.importing.secrets import PERHAPS
+from drctl.importing.secrets import DOUBTFUL
 from drctl.importing.tools import kubectls
 
 _SUPERUSER = re.compile(r"\b(?:postgres|postgresql|mysql)(?:\+\w+)?://(postgres|root|admin)[:@]")
@@ -14,7 +14,7 @@ _SECRET_NAME = re.compile(r"URL|DSN|PASS|SECRET|TOKEN|KEY", re.IGNORECASE)
 
 def _plain_text(script: Script) -> Iterator[Hit]:
     for secret in script.secrets:
-        if "header" not in secret.kind and secret.kind not in {PERHAPS, "a random key"}:
+        if "header" not in secret.kind and secret.kind not in DOUBTFUL:
             yield Hit(secret.at, f"{secret.kind}: everybody who reads ps, history or Git has it")
 
 
