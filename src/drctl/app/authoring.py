@@ -59,7 +59,7 @@ def new_runbook(registry: Registry, name: str, scenario: str, like: str | None) 
     """
     if not _NAME.fullmatch(name) or len(name) > 80:  # noqa: PLR2004 (a file's name)
         what = f'"{sanitize(name, limit=80)}" is not a name: use kebab-case, as in orders-region'
-        raise InvalidError((Problem(code="DR1096", what=what),))
+        raise InvalidError((Problem(code="DR1100", what=what),))
     chosen = _chosen(scenario, like)
     source = (shipped_runbooks() / f"{chosen}.yaml").read_text(encoding="utf-8")
     text = "".join(f"{line}\n" for line in _lines(source, name, chosen))
@@ -89,7 +89,7 @@ def _chosen(scenario: str, like: str | None) -> str:
     else:
         what = f"{len(fitting)} shipped runbooks are for {scenario}"
         do = f"--like one of {', '.join(fitting)}"
-    raise InvalidError((Problem(code="DR1096", what=what, do=do),))
+    raise InvalidError((Problem(code="DR1100", what=what, do=do),))
 
 
 def _lines(source: str, name: str, like: str) -> Iterator[str]:
@@ -127,9 +127,9 @@ def _write(path: Path, text: str) -> None:
             file.write(text)
     except FileExistsError as error:
         what = f"{path} is there already"
-        problem = Problem(code="DR1095", what=what, do="choose another name")
+        problem = Problem(code="DR1099", what=what, do="choose another name")
         raise InvalidError((problem,)) from error
     except OSError as error:
         what = f"{path} cannot be written"
-        problem = Problem(code="DR1095", what=what, why=str(error.strerror))
+        problem = Problem(code="DR1099", what=what, why=str(error.strerror))
         raise InvalidError((problem,)) from error

@@ -16,8 +16,14 @@ CODES: dict[str, str] = {
     "DR1091": "No runbook file of that name is in ./runbooks or among the shipped ones.",
     "DR1092": "The runbook file cannot be read.",
     "DR1094": "A runbook that includes itself, however far down, would never end.",
-    "DR1095": "A new runbook is never written over a file that is there.",
-    "DR1096": "A draft begins with the shipped runbook of its scenario; there is none, or several"
+    "DR1095": "A script, or a Markdown file of scripts, is larger than anybody writes: 256 KiB, a"
+    " line of 20,000 characters, 2,000 commands or 200 blocks.",
+    "DR1096": "drctl runbook import needs libraries that drctl does without otherwise:"
+    " pip install 'drctl[import]'.",
+    "DR1097": "A Markdown file without a block of shell: nothing can be imported from it.",
+    "DR1098": "An import never writes over a file, and a draft for each script needs a folder.",
+    "DR1099": "A new runbook is never written over a file that is there.",
+    "DR1100": "A draft begins with the shipped runbook of its scenario; there is none, or several"
     " of which one must be named with --like.",
     "DR1093": "No runbook, or more than one, is for this scenario. The environment file decides"
     " with runbooks: {SCENARIO: NAME}.",

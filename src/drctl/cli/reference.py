@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import importing
 from drctl.cli.exit import Exit, errors_shown
 from drctl.cli.output import Color, ColorOption, Format, OutputOption, console, print_json
 
@@ -81,6 +82,9 @@ def schema() -> None:
         from drctl.runbook.schema import text
 
         typer.echo(text(installed()), nl=False)
+
+
+runbook_app.command("import")(importing.import_script)
 
 
 @action_app.command("list")
@@ -207,6 +211,13 @@ def explain(
         with errors_shown():
             show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
         return
+    if subject.upper().startswith("DR65"):
+        from drctl.cli.importing import explained
+
+        shown = explained(subject.upper())
+        if shown:
+            typer.echo(shown)
+            return
     text = CODES.get(subject.upper())
     if text is None:
         typer.echo(f'error DR9404: no topic and no error is called "{subject}"', err=True)

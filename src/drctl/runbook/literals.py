@@ -4,6 +4,7 @@ import math
 import re
 from collections import Counter
 from functools import lru_cache
+from collections.abc import Iterator
 
 from drctl.kernel.yaml_tree import ListNode, MapNode, Node, ScalarNode
 from drctl.runbook.draft import Draft
@@ -27,12 +28,12 @@ _REFERENCE = re.compile(r"(env|file|aws-sm|k8s):\S+")
 _SHAPES = (
     (re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN "), "a private key or certificate"),
-    (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@$]+@"), "a URL with a password in it"),
+    (re.compile(r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@]*:[^\s/@$]+@"), "a URL with a password in it"),
     (re.compile(r"\b(password|passwd|pwd|secret)\s*=\s*[^\s$;,]+", re.IGNORECASE), "a password"),
     (re.compile(r"\bxox[abeoprs]-[0-9A-Za-z-]{8,}"), "a Slack token"),
     (re.compile(r"hooks\.slack\.com/services/\S+"), "a Slack webhook"),
     (re.compile(r"\b(gh[opsu]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,})"), "a token"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "a JSON web token"),
+    (re.compile(r"\beyJ[\w-]{8,4000}\.[\w-]{8,4000}\.[\w-]*"), "a JSON web token"),
     (re.compile(r"\bBearer\s+[\w.~+/-]{12,}", re.IGNORECASE), "a bearer token"),
 )
 _HINTS = re.compile(
@@ -72,6 +73,16 @@ def _check(draft: Draft, key: str, node: ScalarNode) -> None:
         what = f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
         draft.say("DR1030", what, node.position)
         draft.secrets.add(node.position)
+
+
+def secret_spans(text: str) -> Iterator[tuple[int, int, str]]:
+    """Start, end and kind of everything in *text* that looks like a secret by shape or noise."""
+    for shape, kind in _SHAPES:
+        for found in shape.finditer(text):
+            yield found.start(), found.end(), kind
+    for run in _NOISE.finditer(text):
+        if _is_noise(run[0]):
+            yield run.start(), run.end(), "a random key"
 
 
 def _by_shape(text: str) -> str | None:

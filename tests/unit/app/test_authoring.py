@@ -36,18 +36,18 @@ def test_it_never_writes_over_anything(here):
     new_runbook(installed(), "our-own", "region-outage", None)
     path = here / "runbooks" / "our-own.yaml"
     path.write_text("mine")
-    with pytest.raises(InvalidError, match="DR1095"):
+    with pytest.raises(InvalidError, match="DR1099"):
         new_runbook(installed(), "our-own", "region-outage", None)
     assert path.read_text() == "mine"
     (here / "runbooks" / "link.yaml").symlink_to(here / "elsewhere")
-    with pytest.raises(InvalidError, match="DR1095"):
+    with pytest.raises(InvalidError, match="DR1099"):
         new_runbook(installed(), "link", "region-outage", None)
     assert not (here / "elsewhere").exists()
 
 
 @pytest.mark.parametrize("name", ["../evil", "/x", "A", "a b", "", "a.yaml", "-a", "a" * 99])
 def test_a_name_is_a_name(here, name):
-    with pytest.raises(InvalidError, match="DR1096"):
+    with pytest.raises(InvalidError, match="DR1100"):
         new_runbook(installed(), name, "region-outage", None)
     assert not (here / "runbooks").exists()
 
