@@ -3,8 +3,8 @@
 import math
 import re
 from collections import Counter
-from functools import lru_cache
 from collections.abc import Iterator
+from functools import lru_cache
 
 from drctl.kernel.yaml_tree import ListNode, MapNode, Node, ScalarNode
 from drctl.runbook.draft import Draft
