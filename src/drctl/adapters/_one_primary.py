@@ -44,7 +44,7 @@ SELECT pg_is_in_recovery() AS is_in_recovery,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        {_wal.COLUMNS},
        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline
-"""
+"""  # noqa: S608 (nothing of anybody's is in it)
 _FOLLOWING = """
 SELECT count(*) AS attached,
        count(*) FILTER (WHERE replay_lsn >= $1::text::pg_lsn) AS having,
