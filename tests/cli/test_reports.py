@@ -87,13 +87,13 @@ def test_plan_gives_a_page_and_says_when_it_misses(drctl, tmp_path, monkeypatch)
     (tmp_path / "slow.yaml").write_text(slow.replace("timeout: 6m", "timeout: 60m"))
     shown = drctl("plan", "slow.yaml", "-e", MODEL, *INCIDENT, "--offline", "-o", "github",
                   "--junit", "j.xml", code=8)  # fmt: skip
-    assert "::error file=slow.yaml,line=1,col=1,title=RTO::" in shown.stdout
+    assert "::error file=slow.yaml,line=14,col=3,title=DR6301" in shown.stdout
     page = (tmp_path / "page.md").read_text()
     assert page.count("## ") == 2, "a page is added to, not written over"
     assert "misses the RTO" in page
     cases = ET.parse(tmp_path / "j.xml").getroot().iter("testcase")  # noqa: S314 (we wrote it)
     failed = [case.get("name") for case in cases if case.find("failure") is not None]
-    assert failed == ["the forecast fits the RTO"]
+    assert failed == ["the forecast fits the RTO", "step promote"], "it may wait for too long, too"
 
 
 def test_a_plan_that_cannot_be_made_is_an_annotation_too(drctl, broken):

@@ -15,9 +15,9 @@ class Finding(BaseModel):
     id: str
     """Of the rule: ``drctl explain DR6101``."""
     severity: Severity
-    where: str
+    where: str = ""
     """The step, as the plan calls it, or the store of the environment; empty: the whole plan."""
-    at: str
+    at: str = ""
     """file:line:column; empty: it is written nowhere."""
     what: str
     why: str = ""

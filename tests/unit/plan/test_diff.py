@@ -32,6 +32,7 @@ KEY = new_key().public
 
 
 def base(**more):
+    more = {"expires_after_s": 900.0} | more
     steps = more.pop("steps", None) or (
         step("lag", effect=Effect.READ, measures_loss=True, estimate_s=3.0),
         step("go", gate="go", needs=("lag",)),

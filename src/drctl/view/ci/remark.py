@@ -103,12 +103,16 @@ def of_findings(findings: Sequence[Finding], file: str = "") -> list[Remark]:
 
 
 def of_plan(plan: Plan, file: str = "") -> list[Remark]:
-    """What is not well with a plan: the rules' findings, and an RTO that it misses."""
+    """
+    What is not well with a plan: the rules' findings, and an RTO that it misses, of which a plan
+    that no rule has judged says nothing itself.
+    """
     from drctl.kernel.duration import format_duration
 
     found = of_findings(plan.findings, file)
-    if plan.forecast_s > plan.objectives.rto_s:
-        over = format_duration(plan.forecast_s - plan.objectives.rto_s)
+    judged = (*plan.findings, *(one.finding for one in plan.waived))
+    if plan.spare_s < 0 and not any(one.id == MISSED for one in judged):
+        over = format_duration(-plan.spare_s)
         what = f"the forecast of {plan.runbook} for {plan.environment} misses the RTO by {over}"
         why = (
             f"forecast {format_duration(plan.forecast_s)},"
@@ -121,8 +125,8 @@ def of_plan(plan: Plan, file: str = "") -> list[Remark]:
     return found
 
 
-MISSED = "RTO"
-"""In place of a rule's id: the objective, which `drctl plan` exits 8 for."""
+MISSED = "DR6301"
+"""The rule of the objective, which `drctl plan` exits 8 for."""
 
 
 def place(at: str) -> tuple[str, int, int]:

@@ -56,7 +56,7 @@ def remarks_table(remarks: Sequence[Remark]) -> list[str]:
 
 def verdict(plan: Plan) -> str:
     """Whether it fits, in a few words."""
-    spare = plan.objectives.rto_s - plan.forecast_s
+    spare = plan.spare_s
     rto = format_duration(plan.objectives.rto_s)
     if spare < 0:
         return f"❌ misses the RTO of {rto} by {format_duration(-spare)}"

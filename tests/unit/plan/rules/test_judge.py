@@ -83,11 +83,11 @@ def test_errors_come_first_and_only_they_hold_up_a_merge(judge):
     assert not gates_merge(judge(BAD).findings)
 
 
-def test_findings_are_in_the_digest_and_the_same_twice(judge):
+def test_findings_are_under_the_seal_and_the_same_twice(judge):
     one, two = judge(BAD, seen={}), judge(BAD, seen={})
     assert one.findings == two.findings
     assert one.is_whole
-    assert one.model_copy(update={"findings": ()}).computed_digest() != one.digest
+    assert one.model_copy(update={"findings": ()}).computed_seal() != one.seal
 
 
 def test_a_rule_with_a_bug_keeps_no_plan_from_being_made(judge, monkeypatch):

@@ -294,7 +294,7 @@ def test_dr6204_and_dr6205_want_state_outside_what_is_left(judge):
     assert found(judge(planned, env=[lease])) == set(), "the region is left, and not lost"
     # Both databases read what the one witness saw.
     plan = judge(env=[("{aws: west, bucket: witness", "{aws: east, bucket: witness")])
-    assert found(plan) == {("DR6205", "measure")}
+    assert found(plan) == {("DR6202", "promote"), ("DR6205", "measure")}
 
 
 def test_dr6306_wants_a_step_or_a_waiver_for_each_store(judge):
