@@ -14,6 +14,7 @@ from drctl.cli import (
     lease,
     orders,
     plan,
+    ready,
     reference,
     resume,
     run,
@@ -57,6 +58,7 @@ for _verb, _group in verbs.groups().items():
     app.add_typer(_group, name=_verb)
 app.command("validate")(validate.validate)
 app.command("plan")(plan.plan)
+app.command("ready")(ready.ready)
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("resume")(resume.resume)

@@ -45,6 +45,7 @@ class CheckImage(Action[Deployment, ImageParams, ImageThere]):
     summary: ClassVar[str] = "Ask a registry whether it has an image"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     params = ImageParams
     outputs = ImageThere
