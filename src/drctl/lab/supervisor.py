@@ -200,7 +200,13 @@ class Supervisor:
             pod_addresses=self._plan.pod_addresses(region),
             root=self._root.path,
             on_ready_pods=self._registrar.listener(region),
+            has_image=self._has_image,
         )
+
+    def _has_image(self, image: str) -> bool:
+        """Whether a node could pull it; what no registry of the lab is for, everybody has."""
+        registry = getattr(self._parts.get("Releases"), "has", None)
+        return registry is None or bool(registry(image))
 
 
 async def run(net: int, chosen: Shape) -> None:

@@ -16,10 +16,11 @@ from drctl.lab.kubernetes.errors import Object
 from drctl.lab.kubernetes.garbage import collect
 from drctl.lab.kubernetes.gate import Gate
 from drctl.lab.kubernetes.jobs import CronJobs, Jobs
-from drctl.lab.kubernetes.kinds import NAMESPACE, NODE, POD
+from drctl.lab.kubernetes.kinds import CLUSTER_ROLE, NAMESPACE, NODE, POD
 from drctl.lab.kubernetes.kubelet import Kubelet, OnReadyPods
 from drctl.lab.kubernetes.objects import Objects
 from drctl.lab.kubernetes.replicasets import ReplicaSets
+from drctl.lab.kubernetes.rights import first_role
 from drctl.lab.kubernetes.routes import Ledger, Routes
 from drctl.lab.kubernetes.store import Store, timestamp
 from drctl.lab.kubernetes.tls import Certificate
@@ -45,6 +46,7 @@ class KubernetesCluster:
         pod_addresses: Sequence[str],
         root: Path,
         on_ready_pods: OnReadyPods,
+        has_image: Callable[[str], bool] = lambda _image: True,
         run_as: tuple[int, int] | None = None,
     ) -> None:
         """
@@ -61,9 +63,11 @@ class KubernetesCluster:
             root: Where logs and process ids go.
             on_ready_pods: Called with namespace, ``app`` label and addresses whenever the set of
                 ready pods changes.
+            has_image: Whether a registry has an image that a pod names.
             run_as: User and group of the pods, when not ours.
         """
         self._tls = tls
+        self._context: ssl.SSLContext | None = None
         self._uid = uid
         self._node = f"{region}-node-1"
         self._store = Store()
@@ -76,6 +80,7 @@ class KubernetesCluster:
             root=root,
             run_as=run_as,
             on_ready_pods=on_ready_pods,
+            has_image=has_image,
         )
         self._parts: tuple[Callable[[], None], ...] = (
             Deployments(self._store).sync,
@@ -125,8 +130,9 @@ class KubernetesCluster:
                 },
                 uid=self._uid if name == "kube-system" else None,
             )
+        self._store.create(CLUSTER_ROLE, first_role())
         self._store.create(NODE, _node(self._node, self._listen[0]))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context = self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._tls.certificate, self._tls.key)
         await self._runner.setup()
         server = self._runner.server
@@ -135,6 +141,13 @@ class KubernetesCluster:
         self._gate = Gate(*self._listen, server, context)
         await self._gate.start()
         self._rounds = asyncio.create_task(self._run())
+
+    def set_certificate(self, *, expired: bool) -> None:
+        """From now on shows new clients a certificate that has run out, or the good one again."""
+        if self._context is None:
+            raise RuntimeError("the cluster was not started")
+        chain = self._tls.expired if expired else self._tls.certificate
+        self._context.load_cert_chain(chain, self._tls.key)
 
     async def stop(self) -> None:
         """

@@ -60,6 +60,7 @@ class Kubelet:
         root: Path,
         run_as: tuple[int, int] | None,
         on_ready_pods: OnReadyPods,
+        has_image: Callable[[str], bool] = lambda _image: True,
     ) -> None:
         self._store = store
         self._node = node
@@ -68,6 +69,7 @@ class Kubelet:
         self._root = root
         self._run_as = run_as
         self._on_ready_pods = on_ready_pods
+        self._has_image = has_image
         self._told: dict[tuple[str, str], tuple[str, ...]] = {}
         self._sandboxes: dict[str, _Sandbox] = {}
         self._watching: set[asyncio.Task[None]] = set()
@@ -140,7 +142,7 @@ class Kubelet:
         found = next((one for one in running if one.spec["name"] == container), None)
         if found is None or not found.is_running:
             return None
-        launch = prepare(self._store, pod, found.spec)
+        launch = prepare(self._store, pod, found.spec, self._has_image)
         user, group = self._run_as or (None, None)
         child = await asyncio.create_subprocess_exec(
             *argv,
@@ -172,7 +174,9 @@ class Kubelet:
         pod = self._assign(pod, sandbox)
         for container, spec in zip(sandbox.containers, pod["spec"]["containers"], strict=True):
             container.renew(spec)
-            happened = container.step(partial(prepare, self._store, pod, container.spec))
+            happened = container.step(
+                partial(prepare, self._store, pod, container.spec, self._has_image)
+            )
             if happened:
                 self._record(pod, container, happened)
         self._report(pod, sandbox)
