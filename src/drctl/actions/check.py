@@ -11,7 +11,7 @@ what it looks at, and is asked about a target only where a step of the plan uses
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from fnmatch import fnmatchcase
@@ -86,6 +86,8 @@ class Use:
     timeout_s: float
     is_undo: bool = False
     """Only a run that is taken back would come to it."""
+    is_later: bool = False
+    """The target is not there before the run: an earlier step, or this one, makes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +126,8 @@ class Check(ABC, Generic[T]):
     rung: ClassVar[Rung] = Rung.STATE
     minds_undo: ClassVar[bool] = False
     """True when it is also looked at for what only an undo uses."""
+    minds_absent: ClassVar[bool] = False
+    """True when it can be looked at for a target that is not there yet."""
 
     def planes(self, target: T) -> tuple[str, ...]:
         """The planes that are asked, as `Action.planes`; where one is assumed down, nobody asks."""
@@ -134,8 +138,16 @@ class Check(ABC, Generic[T]):
         return (
             isinstance(target, self.targets)
             and (self.minds_undo or not use.is_undo)
+            and (self.minds_absent or not use.is_later)
             and any(fnmatchcase(use.action, pattern) for pattern in self.actions)
         )
+
+    def key(self, asked: Asked[T]) -> Hashable:
+        """
+        What the answer is about, where it is the same for several targets or uses: then it is asked
+        for once. ``None``: only for these.
+        """
+        return None
 
     @abstractmethod
     async def look(self, ctx: Context, asked: Asked[T]) -> Sequence[Prerequisite]:

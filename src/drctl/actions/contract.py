@@ -232,6 +232,8 @@ class Action(ABC, Generic[T, P, O]):
     is_prerequisite: ClassVar[bool] = False
     """True when it reads what must be there before anything is lost, as an image or a quota:
     `drctl ready` then performs it now, where a runbook has it before its first change."""
+    makes_target: ClassVar[bool] = False
+    """True when it makes a thing that is not there before it: a restore, a new replica."""
     proves_one_primary: ClassVar[bool] = False
     """True when its success shows that one primary takes writes and no other one does. A run that
     promotes ends well only after such a step."""

@@ -41,7 +41,7 @@ async def look(ctx: Context, url: str, ca_file: str | None) -> Prerequisite:
         why = f"its certificate is not accepted: {error.verify_message}"
         return broken(where, why, "renew it, or mend whom the environment trusts", days_left=0)
     except (OSError, TimeoutError) as error:
-        raise Unavailable(f"{where}: {error or 'no answer in time'}") from error
+        raise Unavailable(f"{where}: {str(error) or 'no answer in time'}") from error
     try:
         shown = writer.get_extra_info("peercert") or {}
     finally:

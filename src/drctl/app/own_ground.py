@@ -1,5 +1,5 @@
 """
-What drctl itself stands on: its secrets, its leases, its journals, and what they say of the runbook.
+What drctl itself stands on: its secrets, leases and journals, and what these say of the runbook.
 
 No vendor is asked but the one that keeps the leases.
 """
@@ -87,10 +87,10 @@ async def _lease_seen(parts: Parts, plan: Plan, down: frozenset[str]) -> Prerequ
         why = "leases are kept on this machine only: nobody else would see that a run is under way"
         return at_risk("the lease", why, "say in the environment where: lease: {store: s3, …}")
     access = access_to(parts, lease, plan.resolvers)
-    left = sorted({*lease.shares_fate_with, *down.intersection(access.cell.places)})
-    if left:
-        why = f"leases are kept in {left[0]}, which the runbook leaves"
-        return broken(lease.label, why, "keep them in a region that the runbook does not leave")
+    move = "keep them in a region that the runbook does not leave"
+    if gone := sorted(down.intersection(access.cell.places)):
+        why = f"leases are kept in {gone[0]}, which is assumed down: no run could start"
+        return broken(lease.label, why, move)
     try:
         book = await read_book(access)
     except RefusedError as error:
@@ -100,6 +100,11 @@ async def _lease_seen(parts: Parts, plan: Plan, down: frozenset[str]) -> Prerequ
     if others:
         why = f"run {others[0].run} of {others[0].operator} has these targets ({others[0].state})"
         return broken(lease.label, why, f"drctl status {others[0].run}")
+    if lease.shares_fate_with:
+        why = (
+            f"leases are kept in {lease.shares_fate_with[0]}, which the runbook leaves: once it is"
+        )
+        return at_risk(lease.label, f"{why} gone no run can start", move)
     return holds(lease.label, "it answers, and no run has these targets")
 
 
@@ -107,7 +112,9 @@ def _journal(parts: Parts) -> Prerequisite:
     """Whether a run could write its record here."""
     place = next(one for one in (parts.runs, *parts.runs.parents) if one.exists())
     if not os.access(place, os.W_OK | os.X_OK):
-        return broken(str(parts.runs), "this account may not write there", f"chown or chmod {place}")
+        return broken(
+            str(parts.runs), "this account may not write there", f"chown or chmod {place}"
+        )
     free = shutil.disk_usage(place).free
     if free < LEAST_FREE_BYTES:
         why = f"{free // 1024**2} MiB are free, and a record may need {LEAST_FREE_BYTES // 1024**2}"
@@ -121,7 +128,9 @@ def _of_the_past(parts: Parts, plan: Plan) -> tuple[Judged, ...]:
     now = parts.clock.now().wall
     found = [_judged("drctl.runbook", _verified(plan, runs, now), plan)]
     restores = {
-        step.call.uses: step.id for step in plan.steps if step.call and "restore" in step.call.uses
+        step.call.uses: step.id
+        for step in plan.steps
+        if step.call and "restore" in step.call.uses and step.effect.changes_something
     }
     for action, step in restores.items():
         seen = _restored(action, runs, now)

@@ -9,6 +9,7 @@ from drctl.app.own_ground import own_ground
 from drctl.app.runbooks import Loaded, for_scenario
 from drctl.config.environment import Environment, find_environment, load_environment
 from drctl.kernel.errors import InvalidError, Problem
+from drctl.plan.draft import calls
 from drctl.plan.make import Planner
 from drctl.plan.model import Plan
 from drctl.ready import derive, judge, rehearse
@@ -17,13 +18,18 @@ from drctl.ready.model import Readiness, Scenario, worst
 from drctl.runbook import resolve_inputs
 
 
+AFTERWARDS = frozenset({"region-return", "region-reprotect", "database-return", "validation"})
+"""What comes after a recovery: while all is well it has nothing to work on, and is never ready. It
+is looked at when it is asked for by name."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
     """What is asked for."""
 
     environment: str
     scenarios: Sequence[str] = ()
-    """Empty: every one that the environment names a runbook for."""
+    """Empty: every one that the environment names a runbook for, but for `AFTERWARDS`."""
     down: frozenset[str] = frozenset()
     """Regions that are assumed down: they are not asked, and what needs them is not ready."""
     inputs: Mapping[str, str] | None = None
@@ -38,11 +44,16 @@ async def look_whether_ready(parts: Parts, wanted: Wanted) -> Readiness:
     """
     began = parts.clock.now()
     environment = load_environment(find_environment(wanted.environment))
-    names = tuple(wanted.scenarios) or tuple(sorted(environment.runbooks))
+    named = sorted(set(environment.runbooks) - AFTERWARDS)
+    names = tuple(wanted.scenarios) or tuple(named)
     if not names:
         raise InvalidError((_nothing(environment),))
     plans = [_planned(parts, environment, name, wanted.inputs or {}) for name in names]
-    found = await asyncio.gather(*(_look(parts, plan, wanted.down) for plan in plans))
+    asker = Asker(registry=parts.registry, clock=parts.clock, secrets=parts.secrets)
+    # Before anything is asked: imports that race in threads deadlock, and are paid by a deadline.
+    uses = {call.uses for plan in plans for step in plan.steps for call in calls(step)}
+    await parts.registry.ready(uses | {check.name for check in parts.registry.checks})
+    found = await asyncio.gather(*(_look(parts, plan, wanted.down, asker) for plan in plans))
     return Readiness(
         environment=environment.name,
         at=began.wall.isoformat(timespec="seconds"),
@@ -53,12 +64,11 @@ async def look_whether_ready(parts: Parts, wanted: Wanted) -> Readiness:
     )
 
 
-async def _look(parts: Parts, plan: Plan, down: frozenset[str]) -> Scenario:
+async def _look(parts: Parts, plan: Plan, down: frozenset[str], asker: Asker) -> Scenario:
     asked = derive.questions(plan, parts.registry)
     askable, silent = judge.split(asked, down)
     pins, unnamed = judge.split_pins(plan, down)
     tried, untried = judge.split_trials(rehearse.trials(plan, parts.registry), down)
-    asker = Asker(registry=parts.registry, clock=parts.clock, secrets=parts.secrets)
     seen, rehearsed, own = await asyncio.gather(
         asker.ask(plan, askable, pins),
         rehearse.rehearse(plan, asker, tried),

@@ -100,9 +100,7 @@ def ready(
         raise typer.Exit(codes[seen.result])
 
 
-def _show(
-    seen: "Readiness", made: "Parts", output: Form, color: Color, *, verbose: bool
-) -> None:
+def _show(seen: "Readiness", made: "Parts", output: Form, color: Color, *, verbose: bool) -> None:
     from drctl.view.ready_text import junit, prometheus, show_readiness
 
     match output:

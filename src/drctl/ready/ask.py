@@ -6,14 +6,16 @@ whose `Context.permit` refuses.
 """
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 
 from drctl.actions.check import Prerequisite, Rung, Standing, broken
-from drctl.actions.contract import Context
+from drctl.actions.contract import Context, Pin
 from drctl.actions.errors import ActionError
 from drctl.actions.registry import Registry
+from drctl.actions.targets import Target
 from drctl.kernel.clock import Clock, Deadline
 from drctl.kernel.errors import DrctlError
 from drctl.kernel.secret import Secrets
@@ -25,6 +27,9 @@ from drctl.ready.model import Judged
 LOOK_TIMEOUT = timedelta(seconds=10)
 """How long one look may take; all of them are taken at the same time."""
 _LONGEST = 300
+AT_ONCE = 16
+"""So many looks at the same time: each takes a processor for a while before it waits, and a look
+whose time runs out while others compute has learnt nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +39,29 @@ class Asker:
     registry: Registry
     clock: Clock
     secrets: Secrets
+    heard: dict[Hashable, "asyncio.Task[Sequence[Prerequisite]]"] = field(default_factory=dict)
+    """What was asked already, for whichever scenario."""
+    slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    async def once(
+        self, key: Hashable, look: Callable[[], Awaitable[Sequence[Prerequisite]]]
+    ) -> Sequence[Prerequisite]:
+        """What *look* gives, asked for once for each key; a key of ``None`` is nobody else's."""
+
+        async def in_turn() -> Sequence[Prerequisite]:
+            async with self.slots:
+                return await look()
+
+        if key is None:
+            return await in_turn()
+        if key not in self.heard:
+            self.heard[key] = asyncio.ensure_future(in_turn())
+        return await self.heard[key]
 
     async def ask(
         self, plan: Plan, asked: Sequence[Question], pins: Sequence[PlannedPin]
     ) -> tuple[Judged, ...]:
         """What each check and each pin says, in no order. Never raises for what does not answer."""
-        await self.registry.ready({question.check.name for question in asked})
         looks = (self._look(plan, question) for question in asked)
         names = (self._identity(plan, pin) for pin in pins)
         found = await asyncio.gather(*looks, *names)
@@ -47,19 +69,17 @@ class Asker:
 
     async def _look(self, plan: Plan, question: Question) -> tuple[Judged, ...]:
         check, asked = question.check, question.asked
-        seen: Sequence[Prerequisite]
-        try:
-            seen = await asyncio.wait_for(
-                check.look(self.context(plan), asked), LOOK_TIMEOUT.total_seconds() + 1
-            )
-        except Exception as error:  # noqa: BLE001 (an adapter's bug is no answer, and no end)
-            why = said(error)
-            seen = (
-                Prerequisite(
-                    standing=Standing.CANNOT_TELL, subject=asked.target.label, why=why,
-                    do="ask again; if it stays silent, find out why",
-                ),
-            )  # fmt: skip
+
+        async def look() -> Sequence[Prerequisite]:
+            try:
+                return await asyncio.wait_for(
+                    check.look(self.context(plan), asked), LOOK_TIMEOUT.total_seconds() + 1
+                )
+            except Exception as error:  # noqa: BLE001 (an adapter's bug is no answer, and no end)
+                return (_no_answer(asked.target.label, error),)
+
+        own = check.key(asked)
+        seen = await self.once(None if own is None else (check.name, own), look)
         return tuple(
             Judged(
                 check=check.name,
@@ -82,15 +102,21 @@ class Asker:
             identity = reader.identity(target)
             if identity is None or (identity.name, identity.subject) != (pin.name, pin.subject):
                 continue
-            ctx = self.context(plan)
-            try:
-                found = await asyncio.wait_for(
-                    reader.read(ctx, target), LOOK_TIMEOUT.total_seconds() + 1
-                )
-            except Exception as error:  # noqa: BLE001 (whatever the reason: it did not say)
-                return (_named(plan, pin, _silent(pin, error)),)
-            return (_named(plan, pin, _compared(pin, sanitize(found, limit=200))),)
+            look = partial(self._read, plan, pin, reader, target)
+            seen = await self.once((pin.name, pin.subject, pin.expected), look)
+            return tuple(_named(plan, pin, one) for one in seen)
         return ()
+
+    async def _read(
+        self, plan: Plan, pin: PlannedPin, reader: Pin, target: Target
+    ) -> Sequence[Prerequisite]:
+        try:
+            found = await asyncio.wait_for(
+                reader.read(self.context(plan), target), LOOK_TIMEOUT.total_seconds() + 1
+            )
+        except Exception as error:  # noqa: BLE001 (whatever the reason: it did not say)
+            return (_silent(pin, error),)
+        return (_compared(pin, sanitize(found, limit=200)),)
 
     def context(self, plan: Plan) -> Context:
         """For one look: it may change nothing, and ends soon."""
@@ -109,6 +135,15 @@ def said(error: Exception) -> str:
     text = str(error) or "no answer"
     is_answer = isinstance(error, ActionError | DrctlError)
     return sanitize(text if is_answer else f"{type(error).__name__}: {text}", limit=_LONGEST)
+
+
+def _no_answer(label: str, error: Exception) -> Prerequisite:
+    return Prerequisite(
+        standing=Standing.CANNOT_TELL,
+        subject=label,
+        why=said(error),
+        do="ask again; if it stays silent, find out why",
+    )
 
 
 def _silent(pin: PlannedPin, error: Exception) -> Prerequisite:

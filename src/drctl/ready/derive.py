@@ -48,12 +48,20 @@ def questions(plan: Plan, registry: Registry) -> tuple[Question, ...]:
 def uses_of(plan: Plan, registry: Registry) -> Mapping[str, tuple[Use, ...]]:
     """What the steps of a plan use, by the target's name, in the plan's order."""
     known = _known(plan)
+    made: set[str] = set()
+    makers = {
+        step.id
+        for step in plan.steps
+        if step.call and (one := registry.get(step.call.uses)) and one.makes_target
+    }
     found: dict[str, list[Use]] = {}
     for step in plan.steps:
         for call, is_undo in _calls(step):
             action = registry.get(call.uses)
             if call.target is None or action is None:
                 continue
+            if call.target not in found and (action.makes_target or _is_behind(step, plan, makers)):
+                made.add(call.target)
             use = Use(
                 step=step.id,
                 action=call.uses,
@@ -61,9 +69,15 @@ def uses_of(plan: Plan, registry: Registry) -> Mapping[str, tuple[Use, ...]]:
                 effect=action.effect,
                 timeout_s=call.timeout_s or step.timeout_s,
                 is_undo=is_undo,
+                is_later=call.target in made,
             )
             found.setdefault(call.target, []).append(use)
     return {name: tuple(uses) for name, uses in found.items()}
+
+
+def _is_behind(step: PlannedStep, plan: Plan, makers: set[str]) -> bool:
+    """Whether something was made before it: a target that nobody has used until then is that."""
+    return any(one.id in makers for one in plan.before(step.id))
 
 
 def steps_of(plan: Plan, target: str) -> tuple[str, ...]:

@@ -10,9 +10,7 @@ from drctl.actions.check import Standing
 Result: TypeAlias = Literal["ready", "at risk", "not ready"]
 _ORDER: tuple[Result, ...] = ("ready", "at risk", "not ready")
 
-CAVEAT = (
-    "This is no promise that a failover will succeed: only that these prerequisites hold now."
-)
+CAVEAT = "This is no promise that a failover will succeed: only that these prerequisites hold now."
 
 
 class _Frozen(BaseModel):

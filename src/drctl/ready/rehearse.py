@@ -87,14 +87,14 @@ def _known_params(plan: Plan, registry: Registry) -> Mapping[str, Mapping[str, A
 
 async def rehearse(plan: Plan, asker: Asker, tried: tuple[Trial, ...]) -> tuple[Judged, ...]:
     """Performs them, all at once. Never raises for what does not answer."""
-    await asker.registry.ready({trial.action.name for trial in tried})
     return tuple(await asyncio.gather(*(_try(plan, asker, trial) for trial in tried)))
 
 
 async def _try(plan: Plan, asker: Asker, trial: Trial) -> Judged:
     call = trial.step.call
     name = "recovery.loss" if trial.step.measures_loss else trial.action.name
-    seen = await _seen(plan, asker.context(plan), trial)
+    async with asker.slots:
+        seen = await _seen(plan, asker.context(plan), trial)
     return Judged(
         check=name,
         rests_on=("*.replica",) if trial.step.measures_loss else (),

@@ -7,7 +7,14 @@ A test reads this adapter's source, and fails on a call whose permission is not 
 from collections.abc import Iterator
 from typing import Final
 
-from drctl.actions.targets import DnsRecord, EcrRepository, FailoverSwitch, RdsInstance, S3Bucket, Target
+from drctl.actions.targets import (
+    DnsRecord,
+    EcrRepository,
+    FailoverSwitch,
+    RdsInstance,
+    S3Bucket,
+    Target,
+)
 
 _LOOK_AT_RDS: Final = ("rds:DescribeDBInstances",)
 _FENCE: Final = (*_LOOK_AT_RDS, "rds:ModifyDBInstance", "ec2:DescribeSecurityGroups")

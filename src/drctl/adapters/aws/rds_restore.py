@@ -71,6 +71,7 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
 
     name: ClassVar[str] = "aws.rds.restore_to_time"
     summary: ClassVar[str] = "Restore an RDS instance to a moment, into a new, private instance"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.KEYED
     targets = (RdsInstance,)

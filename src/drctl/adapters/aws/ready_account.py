@@ -1,6 +1,6 @@
-"""What a recovery needs of an AWS account: credentials that last, permissions, a clock that agrees."""
+"""What a recovery needs of an AWS account: credentials that last, permissions, a right clock."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
@@ -60,6 +60,9 @@ class CredentialsLast(_OfAnAccount):
         connection = connection_of(target)
         return (f"data-plane:{connection.region}",) if connection else ()
 
+    def key(self, asked: Asked[Target]) -> Hashable:
+        return (self.connection(asked).model_dump_json(), asked.rto_s)
+
     async def look(self, ctx: Context, asked: Asked[Target]) -> Sequence[Prerequisite]:
         connection = self.connection(asked)
         subject = f"credentials {connection.access_key_id} in {connection.region}"
@@ -74,7 +77,7 @@ class CredentialsLast(_OfAnAccount):
             Prerequisite(
                 standing=Standing.UNPROVEN,
                 subject=subject,
-                why=f"accepted; AWS says to nobody when a session token ends: it needs {needs} left",
+                why=f"accepted; AWS says to nobody when a session token ends: {needs} are needed",
                 do="use keys of a user for emergencies, or renew the token before each run",
             )
         ]
@@ -90,6 +93,7 @@ class Permitted(_OfAnAccount):
 
     name: ClassVar[str] = "aws.permissions"
     summary: ClassVar[str] = "IAM's simulation allows every call that the plan would make"
+    minds_absent: ClassVar[bool] = True
     minds_undo: ClassVar[bool] = True
 
     def planes(self, target: Target) -> tuple[str, ...]:
@@ -118,9 +122,7 @@ class Permitted(_OfAnAccount):
         why = f"not allowed: {'; '.join(denied)}"
         do = "allow it in a policy of that user or role"
         return [
-            Prerequisite(
-                standing=Standing.NOT_READY, subject=subject, why=why, do=do, steps=steps
-            )
+            Prerequisite(standing=Standing.NOT_READY, subject=subject, why=why, do=do, steps=steps)
         ]
 
 
@@ -149,7 +151,7 @@ def _source(arn: str) -> str:
 
 
 class ClockAgrees(_OfAnAccount):
-    """This machine's clock is near AWS's: further than five minutes and every call is refused."""
+    """The clock of this machine is near AWS's: further than five minutes and every call is refused."""
 
     name: ClassVar[str] = "aws.clock"
     summary: ClassVar[str] = "This machine's clock agrees with the Date of AWS's answers"
@@ -157,6 +159,9 @@ class ClockAgrees(_OfAnAccount):
     def planes(self, target: Target) -> tuple[str, ...]:
         connection = connection_of(target)
         return (f"data-plane:{connection.region}",) if connection else ()
+
+    def key(self, asked: Asked[Target]) -> Hashable:
+        return self.connection(asked).region
 
     async def look(self, ctx: Context, asked: Asked[Target]) -> Sequence[Prerequisite]:
         connection = self.connection(asked)
@@ -170,7 +175,9 @@ class ClockAgrees(_OfAnAccount):
         except (TypeError, ValueError):
             why = "the answer has no Date"
             return [
-                Prerequisite(standing=Standing.CANNOT_TELL, subject=subject, why=why, do="ask again")
+                Prerequisite(
+                    standing=Standing.CANNOT_TELL, subject=subject, why=why, do="ask again"
+                )
             ]
         # It was written at some time between, and is cut to the second.
         early, late = before - timedelta(seconds=1) - theirs, after - theirs

@@ -6,4 +6,9 @@ from drctl.adapters.dns.record import ResolveRecord
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="dns", actions=(ResolveRecord(),), checks=(TtlWithinBudget(),), libraries=("dns.asyncresolver",))
+ADAPTER = Adapter(
+    name="dns",
+    actions=(ResolveRecord(),),
+    checks=(TtlWithinBudget(),),
+    libraries=("dns.asyncresolver",),
+)

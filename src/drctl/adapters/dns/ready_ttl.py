@@ -1,6 +1,6 @@
 """How long resolvers would go on sending customers to the old place."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar, TypeAlias
 
 from drctl.actions.check import Asked, Check, Prerequisite, Standing, Use, at_risk, broken, holds
@@ -26,15 +26,16 @@ class TtlWithinBudget(Check[NamedTarget]):
     def concerns(self, use: Use, target: Target) -> bool:
         return use.effect is Effect.TRAFFIC and super().concerns(use, target)
 
+    def key(self, asked: Asked[NamedTarget]) -> Hashable:
+        return (asked.target.record_name, asked.rto_s)
+
     async def look(self, ctx: Context, asked: Asked[NamedTarget]) -> Sequence[Prerequisite]:
         name = asked.target.record_name
         told = await _resolver.ttls_s(name, ctx.resolvers, timeout_s=_ASK_FOR_S)
         if not told:
             why = "no resolver of the environment says how long its answer may be kept"
             do = "name the zone's own nameservers under resolvers:"
-            return [
-                Prerequisite(standing=Standing.CANNOT_TELL, subject=name, why=why, do=do)
-            ]
+            return [Prerequisite(standing=Standing.CANNOT_TELL, subject=name, why=why, do=do)]
         ttl_s = max(told)
         rto, ttl = format_duration(asked.rto_s), format_duration(ttl_s)
         why = f"the TTL is {ttl}, of an RTO of {rto}"

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, ClassVar
 from urllib.parse import quote
@@ -52,6 +52,9 @@ class ServerCertificate(_InACluster):
     summary: ClassVar[str] = "The API server's certificate is trusted and good for 14 days"
     rung: ClassVar[Rung] = Rung.DOOR
 
+    def key(self, asked: Asked[Deployment]) -> Hashable:
+        return asked.target.cluster.server
+
     async def look(self, ctx: Context, asked: Asked[Deployment]) -> Sequence[Prerequisite]:
         cluster = asked.target.cluster
         return [await _certificate.look(ctx, cluster.server, cluster.ca_file)]
@@ -66,6 +69,9 @@ class TokenLasts(_InACluster):
 
     def planes(self, target: Deployment) -> tuple[str, ...]:
         return ()  # it is read, nobody is asked
+
+    def key(self, asked: Asked[Deployment]) -> Hashable:
+        return (asked.target.cluster.server, asked.target.cluster.token, asked.rto_s)
 
     async def look(self, ctx: Context, asked: Asked[Deployment]) -> Sequence[Prerequisite]:
         cluster = asked.target.cluster

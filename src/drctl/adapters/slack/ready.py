@@ -1,6 +1,6 @@
 """Whether Slack could be told something, without telling it anything."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from datetime import timedelta
 from typing import ClassVar
 
@@ -24,6 +24,9 @@ class SlackAnswers(Check[SlackChannel]):
     name: ClassVar[str] = "slack.reachable"
     summary: ClassVar[str] = "Slack answers, and knows the token; nothing is posted"
     targets = (SlackChannel,)
+
+    def key(self, asked: Asked[SlackChannel]) -> Hashable:
+        return asked.name
 
     async def look(self, ctx: Context, asked: Asked[SlackChannel]) -> Sequence[Prerequisite]:
         target = asked.target

@@ -1,6 +1,6 @@
 """Whether customers could be told something, without telling them anything."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import ClassVar
 
 from drctl.actions.check import Asked, Check, Prerequisite, at_risk, holds
@@ -16,6 +16,9 @@ class StatuspageAnswers(Check[StatusPage]):
     name: ClassVar[str] = "statuspage.reachable"
     summary: ClassVar[str] = "Statuspage answers about the page to this token; nothing is posted"
     targets = (StatusPage,)
+
+    def key(self, asked: Asked[StatusPage]) -> Hashable:
+        return asked.name
 
     async def look(self, ctx: Context, asked: Asked[StatusPage]) -> Sequence[Prerequisite]:
         page = asked.target
