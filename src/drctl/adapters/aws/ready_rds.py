@@ -29,7 +29,7 @@ class ReplicaAttached(Check[RdsInstance]):
     name: ClassVar[str] = "aws.rds.replica"
     summary: ClassVar[str] = "The instance to promote is a replica that replicates"
     targets = (RdsInstance,)
-    actions: ClassVar[tuple[str, ...]] = ("aws.rds.promote_replica",)
+    actions: ClassVar[tuple[str, ...]] = ("aws.rds.promote_replica", "aws.rds.measure_lag")
 
     def planes(self, target: RdsInstance) -> tuple[str, ...]:
         return (f"control-plane:{target.aws.region}", f"data-plane:{target.aws.region}")
