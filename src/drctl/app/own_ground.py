@@ -17,11 +17,12 @@ from drctl.actions.check import Prerequisite, Rung, Standing, at_risk, broken, h
 from drctl.app.compose import Parts
 from drctl.app.leasing import access_to, read_book
 from drctl.engine.events import RunFinished
+from drctl.journal.access import Access
 from drctl.journal.folder import Folder, all_folders
 from drctl.kernel.duration import format_duration
 from drctl.kernel.errors import CredentialsError, DrctlError, JournalError, RefusedError
 from drctl.kernel.secret import SecretRef
-from drctl.plan.model import Plan
+from drctl.plan.model import Plan, PlannedLease
 from drctl.ready.derive import steps_of
 from drctl.ready.model import Judged
 
@@ -91,6 +92,15 @@ async def _lease_seen(parts: Parts, plan: Plan, down: frozenset[str]) -> Prerequ
     if gone := sorted(down.intersection(access.cell.places)):
         why = f"leases are kept in {gone[0]}, which is assumed down: no run could start"
         return broken(lease.label, why, move)
+    held = await _held(access, lease)
+    if held is None and lease.shares_fate_with:
+        place = lease.shares_fate_with[0]
+        why = f"leases are kept in {place}, which the runbook leaves: no run can start without it"
+        return at_risk(lease.label, why, move)
+    return held or holds(lease.label, "it answers, and no run has these targets")
+
+
+async def _held(access: Access, lease: PlannedLease) -> Prerequisite | None:
     try:
         book = await read_book(access)
     except RefusedError as error:
@@ -100,12 +110,7 @@ async def _lease_seen(parts: Parts, plan: Plan, down: frozenset[str]) -> Prerequ
     if others:
         why = f"run {others[0].run} of {others[0].operator} has these targets ({others[0].state})"
         return broken(lease.label, why, f"drctl status {others[0].run}")
-    if lease.shares_fate_with:
-        why = (
-            f"leases are kept in {lease.shares_fate_with[0]}, which the runbook leaves: once it is"
-        )
-        return at_risk(lease.label, f"{why} gone no run can start", move)
-    return holds(lease.label, "it answers, and no run has these targets")
+    return None
 
 
 def _journal(parts: Parts) -> Prerequisite:

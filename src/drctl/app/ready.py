@@ -17,7 +17,6 @@ from drctl.ready.ask import Asker
 from drctl.ready.model import Readiness, Scenario, worst
 from drctl.runbook import resolve_inputs
 
-
 AFTERWARDS = frozenset({"region-return", "region-reprotect", "database-return", "validation"})
 """What comes after a recovery: while all is well it has nothing to work on, and is never ready. It
 is looked at when it is asked for by name."""
@@ -86,7 +85,7 @@ async def _look(parts: Parts, plan: Plan, down: frozenset[str], asker: Asker) ->
 def _planned(
     parts: Parts, environment: Environment, scenario: str, given: Mapping[str, str]
 ) -> Plan:
-    """The scenario's plan, drafted and not looked at; inputs that only an incident has stay open."""
+    """The scenario's plan, drafted, not looked at; inputs that only an incident has stay open."""
     loaded, _why = for_scenario(scenario, environment, parts.registry)
     runbook = loaded.runbook
     known = {name: value for name, value in given.items() if name in runbook.inputs}

@@ -1,4 +1,4 @@
-"""Which prerequisites a plan has: from its steps, their targets and params, and nothing else. Pure."""
+"""Which prerequisites a plan has: from its steps, their targets and their params alone. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from drctl.actions.check import Standing
 from drctl.kernel.duration import format_duration
@@ -92,12 +92,12 @@ def _line(one: Judged) -> str:
 
 def junit(seen: Readiness) -> str:
     """A JUnit report: a suite for each scenario, a case for each prerequisite."""
-    root = ElementTree.Element("testsuites", name=f"drctl ready {seen.environment}")
+    root = ET.Element("testsuites", name=f"drctl ready {seen.environment}")
     for one in seen.scenarios:
         failed = one.of(Standing.NOT_READY, Standing.AT_RISK)
         unread = one.of(Standing.CANNOT_TELL)
         said = (*one.skipped, *one.of(Standing.UNPROVEN))
-        suite = ElementTree.SubElement(
+        suite = ET.SubElement(
             root, "testsuite", name=one.scenario, timestamp=seen.at,
             tests=str(len(one.judged) + len(one.skipped)), failures=str(len(failed)),
             errors=str(len(unread)), skipped=str(len(said)), time=str(seen.took_s),
@@ -105,17 +105,17 @@ def junit(seen: Readiness) -> str:
         for judged in one.judged:
             _case(suite, one, judged)
         for skipped in one.skipped:
-            case = ElementTree.SubElement(
+            case = ET.SubElement(
                 suite, "testcase", classname=f"{one.scenario}.{skipped.check}",
                 name=sanitize(skipped.subject),
             )  # fmt: skip
-            ElementTree.SubElement(case, "skipped", message=sanitize(skipped.why))
-    ElementTree.indent(root)
-    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+            ET.SubElement(case, "skipped", message=sanitize(skipped.why))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _case(suite: ElementTree.Element, one: Scenario, judged: Judged) -> None:
-    case = ElementTree.SubElement(
+def _case(suite: ET.Element, one: Scenario, judged: Judged) -> None:
+    case = ET.SubElement(
         suite, "testcase", classname=f"{one.scenario}.{judged.check}",
         name=sanitize(judged.subject),
     )  # fmt: skip
@@ -126,7 +126,7 @@ def _case(suite: ElementTree.Element, one: Scenario, judged: Judged) -> None:
     word = words.get(judged.standing)
     if word is not None:
         message = f"{judged.standing}: {judged.why}"
-        told = ElementTree.SubElement(case, word, message=sanitize(message))
+        told = ET.SubElement(case, word, message=sanitize(message))
         if word != "skipped":
             told.text = sanitize(f"breaks {', '.join(judged.steps) or 'nothing'}; do: {judged.do}")
 

@@ -118,8 +118,10 @@ def _lease_in_the_east(hands: Hands) -> str:
 
 def _deny(action: str, resource: str = "*") -> Callable[[Hands], str]:
     def make(hands: Hands) -> str:
+        # fmt: off
         policy = {"Version": "2012-10-17",
-                  "Statement": [{"Effect": "Deny", "Action": action, "Resource": resource}]}  # fmt: skip
+                  "Statement": [{"Effect": "Deny", "Action": action, "Resource": resource}]}
+        # fmt: on
         hands.aws("iam").put_user_policy(
             UserName="drctl", PolicyName="tightened", PolicyDocument=json.dumps(policy)
         )

@@ -151,7 +151,7 @@ def _source(arn: str) -> str:
 
 
 class ClockAgrees(_OfAnAccount):
-    """The clock of this machine is near AWS's: further than five minutes and every call is refused."""
+    """The clock of this machine is near AWS's: five minutes off, and every call is refused."""
 
     name: ClassVar[str] = "aws.clock"
     summary: ClassVar[str] = "This machine's clock agrees with the Date of AWS's answers"

@@ -41,39 +41,52 @@ class SwitchWired(Check[FailoverSwitch]):
         target = asked.target
         aws, label = Aws(ctx, target.aws), target.label
         pair = await _pair(aws, target)
-        missing = [role for role in ("PRIMARY", "SECONDARY") if role not in pair]
-        if missing:
-            why = f"{target.record_name} has no failover record {' and no '.join(missing)}"
-            return [broken(label, why, "make the pair: PRIMARY with the health check, SECONDARY")]
-        wrong = _wrong_secondary(pair["SECONDARY"], target)
-        if wrong:
-            return [broken(label, wrong, "let the secondary record lead to the recovery region")]
-        check_id = pair["PRIMARY"].get("HealthCheckId")
-        if not check_id:
-            why = "the primary record has no health check: nothing would make it unhealthy"
-            return [broken(label, why, "give it the inverted health check on the switch's object")]
+        wrong = _wrong_pair(pair, target)
+        if wrong is not None:
+            return [wrong]
+        check_id = pair["PRIMARY"]["HealthCheckId"]
         answer = await aws.read("route53", "get_health_check", HealthCheckId=check_id)
         config: Mapping[str, Any] = answer["HealthCheck"]["HealthCheckConfig"]
-        wrong = await _wrong_check(ctx, config, target)
-        if wrong:
-            do = f"make health check {check_id} watch {_place(target)} in {target.aws.region}, inverted"
-            return [broken(label, wrong, do)]
+        why = await _wrong_check(ctx, config, target)
+        if why:
+            wanted = f"{_place(target)} in {target.aws.region}, inverted"
+            return [broken(label, why, f"make health check {check_id} watch {wanted}")]
         if _is_unknown(config, target):
             why = f"health check {check_id} watches {config.get('IPAddress')}: nobody says whose"
-            return [
-                Prerequisite(
-                    standing=Standing.CANNOT_TELL, subject=label, why=why,
-                    do="let it watch S3 by its regional name",
-                )
-            ]  # fmt: skip
-        try:
-            await aws.read("s3", "head_object", Bucket=target.bucket, Key=target.key)
-        except NotFound as error:
-            if "NoSuchBucket" in str(error):
-                return [broken(label, str(error), "make the bucket")]
-            return [holds(label, f"health check {check_id} watches {_place(target)}, inverted")]
-        why = "the switch is engaged: customers are in the recovery region already"
-        return [at_risk(label, why, "bring them back first: drctl failback region")]
+            do = "let it watch S3 by its regional name"
+            return [Prerequisite(standing=Standing.CANNOT_TELL, subject=label, why=why, do=do)]
+        return [await _object(aws, target, check_id)]
+
+
+def _wrong_pair(
+    pair: Mapping[str, Mapping[str, Any]], target: FailoverSwitch
+) -> Prerequisite | None:
+    missing = [role for role in ("PRIMARY", "SECONDARY") if role not in pair]
+    if missing:
+        why = f"{target.record_name} has no failover record {' and no '.join(missing)}"
+        do = "make the pair: PRIMARY with the health check, SECONDARY"
+        return broken(target.label, why, do)
+    wrong = _wrong_secondary(pair["SECONDARY"], target)
+    if wrong:
+        return broken(target.label, wrong, "let the secondary record lead to the recovery region")
+    if not pair["PRIMARY"].get("HealthCheckId"):
+        why = "the primary record has no health check: nothing would make it unhealthy"
+        do = "give it the inverted health check on the switch's object"
+        return broken(target.label, why, do)
+    return None
+
+
+async def _object(aws: Aws, target: FailoverSwitch, check_id: str) -> Prerequisite:
+    """The object itself: not there while the primary serves."""
+    try:
+        await aws.read("s3", "head_object", Bucket=target.bucket, Key=target.key)
+    except NotFound as error:
+        if "NoSuchBucket" in str(error):
+            return broken(target.label, str(error), "make the bucket")
+        why = f"health check {check_id} watches {_place(target)}, inverted"
+        return holds(target.label, why)
+    why = "the switch is engaged: customers are in the recovery region already"
+    return at_risk(target.label, why, "bring them back first: drctl failback region")
 
 
 async def _pair(aws: Aws, target: FailoverSwitch) -> dict[str, Mapping[str, Any]]:

@@ -20,6 +20,9 @@ _ON_TABLES: dict[str, tuple[tuple[str, str], ...]] = {
     "gcp.cloudsql.measure_lag": ((_BEAT, "SELECT"),),
 }  # fmt: skip
 _ON_THE_CLIENTS_TABLE = {"aws.rds.assert_single_primary", "postgres.primary.assert_only"}
+_IS_OWNER = (
+    "(SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())"
+)
 _OTHER: dict[str, tuple[tuple[str, str], ...]] = {
     "postgres.promote": (
         ("EXECUTE on pg_promote",
@@ -27,9 +30,7 @@ _OTHER: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "postgres.fence": (
         ("membership in pg_signal_backend", "pg_has_role('pg_signal_backend', 'USAGE')"),
-        ("ownership of the database",
-         "(SELECT pg_has_role(datdba, 'USAGE') FROM pg_database"
-         " WHERE datname = current_database())"),
+        ("ownership of the database", _IS_OWNER),
     ),
 }  # fmt: skip
 """Privilege in words, and the expression that says whether we have it."""
@@ -83,6 +84,6 @@ def _needed(action: str, target: Database) -> Iterator[tuple[str, str]]:
         # Tables are constants, or patterns of the environment's schema: nothing needs quoting.
         schema = table.rpartition(".")[0]
         in_schema = f"has_schema_privilege('{schema}', 'USAGE') AND " if schema else ""
-        test = f"{in_schema}coalesce(has_table_privilege(to_regclass('{table}'), '{privilege}'), false)"
-        yield f"{privilege} on {table}", test
+        on_table = f"has_table_privilege(to_regclass('{table}'), '{privilege}')"
+        yield f"{privilege} on {table}", f"{in_schema}coalesce({on_table}, false)"
     yield from _OTHER.get(action, ())

@@ -112,7 +112,9 @@ class Front:
         start_response(status, headers)
         return [body]
 
-    def _refusal(self, environ: WSGIEnvironment, scope: Scope | None) -> Refusal | None:
+    def _refusal(
+        self, environ: WSGIEnvironment, scope: Scope | None
+    ) -> Refusal | None:
         path = environ.get("PATH_INFO", "/")
         if scope is None:
             is_public_read = environ["REQUEST_METHOD"] in {"GET", "HEAD"} and path.count("/") > 1
@@ -126,10 +128,8 @@ class Front:
         if scope.service in GLOBAL_SERVICES and self._region != GLOBAL_REGION:
             return refusals.wrong_region(scope.service, scope.region, GLOBAL_REGION)
         elsewhere = self._elsewhere(path) if scope.service == "s3" else None
-        if elsewhere is not None:
-            return elsewhere
-        why = self._forbids(environ, scope)
-        return refusals.forbidden(scope.service, why) if why else None
+        why = self._forbids(environ, scope) if elsewhere is None else None
+        return refusals.forbidden(scope.service, why) if why else elsewhere
 
     def _elsewhere(self, path: str) -> Refusal | None:
         # The emulator keeps one list of buckets for all regions; a real region serves its own.

@@ -140,7 +140,8 @@ def _over_quota(store: Store, namespace: str) -> str:
         hard = quota["spec"].get("hard", {}).get("pods")
         if hard is not None and len(active) >= int(hard):
             name = quota["metadata"]["name"]
-            return f"exceeded quota: {name}, requested: pods=1, used: pods={len(active)}, limited: pods={hard}"
+            used = f"requested: pods=1, used: pods={len(active)}, limited: pods={hard}"
+            return f"exceeded quota: {name}, {used}"
     return ""
 
 

@@ -44,7 +44,8 @@ class Certificate:
             The paths of the files.
 
         Changes:
-            Writes ``tls.crt``, ``tls-expired.crt``, ``tls.key`` (mode 0600) and ``ca.crt`` in the directory.
+            Writes ``tls.crt``, ``tls-expired.crt``,
+            ``tls.key`` (mode 0600) and ``ca.crt`` in the directory.
         """
         now = datetime.now(UTC)
         authority_key = ec.generate_private_key(ec.SECP256R1())
