@@ -7,7 +7,7 @@ No vendor is asked but the one that keeps the leases.
 import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -77,7 +77,19 @@ def _references(part: Any) -> Iterator[SecretRef]:
 
 
 async def _lease(parts: Parts, plan: Plan, down: frozenset[str]) -> Judged:
-    return _judged("drctl.lease", await _lease_seen(parts, plan, down), plan)
+    seen = await _lease_seen(parts, plan, down)
+    made = _judged("drctl.lease", seen, plan, names=_through_the_same_door(plan))
+    return made.model_copy(update={"rests_on": ("aws.credentials", "kubernetes.certificate")})
+
+
+def _through_the_same_door(plan: Plan) -> list[str]:
+    """Targets that are reached through the connection by which leases are kept."""
+    doors = [one for one in plan.lease.settings.values() if isinstance(one, Mapping)]
+    return [
+        name
+        for name, target in plan.targets.items()
+        if any(part in doors for part in target.model_dump(mode="json").values())
+    ]
 
 
 async def _lease_seen(parts: Parts, plan: Plan, down: frozenset[str]) -> Prerequisite:

@@ -69,7 +69,9 @@ def _wrong_cluster(hands: Hands) -> str:
 
 def _wrong_database(hands: Hands) -> str:
     def edit(env):
-        env["targets"]["db.recovery"]["system_identifier"] = "7000000000000000001"
+        for target in env["targets"].values():
+            if "system_identifier" in target:  # of one system, or lint would not have it
+                target["system_identifier"] = "7000000000000000001"
 
     return str(hands.edited(edit))
 
@@ -414,13 +416,13 @@ def _only_writable() -> dict:
 
 DEFECTS = (
     Defect(name="wrong account", finding="identity.aws.account", make=_wrong_account,
-           step="promote", refusal="DR5201"),
+           step="promote", refusal="DR520"),
     Defect(name="wrong cluster", finding="identity.kubernetes.cluster_uid", make=_wrong_cluster,
-           step="prewarm_app", refusal="DR5201"),
+           step="prewarm_app", refusal="DR520"),
     Defect(name="wrong database", finding="identity.postgres.system_identifier",
-           make=_wrong_database, step="promote", refusal="DR5201"),
+           make=_wrong_database, step="promote", refusal="DR520"),
     Defect(name="access key withdrawn", finding="aws.credentials", make=_dead_key,
-           step="promote", refusal="DR5202"),
+           step="promote", refusal="DR520"),
     Defect(name="secret reference leads nowhere", finding="drctl.secrets", make=_secret_gone,
            step="open_incident", alone=lambda: step_alone("open_incident")),
     Defect(name="Statuspage token revoked", finding="statuspage.reachable", standing="at risk",
@@ -457,7 +459,7 @@ DEFECTS = (
     Defect(name="right to scale missing", finding="kubernetes.permissions", make=_may_not_scale,
            mend=_may_all, step="prewarm_app", alone=lambda: step_alone("prewarm_app")),
     Defect(name="certificate expired", finding="kubernetes.certificate", make=_expire, mend=_heal,
-           step="prewarm_app", refusal="DR5202"),
+           step="prewarm_app", refusal="DR520"),
     Defect(name="quota of pods too small", finding="kubernetes.quota", make=_small_quota,
            mend=_no_quota, step="prewarm_app", alone=lambda: step_alone("prewarm_app")),
     Defect(name="image absent", finding="kubernetes.images", make=_absent_image,
@@ -472,8 +474,8 @@ DEFECTS = (
            scenario="own", make=_edited_since, step="warm",
            untried="an edit breaks nothing by itself; it takes the proof away"),
     Defect(name="lag above the RPO", finding="recovery.loss", make=_lag, mend=_heal,
-           step="measure_lag", refusal="DR34"),
+           step="measure_lag", refusal="DR310"),
     # The last: a replica that was promoted follows nobody ever again.
     Defect(name="replica detached", finding="aws.rds.replica", make=_detach, step="promote",
-           refusal="DR34"),
+           refusal="DR310"),
 )  # fmt: skip

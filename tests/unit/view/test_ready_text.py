@@ -12,9 +12,7 @@ def seen(*judged, at="2026-11-23T10:00:00+00:00"):
         scenario="region-outage", runbook="r", title="T", result=result_of(judged), judged=judged,
         skipped=(Skipped(check="s", subject="t", why="u"),),
     )  # fmt: skip
-    return Readiness(
-        environment="prod", at=at, took_s=1.5, result=one.result, scenarios=(one,)
-    )
+    return Readiness(environment="prod", at=at, took_s=1.5, result=one.result, scenarios=(one,))
 
 
 def judged(check, standing, why="w", **readings):

@@ -112,9 +112,7 @@ class Front:
         start_response(status, headers)
         return [body]
 
-    def _refusal(
-        self, environ: WSGIEnvironment, scope: Scope | None
-    ) -> Refusal | None:
+    def _refusal(self, environ: WSGIEnvironment, scope: Scope | None) -> Refusal | None:
         path = environ.get("PATH_INFO", "/")
         if scope is None:
             is_public_read = environ["REQUEST_METHOD"] in {"GET", "HEAD"} and path.count("/") > 1
