@@ -52,9 +52,11 @@ def _secrets(parts: Parts, plan: Plan) -> Iterator[Judged]:
             except CredentialsError as error:
                 problem = error.problems[0]
                 missing.setdefault(str(ref), (problem.what, []))[1].append(name)
-    for ref, (why, names) in missing.items():
+    for place, (why, names) in missing.items():
         steps = tuple(dict.fromkeys(step for name in names for step in steps_of(plan, name)))
-        seen = broken(ref, why, "put the secret where the reference points, readable by its owner")
+        seen = broken(
+            place, why, "put the secret where the reference points, readable by its owner"
+        )
         yield _judged("drctl.secrets", seen, plan, names=names, steps=steps, rung=Rung.DOOR)
     if not missing:
         seen = holds("secret references", f"all {count} lead to a secret")

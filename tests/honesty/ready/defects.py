@@ -175,12 +175,14 @@ def _backups(hands: Hands) -> None:
 def _switch_watches_the_east(hands: Hands) -> str:
     zone, record = public_record(hands, "PRIMARY")
     hands.kept["primary"] = record
+    # An object of its own in the east, as the first draft of the estate had it.
+    hands.aws("s3", EAST).create_bucket(Bucket=f"{APP}-switch-east")
     host, port = hands.plan.aws_address(EAST)
     check = hands.aws("route53").create_health_check(
         CallerReference=f"wrong-{time.monotonic_ns()}",
         HealthCheckConfig={
             "Type": "HTTP", "IPAddress": host, "Port": port,
-            "ResourcePath": f"/{APP}-switch/engaged", "RequestInterval": 10,
+            "ResourcePath": f"/{APP}-switch-east/engaged", "RequestInterval": 10,
             "FailureThreshold": 1, "Inverted": True,
         },
     )["HealthCheck"]["Id"]  # fmt: skip

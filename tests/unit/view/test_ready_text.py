@@ -1,6 +1,6 @@
 """Readiness in the forms that other programs read."""
 
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from drctl.actions.check import Standing
 from drctl.ready.model import Judged, Readiness, Scenario, Skipped, result_of
@@ -21,7 +21,7 @@ def judged(check, standing, why="w", **readings):
 
 
 def test_a_report_for_ci_has_a_case_for_each_and_counts_what_failed():
-    root = ElementTree.fromstring(  # noqa: S314 (we have just written it)
+    root = ET.fromstring(  # noqa: S314 (we have just written it)
         junit(
             seen(
                 judged("a", Standing.NOT_READY), judged("b", Standing.CANNOT_TELL),

@@ -144,19 +144,28 @@ async def _wrong_check(ctx: Context, config: Mapping[str, Any], target: Failover
         bucket = named["bucket"] or ""
         if named["region"] != target.aws.region:
             return f"the health check watches {host}, and the object is in {target.aws.region}"
+    elsewhere = await _other_address(ctx, config, target)
+    if elsewhere:
+        return elsewhere
     watched = f"/{bucket}{path}" if bucket else path
     if watched != f"/{target.bucket}/{target.key}":
         return f"the health check watches {host or config.get('IPAddress')}{path}"
-    address, endpoint = config.get("IPAddress"), target.aws.endpoints.get("s3")
-    if address and endpoint:
-        door = urlsplit(endpoint)
-        ours = await _resolver.resolve(door.hostname or "", ctx.resolvers, timeout_s=_RESOLVE_S)
-        if address not in ours:
-            return (
-                f"the health check watches {address}:{config.get('Port')}, and S3 of"
-                f" {target.aws.region} is at {', '.join(ours)}"
-            )
     return ""
+
+
+async def _other_address(ctx: Context, config: Mapping[str, Any], target: FailoverSwitch) -> str:
+    """Where an address is watched, and S3 of the recovery region is at another one."""
+    address, endpoint = config.get("IPAddress"), target.aws.endpoints.get("s3")
+    if not address or not endpoint:
+        return ""
+    door = urlsplit(endpoint)
+    ours = await _resolver.resolve(door.hostname or "", ctx.resolvers, timeout_s=_RESOLVE_S)
+    if address in ours:
+        return ""
+    watched = f"{address}:{config.get('Port')}{config.get('ResourcePath', '')}"
+    return (
+        f"the health check watches {watched}, and S3 of {target.aws.region} is at {', '.join(ours)}"
+    )
 
 
 def _is_unknown(config: Mapping[str, Any], target: FailoverSwitch) -> bool:
