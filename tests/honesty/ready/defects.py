@@ -217,8 +217,10 @@ def _long_ttl(hands: Hands) -> str:
     upsert(hands, zone, {**plain, "TTL": 3600, "ResourceRecords": [{"Value": now}]})
     net = hands.plan.net
     hands.kept["resolver"] = Resolver((f"127.{net}.0.54", 5354), hands.plan.dns)
-    environment = hands.edited(lambda env: env.update(resolvers=[f"127.{net}.0.54:5354"]))
-    return str(environment)
+    # Ready asks the zone's own nameserver; the failover, one that keeps what it has heard.
+    resolvers = [f"127.{net}.0.54:5354"]
+    hands.kept["then"] = str(hands.edited(lambda env: env.update(resolvers=resolvers)))
+    return "lab"
 
 
 def _short_ttl(hands: Hands) -> None:

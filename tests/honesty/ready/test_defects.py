@@ -83,6 +83,7 @@ def _followed(hands: Hands, defect: Defect, environment: str) -> tuple[str, bool
         code, said = hands.failover(environment)
         held = code == 5 and defect.refusal in said
         return f"refused before any change ({defect.refusal}…)" if held else said[-400:], held
+    environment = str(hands.kept.pop("then", environment))
     document = defect.alone()
     name = document["steps"][0]["id"]
     code, said, finished = hands.run_alone(document, environment)
