@@ -245,13 +245,13 @@ def _files_copied() -> dict:
 
 def _quota_too_small(hands: Hands) -> str:
     return _own_scenario(
-        hands, {"region.recovery": {"kind": "aws.region", "aws": "aws-west"}}, _room_for_twenty()
+        hands, {"capacity.recovery": {"kind": "aws.region", "aws": "aws-west"}}, _room_for_twenty()
     )
 
 
 def _room_for_twenty() -> dict:
     return _runbook(
-        "room", {"recovery": "region.recovery"},
+        "room", {"recovery": "capacity.recovery"},
         {"id": "room", "uses": "aws.servicequotas.assert", "target": "recovery",
          "with": {"service": "ec2", "quota": "L-1216C47A", "needs": 20, "used": 0}},
     )  # fmt: skip

@@ -113,7 +113,14 @@ class Hands:
     def failover(self, environment: str) -> tuple[int, str]:
         """A whole failover, that is expected to be refused before it changes anything."""
         told = self.lab.drctl(
-            "failover", "region", "-e", environment, "--confirm", WEST, "--no-input"
+            "failover",
+            "region",
+            "-e",
+            environment,
+            "--confirm",
+            WEST,
+            "--no-input",
+            timeout_s=300,
         )
         return told.returncode, told.stdout + told.stderr
 
@@ -122,7 +129,9 @@ class Hands:
         path = self.folder / f"alone-{time.monotonic_ns()}.yaml"
         path.write_text(json.dumps(document))
         words = ("-i", f"incident={INCIDENT}") if "incident" in document.get("inputs", {}) else ()
-        told = self.lab.drctl("run", str(path), "-e", environment, *words, "--no-input")
+        told = self.lab.drctl(
+            "run", str(path), "-e", environment, *words, "--no-input", timeout_s=300
+        )
         shown = told.stdout + told.stderr
         try:
             events = self.lab.events()

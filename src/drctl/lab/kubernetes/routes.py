@@ -21,7 +21,7 @@ from drctl.lab.kubernetes.errors import (
     unsupported_media_type,
 )
 from drctl.lab.kubernetes.exec import StartIn, stream_exec
-from drctl.lab.kubernetes.kinds import POD, typed
+from drctl.lab.kubernetes.kinds import POD, RESOURCE_QUOTA, typed
 from drctl.lab.kubernetes.objects import Objects, Options, Target
 from drctl.lab.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from drctl.lab.kubernetes.paths import NoSuchPath, parse_path
@@ -224,7 +224,9 @@ class Routes:
             gone = self._noted(
                 target, "delete", asked, lambda: self._objects.delete(target, asked, options)
             )
-            return _reply(target, gone) if target.kind is POD else _deleted(target, gone)
+            # Some kinds come back themselves, the others as a Status.
+            is_shown = target.kind in {POD, RESOURCE_QUOTA}
+            return _reply(target, gone) if is_shown else _deleted(target, gone)
         question = Question.ask(
             target.kind,
             target.namespace,
