@@ -149,7 +149,7 @@ class Hands:
 
 def _is_silence(one: dict) -> bool:
     is_late = "no answer" in one["why"] or "no time left" in one["why"] or "in time" in one["why"]
-    return one["standing"] in {"cannot tell", "at risk"} and is_late
+    return one["standing"] not in {"holds", "unproven"} and is_late
 
 
 def step_alone(name: str, *, runbook: str = "region-failover", timeout: str = "12s", **changed):
