@@ -347,10 +347,6 @@ def _grant(hands: Hands) -> None:
     hands.sql("GRANT INSERT ON drctl.write_check TO drctl")
 
 
-def _lag(hands: Hands) -> str:
-    return str(hands.edited(lambda env: env["objectives"].update(rpo="1ms")))
-
-
 def _cut(hands: Hands) -> str:
     assert hands.lab.drctl("lab", "break", "replication").returncode == 0
     time.sleep(13)  # the lab's RPO is 10 s
@@ -481,10 +477,7 @@ DEFECTS = (
     Defect(name="runbook edited since its drill", finding="drctl.runbook", standing="at risk",
            scenario="own", make=_edited_since, step="warm",
            untried="an edit breaks nothing by itself; it takes the proof away"),
-    # The lab's standby is some milliseconds behind; so the RPO is what is moved here.
-    Defect(name="lag above the RPO", finding="recovery.loss", make=_lag, step="measure_lag",
-           refusal="DR310"),
-    Defect(name="replication broken", finding="aws.rds.replica", make=_cut, mend=_heal,
+    Defect(name="lag above the RPO", finding="recovery.loss", make=_cut, mend=_heal,
            step="measure_lag", refusal="DR310"),
     # The last: a replica that was promoted follows nobody ever again.
     Defect(name="replica detached", finding="aws.rds.replica", make=_detach, step="promote",

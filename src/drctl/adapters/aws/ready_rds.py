@@ -17,6 +17,7 @@ from drctl.adapters.aws.rds_window import read_window
 from drctl.kernel.duration import format_duration
 
 REPLICATES = {"", "replicating"}
+MEASURES = "aws.rds.measure_lag"
 SHIPPED_EVERY = timedelta(minutes=5)
 """How far behind now the newest moment that RDS can restore normally is."""
 LATE = 3
@@ -48,9 +49,6 @@ class ReplicaAttached(Check[RdsInstance]):
             why = f'RDS reports "{seen.status}", and promotes what is available'
             say = broken if seen.is_terminal else at_risk
             return [say(label, why, rebuild if seen.is_terminal else "wait until it is available")]
-        if seen.replication not in REPLICATES:
-            why = f'RDS says of its replication: "{seen.replication}"'
-            return [broken(label, why, "mend the replication, or make a new replica")]
         witness = target.witness
         replica = _managed.Replica(
             label=label,
@@ -63,7 +61,15 @@ class ReplicaAttached(Check[RdsInstance]):
         objections = await _managed.unfit(ctx, replica)
         if objections:
             return [broken(label, "; ".join(objections), "mend it, or make a new replica")]
-        return [holds(label, f"replica of {seen.source}, available")]
+        why = f"replica of {seen.source}, available"
+        if seen.replication in REPLICATES:
+            return [holds(label, why)]
+        # It can be promoted all the same, and is just then, when its source is gone. What that
+        # would lose, who measures it says; and nobody else where nobody does.
+        why += f'; RDS says of its replication: "{seen.replication}"'
+        if any(use.action == MEASURES for use in asked.uses):
+            return [holds(label, f"{why}, and what that costs is measured")]
+        return [at_risk(label, why, "mend the replication, or make a new replica")]
 
 
 class FenceHolds(Check[RdsInstance]):
