@@ -11,13 +11,14 @@ from drctl.actions.targets import RdsInstance
 from drctl.adapters import _managed
 from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.client import Aws
-from drctl.adapters.aws.rds_api import AVAILABLE, describe
+from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe
 from drctl.adapters.aws.rds_lag import read_sighting
 from drctl.adapters.aws.rds_window import read_window
 from drctl.kernel.duration import format_duration
 
 REPLICATES = {"", "replicating"}
 MEASURES = "aws.rds.measure_lag"
+REBUILD = "make a new replica: drctl runbook show region-reprotect"
 SHIPPED_EVERY = timedelta(minutes=5)
 """How far behind now the newest moment that RDS can restore normally is."""
 LATE = 3
@@ -37,39 +38,49 @@ class ReplicaAttached(Check[RdsInstance]):
 
     async def look(self, ctx: Context, asked: Asked[RdsInstance]) -> Sequence[Prerequisite]:
         target, label = asked.target, asked.target.label
-        rebuild = "make a new replica: drctl runbook show region-reprotect"
         try:
             seen = await describe(Aws(ctx, target.aws), target.instance)
         except NotFound as error:
-            return [broken(label, str(error), rebuild)]
+            return [broken(label, str(error), REBUILD)]
         if seen.source is None:
             why = f"RDS says that it is no replica of anything ({seen.status})"
-            return [broken(label, why, rebuild)]
+            return [broken(label, why, REBUILD)]
         if seen.status != AVAILABLE:
             why = f'RDS reports "{seen.status}", and promotes what is available'
             say = broken if seen.is_terminal else at_risk
-            return [say(label, why, rebuild if seen.is_terminal else "wait until it is available")]
-        witness = target.witness
-        replica = _managed.Replica(
-            label=label,
-            vendor="RDS",
-            sql=target.sql,
-            system_identifier=target.system_identifier,
-            siblings=target.siblings,
-            sighting=None if witness is None else lambda: read_sighting(ctx, witness),
-        )
-        objections = await _managed.unfit(ctx, replica)
+            return [say(label, why, REBUILD if seen.is_terminal else "wait until it is available")]
+        objections = await _objections(ctx, target)
         if objections:
             return [broken(label, "; ".join(objections), "mend it, or make a new replica")]
-        why = f"replica of {seen.source}, available"
-        if seen.replication in REPLICATES:
-            return [holds(label, why)]
-        # It can be promoted all the same, and is just then, when its source is gone. What that
-        # would lose, who measures it says; and nobody else where nobody does.
-        why += f'; RDS says of its replication: "{seen.replication}"'
-        if any(use.action == MEASURES for use in asked.uses):
-            return [holds(label, f"{why}, and what that costs is measured")]
-        return [at_risk(label, why, "mend the replication, or make a new replica")]
+        return [_attached(seen, asked)]
+
+
+async def _objections(ctx: Context, target: RdsInstance) -> list[str]:
+    """What the server itself says against its promotion."""
+    witness = target.witness
+    replica = _managed.Replica(
+        label=target.label,
+        vendor="RDS",
+        sql=target.sql,
+        system_identifier=target.system_identifier,
+        siblings=target.siblings,
+        sighting=None if witness is None else lambda: read_sighting(ctx, witness),
+    )
+    return await _managed.unfit(ctx, replica)
+
+
+def _attached(seen: DbInstance, asked: Asked[RdsInstance]) -> Prerequisite:
+    """
+    A replica whose replication has stopped can be promoted all the same, and is just then, when its
+    source is gone. What that would lose, who measures it says; and nobody where nobody does.
+    """
+    label, why = asked.target.label, f"replica of {seen.source}, available"
+    if seen.replication in REPLICATES:
+        return holds(label, why)
+    why += f'; RDS says of its replication: "{seen.replication}"'
+    if any(use.action == MEASURES for use in asked.uses):
+        return holds(label, f"{why}, and what that costs is measured")
+    return at_risk(label, why, "mend the replication, or make a new replica")
 
 
 class FenceHolds(Check[RdsInstance]):
