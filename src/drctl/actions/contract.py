@@ -23,6 +23,7 @@ from drctl.kernel.secret import Secrets
 
 if TYPE_CHECKING:
     from drctl.actions.cell import AnyStore
+    from drctl.actions.check import AnyCheck
 
 
 class Effect(StrEnum):
@@ -249,6 +250,11 @@ class Action(ABC, Generic[T, P, O]):
     at what a failed run left behind is possible."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
+    is_prerequisite: ClassVar[bool] = False
+    """True when it reads what must be there before anything is lost, as an image or a quota:
+    `drctl ready` then performs it now, where a runbook has it before its first change."""
+    makes_target: ClassVar[bool] = False
+    """True when it makes a thing that is not there before it: a restore, a new replica."""
     proves_one_primary: ClassVar[bool] = False
     """True when its success shows that one primary takes writes and no other one does. A run that
     promotes ends well only after such a step."""
@@ -393,6 +399,8 @@ class Adapter:
     pins: tuple[Pin, ...] = ()
     stores: "tuple[AnyStore, ...]" = ()
     """Where leases may be kept (`drctl.actions.cell`)."""
+    checks: "tuple[AnyCheck, ...]" = ()
+    """What its actions need to be there (`drctl.actions.check`)."""
     libraries: tuple[str, ...] = ()
     """Heavy modules that its actions import when they are called. Whoever is about to call several
     imports     them first, so that importing is not paid out of a call's deadline."""

@@ -17,6 +17,7 @@ from drctl.cli import (
     lease,
     orders,
     plan,
+    ready,
     reference,
     resume,
     run,
@@ -71,6 +72,7 @@ for _verb, _group in verbs.groups().items():
     app.add_typer(_group, name=_verb)
 app.command("validate")(validate.validate)
 app.add_typer(plan.app, name="plan")
+app.command("ready")(ready.ready)
 app.command("run")(run.run)
 app.command("status")(status.status)
 app.command("resume")(resume.resume)

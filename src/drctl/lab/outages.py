@@ -79,6 +79,7 @@ class Outages:
             "zone": self._break_zone,
             "replication": self._break_replication,
             "database": self._break_database,
+            "certificate": self._break_certificate,
         }
         for part in self._parts:
             strokes |= part.strokes()
@@ -131,6 +132,10 @@ class Outages:
             raise ValueError(f"RDS has no instance {name!r}, only {', '.join(self._rds.instances)}")
         await self._rds.crash(name)
 
+    async def _break_certificate(self, words: Mapping[str, str]) -> None:
+        """The API server of a region's cluster shows a certificate whose time has run out."""
+        self._clusters[as_region(words["name"] or WEST)].set_certificate(expired=True)
+
     async def heal(self) -> dict[str, Any]:
         """Undoes every outage as far as it can; tells what is left."""
         left: list[str] = []
@@ -148,6 +153,8 @@ class Outages:
                     left.append(f"{region}: {type(error).__name__}: {error}")
                     continue
                 self._states[region] = "up"
+            for cluster in self._clusters.values():
+                cluster.set_certificate(expired=False)
             with contextlib.suppress(RelayGoneError):
                 await self._set_links("open", self._rds.instances.values())
             self._is_replication_broken = False

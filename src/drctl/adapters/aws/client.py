@@ -26,7 +26,7 @@ READ_S = 15.0
 PATIENCE = timedelta(seconds=10)
 """How long a read is repeated before its caller hears that the other side is not there."""
 
-_GLOBAL_SIGNING = {"route53": "us-east-1"}
+_GLOBAL_SIGNING = {"iam": "us-east-1", "route53": "us-east-1"}
 """Services whose requests are signed for one region, wherever they are sent."""
 
 

@@ -78,6 +78,7 @@ class CheckIdentity(Action[Target, NoParams, Caller]):
     summary: ClassVar[str] = "Ask AWS who the credentials of a target belong to"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = _REACHED
     outputs = Caller
 

@@ -57,6 +57,7 @@ class CreateReplica(Action[RdsInstance, ReplicaParams, Replica]):
 
     name: ClassVar[str] = "aws.rds.create_replica"
     summary: ClassVar[str] = "Make an RDS read replica of a primary and wait until it follows"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.KEYED
     targets = (RdsInstance,)

@@ -176,6 +176,7 @@ class RestoreSnapshot(Action[RdsInstance, RestoreParams, RestoredCopy]):
 
     name: ClassVar[str] = "aws.rds.snapshot.restore"
     summary: ClassVar[str] = "Make a new, private RDS instance of a snapshot"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
     alternative: ClassVar[str] = "a standby elsewhere that is promoted"
     restores: ClassVar[Restores | None] = Restores(

@@ -191,6 +191,16 @@ class Cluster:
         """
         return await self._call("POST", path, body, about=str(body["metadata"]["name"]))
 
+    async def review(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Asks a question that Kubernetes wants as a POST, and that it keeps and changes nothing for:
+        one of the access reviews.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        return await self._call("POST", path, body, about=None, mutates=False)
+
     def within(self, ctx: Context) -> "Cluster":
         """The same connections, for another action."""
         made = Cluster(ctx, self._connection)

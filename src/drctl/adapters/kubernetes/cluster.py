@@ -40,6 +40,7 @@ class CheckCluster(Action[Deployment, NoParams, ClusterIdentity]):
     summary: ClassVar[str] = "Ask a Kubernetes API server which cluster it is"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     outputs = ClusterIdentity
 

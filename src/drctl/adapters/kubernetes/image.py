@@ -46,6 +46,7 @@ class CheckImage(Action[Deployment, ImageParams, ImageThere]):
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     looks_blind: ClassVar[bool] = False
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     params = ImageParams
     outputs = ImageThere

@@ -204,6 +204,7 @@ class CheckSecret(Action[Deployment, CheckSecretParams, SecretThere]):
     summary: ClassVar[str] = "Check that a Secret beside a Deployment has its keys"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     params = CheckSecretParams
     outputs = SecretThere

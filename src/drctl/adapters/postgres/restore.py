@@ -78,6 +78,7 @@ class RestoreToTime(Action[PostgresServer, RestoreParams, RestoreOutputs]):
 
     name: ClassVar[str] = "postgres.restore_to_time"
     summary: ClassVar[str] = "Brings a moment back as a new, private instance"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
     restores: ClassVar[Restores | None] = Restores()
     repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT

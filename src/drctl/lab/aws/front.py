@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
@@ -56,13 +56,16 @@ class Front:
         region: Region,
         access_keys: Collection[str],
         ledger: Path | None = None,
+        forbids: Callable[[WSGIEnvironment, Scope], str | None] = lambda _environ, _scope: None,
     ) -> None:
         """
         Args:
             ledger: Where mutations that were applied are noted.
+            forbids: Says why IAM does not let a request through, or ``None``.
         """
         self._app = app
         self._ledger = ledger
+        self._forbids = forbids
         self._region = region
         self._access_keys = frozenset(access_keys)
 
@@ -128,7 +131,9 @@ class Front:
             return refusals.wrong_region(scope.service, scope.region, self._region)
         if scope.service in GLOBAL_SERVICES and self._region != GLOBAL_REGION:
             return refusals.wrong_region(scope.service, scope.region, GLOBAL_REGION)
-        return self._elsewhere(path) if scope.service == "s3" else None
+        elsewhere = self._elsewhere(path) if scope.service == "s3" else None
+        why = self._forbids(environ, scope) if elsewhere is None else None
+        return refusals.forbidden(scope.service, why) if why else elsewhere
 
     def _elsewhere(self, path: str) -> Refusal | None:
         # The emulator keeps one list of buckets for all regions; a real region serves its own.

@@ -18,11 +18,12 @@ from drctl.lab.kubernetes.errors import ApiError, Object
 from drctl.lab.kubernetes.garbage import collect
 from drctl.lab.kubernetes.gate import Gate
 from drctl.lab.kubernetes.jobs import CronJobs, Jobs
-from drctl.lab.kubernetes.kinds import NAMESPACE, NODE, POD
+from drctl.lab.kubernetes.kinds import CLUSTER_ROLE, NAMESPACE, NODE, POD
 from drctl.lab.kubernetes.kubelet import Kubelet
 from drctl.lab.kubernetes.nodes import Node, NodeController
 from drctl.lab.kubernetes.objects import Objects
 from drctl.lab.kubernetes.replicasets import ReplicaSets
+from drctl.lab.kubernetes.rights import first_role
 from drctl.lab.kubernetes.routes import Ledger, Routes
 from drctl.lab.kubernetes.scheduler import Scheduler
 from drctl.lab.kubernetes.store import Store
@@ -50,6 +51,7 @@ class KubernetesCluster:
         pod_addresses: Sequence[str],
         root: Path,
         on_ready_pods: OnReadyPods,
+        has_image: Callable[[str], bool] = lambda _image: True,
         run_as: tuple[int, int] | None = None,
     ) -> None:
         """
@@ -67,16 +69,20 @@ class KubernetesCluster:
             root: Where logs and process ids go.
             on_ready_pods: Called with namespace, ``app`` label and addresses whenever the set of
                 ready pods changes.
+            has_image: Whether a registry has an image that a pod names.
             run_as: User and group of the pods, when not ours.
         """
         self._tls = tls
+        self._context: ssl.SSLContext | None = None
         self._uid = uid
         self._region = region
         self._store = Store()
         self._objects = Objects(self._store)
         zones = zones_of(region)
         self._nodes = tuple(
-            self._node(k, zone, address, pod_addresses[k - 1 :: len(zones)], root, run_as)
+            self._node(
+                k, zone, address, pod_addresses[k - 1 :: len(zones)], root, run_as, has_image
+            )
             for k, zone in enumerate(zones, start=1)
         )
         self._parts: tuple[Callable[[], None], ...] = (
@@ -132,7 +138,8 @@ class KubernetesCluster:
             )
         for node in self._nodes:
             self._store.create(NODE, node.described())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._store.create(CLUSTER_ROLE, first_role())
+        context = self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(self._tls.certificate, self._tls.key)
         await self._runner.setup()
         server = self._runner.server
@@ -141,6 +148,13 @@ class KubernetesCluster:
         self._gate = Gate(*self._listen, server, context)
         await self._gate.start()
         self._rounds = asyncio.create_task(self._run())
+
+    def set_certificate(self, *, expired: bool) -> None:
+        """From now on shows new clients a certificate that has run out, or the good one again."""
+        if self._context is None:
+            raise RuntimeError("the cluster was not started")
+        chain = self._tls.expired if expired else self._tls.certificate
+        self._context.load_cert_chain(chain, self._tls.key)
 
     async def stop(self) -> None:
         """
@@ -253,6 +267,7 @@ class KubernetesCluster:
         pod_addresses: Sequence[str],
         root: Path,
         run_as: tuple[int, int] | None,
+        has_image: Callable[[str], bool],
     ) -> Node:
         name, own = f"{self._region}-node-{k}", str(ip_address(address) + k)
         kubelet = Kubelet(
@@ -262,6 +277,7 @@ class KubernetesCluster:
             addresses=pod_addresses,
             root=root,
             run_as=run_as,
+            has_image=has_image,
         )
         return Node(
             name=name,

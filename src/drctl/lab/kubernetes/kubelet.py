@@ -56,6 +56,7 @@ class Kubelet:
         addresses: Sequence[str],
         root: Path,
         run_as: tuple[int, int] | None,
+        has_image: Callable[[str], bool] = lambda _image: True,
     ) -> None:
         self._store = store
         self._node = node
@@ -63,6 +64,7 @@ class Kubelet:
         self._free = deque(addresses)
         self._root = root
         self._run_as = run_as
+        self._has_image = has_image
         self._sandboxes: dict[str, _Sandbox] = {}
         self._watching: set[asyncio.Task[None]] = set()
         self._recorder = Recorder(store, "kubelet")
@@ -150,7 +152,7 @@ class Kubelet:
         found = next((one for one in running if one.spec["name"] == container), None)
         if found is None or not found.is_running:
             return None
-        launch = prepare(self._store, pod, found.spec)
+        launch = prepare(self._store, pod, found.spec, self._has_image)
         user, group = self._run_as or (None, None)
         child = await asyncio.create_subprocess_exec(
             *argv,
@@ -182,7 +184,9 @@ class Kubelet:
         pod = self._assign(pod, sandbox)
         for container, spec in zip(sandbox.containers, pod["spec"]["containers"], strict=True):
             container.renew(spec)
-            happened = container.step(partial(prepare, self._store, pod, container.spec))
+            happened = container.step(
+                partial(prepare, self._store, pod, container.spec, self._has_image)
+            )
             if happened:
                 self._record(pod, container, happened)
         self._report(pod, sandbox)
