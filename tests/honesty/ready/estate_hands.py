@@ -148,8 +148,11 @@ class Hands:
 
 
 def _is_silence(one: dict) -> bool:
-    is_late = "no answer" in one["why"] or "no time left" in one["why"] or "in time" in one["why"]
-    return one["standing"] not in {"holds", "unproven"} and is_late
+    """No defect here makes anything silent; what is named after all the asking counts."""
+    late = ("no answer", "no time left", "in time", "timeout")
+    said_so = any(word in one["why"] for word in late)
+    is_good = one["standing"] in {"holds", "unproven"}
+    return one["standing"] == "cannot tell" or (said_so and not is_good)
 
 
 def step_alone(name: str, *, runbook: str = "region-failover", timeout: str = "12s", **changed):

@@ -47,7 +47,7 @@ def test_each_defect_is_named_and_nothing_else_and_the_failover_fails_where_it_s
     assert _troubles(under) == []
     assert assumed == 0
     rows = [_tried(hands, defect) for defect in DEFECTS]
-    _written(rows)
+    _written(rows, hands.asked_again)
     wrong = [row for row in rows if not row["ok"]]
     assert wrong == []
     assert len(rows) >= 20
@@ -99,7 +99,7 @@ def _troubles(seen: dict) -> list[dict]:
     return [one for one in seen["judged"] if one["standing"] in TROUBLE]
 
 
-def _written(rows: list[dict]) -> None:
+def _written(rows: list[dict], asked_again: int) -> None:
     ROWS.parent.mkdir(parents=True, exist_ok=True)
     good = sum(row["ok"] for row in rows)
     tried = sum("not tried" not in row.get("failover", "") for row in rows)
@@ -108,6 +108,7 @@ def _written(rows: list[dict]) -> None:
         "wanted": f"{len(rows)} of {len(rows)}, at least 20",
         "found": f"{good} of {len(rows)}; {tried} followed by a failover or its step",
         "ok": good == len(rows) >= 20,
+        "asked_again_because_silent": asked_again,
         "rows": rows,
     }
     ROWS.write_text(json.dumps(document, indent=1))
