@@ -9,7 +9,7 @@ SUITES := crash faults postgres-safety leases integrity sim clocks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean \
-	safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
+	runbooks safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -39,12 +39,18 @@ test: $(READY) ## All tests: unit, scenarios, properties, contracts, end to end
 e2e: $(READY) ## Only the end-to-end failovers
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup tests/e2e
 
+runbooks: $(READY) ## Every shipped runbook: validated, simulated with each fault, run in the lab
+	@rm -rf build/runbooks
+	@$(BIN)/drctl validate runbooks/*.yaml
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/scenarios tests/shipped tests/e2e; \
+		code=$$?; $(BIN)/python tests/e2e/table.py && exit $$code
+
 safety: ## Every safety suite, whole; about an hour on two cores
 	@for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || exit 1; done
 	@$(MAKE) --no-print-directory guard-kill safety-table
 
-postgres-safety: $(READY) ## Real PostgreSQL: 42 fences, 30 lags, 9 wrong candidates, 200 kills with writers
-	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/postgres
+postgres-safety: $(READY) ## Real PostgreSQL: 42 fences, 30 lags, 9 wrong candidates, 200 kills, 20 restores
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/safety/postgres tests/contract/postgres_hosts/test_a_restore.py
 
 guard-kill: $(READY) ## Switch every guard off, one at a time: its suite must go red
 	@$(BIN)/python tests/safety/guards.py $(GUARD)

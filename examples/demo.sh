@@ -1,6 +1,6 @@
 #!/bin/sh
 # A region is lost; drctl fails over; a client that knows nothing of drctl says how long it hurt.
-# Usage: demo.sh [plain|loss|alive]   Leaves build/demo/verdict.json. Takes the lab down, however it ends.
+# Usage: demo.sh [plain|loss|alive]   Leaves build/demo/verdict.json and debts.json. Takes the lab down, however it ends.
 set -eu
 
 mode=${1:-plain}
@@ -82,3 +82,6 @@ say "what the client saw, beside what drctl says"
 $drctl lab verdict latest
 $drctl lab verdict latest -o json >"$build/verdict.json"
 $drctl runs verify latest
+say "what is left to put right; drctl status says so until somebody has"
+$drctl debt list || test $? -eq 8
+$drctl debt list -o json >"$build/debts.json" || test $? -eq 8

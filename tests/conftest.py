@@ -29,5 +29,8 @@ def _group(item) -> str | None:
         return None
     net = item.get_closest_marker("net")
     if kind == "e2e":
-        return f"e2e-{net.args[0]}" if net else f"e2e-{item.name}"
+        if net is None:
+            message = f"{item.nodeid} must say which net it takes: @pytest.mark.net(N)"
+            raise pytest.UsageError(message)
+        return f"e2e-{net.args[0]}"
     return f"contract-{parts[parts.index(kind) + 1]}"

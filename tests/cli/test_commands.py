@@ -152,7 +152,7 @@ def test_every_code_has_an_explanation():
     from drctl.cli.codes import CODES
 
     assert all(text.strip() for text in CODES.values())
-    assert {int(exit_) for exit_ in Exit} == {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130, 143}
+    assert {int(exit_) for exit_ in Exit} == {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 130, 141, 143}
 
 
 REFUSALS = [
@@ -301,3 +301,29 @@ def test_consent_to_a_number_is_never_consent_to_anything():
     assert consent("unknown", "why", None).accepted_loss_s == ANY_LOSS_S
     assert consent("999999998d", "why", None).accepted_loss_s < ANY_LOSS_S
     assert consent("10m", "why", None).accepted_loss_s == 600
+
+
+def test_a_reader_who_goes_away_is_no_bug():
+    """As in ``drctl action list | head -1``; the pipe is full before its reader has gone."""
+    command = f"{sys.executable} -m drctl explain coverage | {sys.executable} -c pass"
+    shell = ["bash", "-c", f"{command}; echo ${{PIPESTATUS[0]}}"]
+    for _ in range(3):
+        done = subprocess.run(shell, capture_output=True, text=True, check=True, timeout=60)
+        assert done.stderr == ""
+        assert done.stdout.strip() in {"141", "0"}
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "runbooks").glob("*.yaml")), ids=lambda p: p.stem)
+def test_the_page_of_a_runbook_leaves_nothing_of_it_out(drctl, path):
+    """What includes another shows its steps too, and says who waits for whom."""
+    page = drctl("runbook", "show", path).stdout
+    document = json.loads(drctl("runbook", "show", path, "-o", "json").stdout)["runbook"]
+    for step in (*document["steps"], *document.get("finally", ())):
+        assert f"| {step['id']} |" in page or f" {step['id']}." in page, step["id"]
+        if "uses" in step and step["uses"] != "runbook.run":
+            assert f"`{step['uses']}`" in page
+    for gate in document["gates"].values() if "gates" in document else ():
+        assert gate["title"] in page
+    for name in (*document.get("inputs", ()), *document["targets"].values()):
+        assert f"`{name}`" in page
+    assert drctl("runbook", "show", path, "--source").stdout == path.read_text()

@@ -144,3 +144,13 @@ def test_the_shell_is_offered_runs_and_their_steps(estate, monkeypatch):
     assert [run] == complete.runs(run[:6])
     assert ["second"] == complete.steps(SimpleNamespace(params={"run": run}), "s")
     assert [] == complete.steps(SimpleNamespace(params={"run": "nope"}), "")
+
+
+def test_a_reader_who_goes_away_ends_no_run(estate):
+    """As in ``drctl run … | head -1``: it goes on to its end, and its exit code is the run's."""
+    child = estate.start(estate.runbook(held=True))
+    estate.wait_for("step_started")
+    child.stdout.close()
+    estate.hold("first").unlink()
+    assert child.wait(timeout=30) == 0
+    assert ["on", "on"] == estate.values("first", "second")

@@ -94,7 +94,11 @@ def test_a_verb_runs_nothing_before_the_name_was_typed(drctl, tmp_path, verb):
 
 def test_a_moment_is_asked_for_and_reaches_the_runbook(drctl, tmp_path):
     env = environment(tmp_path, "database-corruption")
-    assert "--to" in drctl("restore", "database", "-e", env, code=2).output
+    assert "say which moment" in drctl("restore", "database", "-e", env, code=2).output
+    for half in ("2026-11-22", "2026-11-22T10:04:05"):
+        said = drctl("restore", "database", "-e", env, "--to", half, code=2).output
+        assert "has no offset" in said
+    assert drctl("restore", "database", "-e", env, "--list").stdout.startswith("mine (")
     seen = []
 
     def planned(self, runbook, sha256, environment, inputs, real=Planner.draft, **more):

@@ -12,10 +12,12 @@ from e2e_lab import lab_of
 
 @pytest.fixture
 def lab(request, tmp_path):
-    """A lab that is up; the test's marker ``net`` names its loopback net."""
+    """A lab that is up; the test's markers name its net and its shape."""
     made = lab_of(request.node.get_closest_marker("net").args[0], tmp_path)
     made.drctl("lab", "down")
-    up = made.drctl("lab", "up", timeout_s=120)
+    shape = request.node.get_closest_marker("shape")
+    words = ("--shape", shape.args[0]) if shape else ()
+    up = made.drctl("lab", "up", *words, timeout_s=240)
     assert up.returncode == 0, up.stdout + up.stderr
     try:
         yield made

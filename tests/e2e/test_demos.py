@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,11 @@ def demo(mode: str, net: int, tmp_path: Path) -> dict:
     )
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert not _running(net), "the demo left processes"
-    return json.loads((tmp_path / "demo" / "verdict.json").read_text())
+    verdict = json.loads((tmp_path / "demo" / "verdict.json").read_text())
+    if mode == "plain":
+        owed = json.loads((tmp_path / "demo" / "debts.json").read_text())
+        replace(lab, state=tmp_path / "demo" / "state").row(verdict, owed)
+    return verdict
 
 
 def _running(net: int) -> list[str]:
@@ -42,6 +47,7 @@ def _running(net: int) -> list[str]:
 
 
 @pytest.mark.lab
+@pytest.mark.net(180)
 @pytest.mark.timeout(300)
 def test_a_lost_region_is_failed_over_and_both_clocks_agree(tmp_path):
     """RTA and the client's outage within 2 s; every lost write inside the reported bound."""
@@ -53,6 +59,7 @@ def test_a_lost_region_is_failed_over_and_both_clocks_agree(tmp_path):
 
 
 @pytest.mark.lab
+@pytest.mark.net(184)
 @pytest.mark.timeout(300)
 def test_lost_writes_are_refused_then_accepted_and_lie_within_the_reported_bound(tmp_path):
     """The script itself asserts exit 5 at the RPO gate and exit 8 after the consent."""
@@ -65,6 +72,7 @@ def test_lost_writes_are_refused_then_accepted_and_lie_within_the_reported_bound
 
 
 @pytest.mark.lab
+@pytest.mark.net(188)
 @pytest.mark.timeout(300)
 def test_a_living_old_primary_acknowledges_nothing_after_the_fence_and_nothing_is_lost(tmp_path):
     """The fence holds against clients that are still there."""

@@ -45,10 +45,14 @@ class Told:
     end: RunFinished | None
 
 
-def read_world(path: Path) -> World:
+def read_plain(path: Path) -> dict:
     document = yaml_text.read(path.read_text(), file=str(path))
     assert not document.problems
-    return World.model_validate(yaml_tree.plain(document.root))
+    return yaml_tree.plain(document.root)
+
+
+def read_world(path: Path) -> World:
+    return World.model_validate(read_plain(path))
 
 
 class _Inbox:
@@ -79,7 +83,8 @@ async def _tell(runbook: Path, world: World, inputs: dict[str, str], environment
     env = load_environment(environment)
     loaded = load(runbook, registry, env.targets)
     planner = Planner(registry=registry, clock=clock, secrets=LocalSecrets())
-    given = resolve_inputs(loaded.runbook, inputs)
+    known = {name: value for name, value in inputs.items() if name in loaded.runbook.inputs}
+    given = resolve_inputs(loaded.runbook, known)
     draft = planner.draft(loaded.runbook, "0" * 64, env, given, included=loaded.source.included)
     plan = (await planner.look(draft)).model_copy(update={"world": "simulated"}).sealed()
     ledger.calls.clear()

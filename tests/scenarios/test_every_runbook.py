@@ -9,44 +9,39 @@ done, and a reply that was lost changes nothing about the end.
 from collections import Counter
 
 import pytest
-from harness import HERE, REPOSITORY, read_world, tell
+from harness import tell
+from model_estate import (
+    REGISTRY,
+    RUNBOOKS,
+    environment_of,
+    inputs_of,
+    model_world,
+    runbook_of,
+)
 
 from drctl.actions.contract import Effect, Repeat
-from drctl.actions.registry import installed
-from drctl.runbook import check_runbook
 from drctl.simulated import world as words
 
-REGISTRY = installed()
-RUNBOOKS = sorted((REPOSITORY / "runbooks").glob("*.yaml"))
-BASE = read_world(HERE / "base_world.yaml")
-INPUTS = {"incident": "inc-20260101-001"}
-NEEDED = {"change": "chg-20260101-001", "time": "2026-01-01T00:00:00Z"}
-"""Inputs that some have besides."""
 
-
-def runbook_of(path):
-    runbook, problems = check_runbook(path, registry=REGISTRY)
-    assert runbook is not None, problems
-    return runbook
-
-
-def inputs_of(path):
-    known = INPUTS | NEEDED
-    return {name: known[name] for name in runbook_of(path).inputs if name in known}
+def told(path, **faults):
+    return tell(path, world_of(path, **faults), inputs_of(path), environment_of(path))
 
 
 def world_of(path, **faults):
-    """The base world with people who say go at every gate as soon as it is asked."""
-    runbook = runbook_of(path)
+    """
+    The base world, with what is otherwise in ``worlds/NAME.yaml``, and with people who say go at
+    every gate as soon as it is asked.
+    """
+    runbook, model = runbook_of(path), model_world(path)
     gates = [step.id for step in runbook.steps if step.gate or _asks(step)]
     says = tuple(
         words.SayAt(at=f"{minute}m", gate=gate) for gate in gates for minute in range(1, 60)
     )
     actions = {
-        name: BASE.actions.get(name, words.Behaviour()).model_copy(update={"faults": (fault,)})
+        name: model.actions.get(name, words.Behaviour()).model_copy(update={"faults": (fault,)})
         for name, fault in faults.items()
     }
-    return BASE.model_copy(update={"actions": {**BASE.actions, **actions}, "says": says})
+    return model.model_copy(update={"actions": {**model.actions, **actions}, "says": says})
 
 
 def _asks(step):
@@ -86,7 +81,7 @@ def sent_twice(came):
 
 @pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
 def test_it_ends_well_when_nothing_goes_wrong(path):
-    came = tell(path, world_of(path), inputs_of(path))
+    came = told(path)
     assert came.end is not None, came.lines
     assert came.end.result == "succeeded", "\n".join(came.lines)
     assert sent_twice(came) == []
@@ -95,7 +90,7 @@ def test_it_ends_well_when_nothing_goes_wrong(path):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_what_is_refused_for_good_is_no_success(path, action):
     fault = words.Fault(call=1, calls=0, error="rejected")
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = told(path, **{action: fault})
     assert came.end is not None, came.lines
     assert action not in [name for name, _key in came.ledger.applied]
     assert came.end.result != "succeeded", "\n".join(came.lines)
@@ -108,7 +103,7 @@ def test_what_is_refused_for_good_is_no_success(path, action):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_a_lost_reply_changes_nothing_about_the_end(path, action):
     fault = words.Fault(call=1, error="outcome_unknown", applied=True)
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = told(path, **{action: fault})
     assert came.end is not None, came.lines
     assert came.end.result == "succeeded", "\n".join(came.lines)
     assert sent_twice(came) == []
@@ -117,7 +112,7 @@ def test_a_lost_reply_changes_nothing_about_the_end(path, action):
 @pytest.mark.parametrize(("path", "action"), CASES)
 def test_a_request_that_was_lost_is_never_taken_for_done(path, action):
     fault = words.Fault(call=1, error="outcome_unknown", applied=False)
-    came = tell(path, world_of(path, **{action: fault}), inputs_of(path))
+    came = told(path, **{action: fault})
     assert came.end is not None, came.lines
     if came.end.result == "succeeded":
         assert action in [name for name, _key in came.ledger.applied], "\n".join(came.lines)

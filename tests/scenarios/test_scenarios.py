@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
-from harness import HERE, REPOSITORY, fold_states, read_world, tell
+from harness import HERE, REPOSITORY, fold_states, read_plain, read_world, tell
 
 from drctl.engine.events import EffectIntended, StepFinished, StepStarted
 
@@ -19,10 +19,13 @@ def told(folder: Path):
     base = read_world(HERE / "base_world.yaml")
     own = read_world(folder / "world.yaml")
     world = own.model_copy(update={"actions": {**base.actions, **own.actions}})
+    which = {"runbook": "region-failover", "environment": "environment.yaml", "inputs": {}}
+    if (folder / "which.yaml").exists():
+        which |= read_plain(folder / "which.yaml")
     runbook = folder / "runbook.yaml"
     if not runbook.exists():
-        runbook = REPOSITORY / "runbooks" / "region-failover.yaml"
-    return tell(runbook, world, INPUTS)
+        runbook = REPOSITORY / "runbooks" / f"{which['runbook']}.yaml"
+    return tell(runbook, world, INPUTS | which["inputs"], HERE / which["environment"])
 
 
 @pytest.mark.parametrize("folder", SCENARIOS, ids=lambda path: path.name)

@@ -1,6 +1,7 @@
 """Every runbook that is shipped validates with the adapters that are shipped."""
 
 import importlib
+import tomllib
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -14,7 +15,8 @@ from drctl.runbook import ancestors, load_runbook, resolve_inputs
 from drctl.runbook.schema import schema
 
 RUNBOOKS = sorted((Path(__file__).parents[2] / "runbooks").glob("*.yaml"))
-ADAPTERS = ("aws", "dns", "http", "human", "kubernetes", "postgres", "slack", "statuspage")
+PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+ADAPTERS = tuple(PROJECT["entry-points"]["drctl.actions"])
 
 
 @pytest.fixture(scope="module")

@@ -168,6 +168,11 @@ class NotDone:
     """It did not happen, and will not happen late."""
 
     why: str
+    remains: bool = False
+    """
+    A part of it is there, as a fence that is shut and not proven. Doing it again finishes it; an
+    undo takes it back, as if all of it were there.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +222,10 @@ class Action(ABC, Generic[T, P, O]):
     may_be_empty: ClassVar[frozenset[str]] = frozenset()
     """Params that may be an empty list, and then nothing is sent: what is undone had changed
     nothing. All others select something, and empty selects nothing."""
+    leaves_mark: ClassVar[bool] = False
+    """True when all that it changes is a mark of its own, as a token that expires or the row of a
+    tenant that is nobody's: no other run has to keep away from the target meanwhile, so that a look
+    at what a failed run left behind is possible."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
     proves_one_primary: ClassVar[bool] = False

@@ -90,16 +90,26 @@ async def send(
     label: str,
     headers: Mapping[str, str] | None = None,
     body: JSON = None,
+    form: Mapping[str, str] | None = None,
+    changes: bool | None = None,
     timeout: timedelta = DEFAULT_TIMEOUT,  # noqa: ASYNC109 (a limit besides the context's deadline)
+    via: str | None = None,
+    ca_file: str | None = None,
 ) -> Response:
     """
     Sends one request once and returns the answer, of any status.
 
     Args:
+        via: A name or address to connect to instead of the URL's host, which is asked for all the
+            same: its ``Host`` and its certificate.
         label: What a person would call the other side. Messages hold this and never the URL, which
             may be a secret.
         body: Sent as JSON when it is not ``None``.
+        form: Sent as a form instead.
+        changes: Whether it changes something there; ``None``: unless it is a GET. A POST that asks
+            for a token changes nothing.
         timeout: For all of it; ``ctx.deadline`` ends it sooner.
+        ca_file: Whom to trust instead of the public authorities.
 
     Raises:
         Unavailable: Nothing was sent; or a GET got no answer.
@@ -114,19 +124,28 @@ async def send(
     if left_s <= 0:
         raise Unavailable(f"{label}: no time left to ask")
     trace = _Trace()
-    if method != "GET":
+    may_change = method != "GET" if changes is None else changes
+    if may_change:
         ctx.permit()
     try:
         async with asyncio.timeout(left_s):
-            question = _Question(method=method, url=url, headers=headers or {}, body=body)
+            question = _Question(
+                method=method,
+                url=url,
+                headers=headers or {},
+                body=body,
+                form=form,
+                via=via,
+                ca_file=ca_file,
+            )
             answer, address = await _exchange(ctx, question, left_s, trace)
     except TimeoutError:
         failure = _Failure(
             f"no answer in {left_s:.1f} s", has_left=trace.has_left, reason="timeout"
         )
-        raise _no_answer(failure, method, label) from failure
+        raise _no_answer(failure, label, may_change=may_change) from failure
     except _Failure as failure:
-        raise _no_answer(failure, method, label) from failure
+        raise _no_answer(failure, label, may_change=may_change) from failure
     except (NotFound, Unavailable) as error:
         raise type(error)(f"{label}: {error}") from error
     return Response(
@@ -249,6 +268,9 @@ class _Question:
     url: str
     headers: Mapping[str, str]
     body: JSON
+    form: Mapping[str, str] | None = None
+    via: str | None = None
+    ca_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,9 +291,10 @@ async def _exchange(
         raise Rejected("not a URL") from None
     if parsed.scheme not in {"http", "https"} or not parsed.host:
         raise Rejected("not an http or https URL")
-    addresses = await _resolver.resolve(parsed.host, ctx.resolvers, timeout_s=left_s)
+    host = question.via or parsed.host
+    addresses = await _resolver.resolve(host, ctx.resolvers, timeout_s=left_s)
     timeouts = httpx.Timeout(left_s, connect=max(0.5, left_s / _CONNECT_SHARE))
-    verify = _trusted() if parsed.scheme == "https" else False
+    verify = _trusted(question.ca_file) if parsed.scheme == "https" else False
     async with httpx.AsyncClient(
         follow_redirects=False, trust_env=False, timeout=timeouts, verify=verify
     ) as client:
@@ -285,7 +308,7 @@ async def _exchange(
                     "host": parsed.netloc.decode("ascii"),
                 },
                 extensions={"trace": trace, "sni_hostname": parsed.host},
-                **({} if question.body is None else {"json": question.body}),  # type: ignore[arg-type]
+                **_content(question),
             )
             try:
                 return await _read(client, request), address
@@ -296,8 +319,25 @@ async def _exchange(
     raise Unavailable("no address")
 
 
+def _trusted(ca_file: str | None) -> "ssl.SSLContext":
+    import ssl
+
+    if ca_file is None:
+        return _public()
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise Rejected(f"the CA file {ca_file} cannot be read: {error.strerror or error}") from None
+
+
+def _content(question: _Question) -> dict[str, Any]:
+    if question.form is not None:
+        return {"data": dict(question.form)}
+    return {} if question.body is None else {"json": question.body}
+
+
 @cache
-def _trusted() -> "ssl.SSLContext":
+def _public() -> "ssl.SSLContext":
     """The public authorities; reading them takes longer than a request."""
     import httpx
 
@@ -342,7 +382,7 @@ def _causes(error: BaseException | None) -> Iterable[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _no_answer(failure: _Failure, method: Method, label: str) -> ActionError:
-    if failure.has_left and method != "GET":
+def _no_answer(failure: _Failure, label: str, *, may_change: bool) -> ActionError:
+    if failure.has_left and may_change:
         return OutcomeUnknown(f"{label}: {failure}; the request may have arrived")
     return Unavailable(f"{label}: {failure}")

@@ -24,7 +24,7 @@ from pydantic import BeforeValidator, Field
 from drctl.actions.contract import Context, Outputs, Params
 from drctl.actions.errors import Rejected, Unavailable
 from drctl.actions.targets import ClientPath, SqlAccess, Text
-from drctl.adapters import _http, _sql
+from drctl.adapters import _http, _sql, _wal
 from drctl.kernel.duration import parse_duration
 
 ROUNDS = 3
@@ -38,13 +38,13 @@ WRITE_FOR = timedelta(seconds=10)
 
 Verdict: TypeAlias = Literal["accepted", "refused", "unknown"]
 
-_STATE = """
+_STATE = f"""
 SELECT pg_is_in_recovery() AS is_in_recovery,
        current_setting('transaction_read_only') = 'on' AS is_read_only,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
-       pg_current_wal_insert_lsn()::text AS lsn,
+       {_wal.COLUMNS},
        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline
-"""
+"""  # noqa: S608 (nothing of anybody's is in it)
 _FOLLOWING = """
 SELECT count(*) AS attached,
        count(*) FILTER (WHERE replay_lsn >= $1::text::pg_lsn) AS having,
@@ -182,7 +182,7 @@ async def _arrived(
                 f"clients write somewhere else: {path.url} took a row, and {where} does not have it"
             )
         state = await connection.fetchrow(_STATE)
-        return state["timeline"], await _replicated(ctx, connection, state["lsn"], where, params)
+        return state["timeline"], await _replicated(ctx, connection, _wal.end(state), where, params)
 
 
 _STATE_OR_STANDBY = """

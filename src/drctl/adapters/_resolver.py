@@ -63,6 +63,27 @@ async def resolve_each(name: str, resolvers: Sequence[str], *, timeout_s: float)
     return list(await asyncio.gather(*asked))
 
 
+async def ttls_s(name: str, resolvers: Sequence[str], *, timeout_s: float) -> list[float]:
+    """
+    How long each nameserver lets its answer about *name* be kept, in seconds; those that did not
+    say are left out, and the machine's own resolver never says.
+    """
+    import dns.exception
+    import dns.name
+
+    async def one(place: str) -> list[float]:
+        try:
+            answer = await _resolver((place,), timeout_s).resolve(
+                dns.name.from_text(name), "A", search=False, raise_on_no_answer=False
+            )
+        except (dns.exception.DNSException, OSError):
+            return []
+        return [float(rrset.ttl) for rrset in answer.response.answer]
+
+    told = await asyncio.gather(*map(one, resolvers))
+    return [ttl for each in told for ttl in each]
+
+
 async def _answer(label: str, name: str, resolvers: Sequence[str], timeout_s: float) -> Answer:
     try:
         found = await resolve(name, resolvers, timeout_s=timeout_s)

@@ -21,7 +21,7 @@ from drctl.journal.lease import TAKE, Claim, RunLease
 from drctl.journal.process import Process, is_gone
 from drctl.kernel.clock import Deadline
 from drctl.kernel.errors import RefusedError
-from drctl.plan.leases import MOVES, cell_of, identities_of
+from drctl.plan.leases import cell_of, identities_of, moves
 from drctl.plan.model import Plan, PlannedLease
 
 PATIENCE = timedelta(seconds=10)
@@ -99,9 +99,8 @@ def _moved(plan: Plan, state: State) -> tuple[str, ...]:
     """What was really fenced, promoted or moved, as far as it may have been."""
     moved = [
         planned
-        for planned in plan.steps
-        if planned.effect in MOVES
-        and (state.steps[planned.id].has_intent or state.steps[planned.id].status == "succeeded")
+        for planned in moves(plan.steps)
+        if (state.steps[planned.id].has_intent or state.steps[planned.id].status == "succeeded")
     ]
     return identities_of(moved, plan.targets, plan.environment)
 

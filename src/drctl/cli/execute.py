@@ -97,23 +97,32 @@ def consent(
             )
         except ValueError as error:
             raise typer.BadParameter(str(error), param_hint="--accept-data-loss") from error
-    started = None
-    if started_at is not None:
-        try:
-            started = datetime.fromisoformat(started_at)
-        except ValueError as error:
-            raise typer.BadParameter(str(error), param_hint="--started-at") from error
-        if started.tzinfo is None:
-            message = "say which offset, as in 2026-11-22T10:04:05Z"
-            raise typer.BadParameter(message, param_hint="--started-at")
     return Consent(
         accepted_loss_s=accepted_s,
         reason=reason,
-        started_at=started,
+        started_at=None if started_at is None else moment(started_at, "--started-at"),
         again=again,
         claimed=claimed,
         forced_reason=reason if force else None,
     )
+
+
+def moment(text: str, option: str) -> datetime:
+    """
+    Reads a time that a person has typed.
+
+    Raises:
+        typer.BadParameter: It is none, or has no offset: which hour it means is not known then.
+    """
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{error}; write it as 2026-11-22T10:04:05Z"
+        raise typer.BadParameter(message, param_hint=option) from error
+    if found.tzinfo is None:
+        message = f"{text} has no offset; say which one, as in 2026-11-22T10:04:05Z"
+        raise typer.BadParameter(message, param_hint=option)
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,9 +5,12 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
+
+if TYPE_CHECKING:
+    from drctl.kernel.errors import DrctlError
 
 
 class Exit(IntEnum):
@@ -25,6 +28,7 @@ class Exit(IntEnum):
     UNVERIFIED = 9
     UNKNOWN = 10
     INTERRUPTED = 130
+    UNREAD = 141
     TERMINATED = 143
 
 
@@ -41,21 +45,17 @@ def errors_shown() -> Iterator[None]:
 
     try:
         yield
-    except errors.InvalidError as error:
-        _leave(error.problems, Exit.INVALID)
-    except errors.CredentialsError as error:
-        _leave(error.problems, Exit.CREDENTIALS)
-    except errors.RefusedError as error:
-        _leave(error.problems, Exit.REFUSED)
-    except errors.JournalError as error:
-        _leave(error.problems, Exit.UNVERIFIED)
-    except errors.BrokenOffError as error:
-        _leave(error.problems, Exit.FAILED if error.is_known else Exit.UNKNOWN)
+    except errors.DrctlError as error:
+        _leave(error.problems, _code_of(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         typer.echo("interrupted", err=True)
         raise typer.Exit(Exit.INTERRUPTED) from None
     except (typer.Exit, typer.Abort, typer.BadParameter):
         raise  # typer's own: it may bring a click of its own, so asking click would miss them
+    except BrokenPipeError:
+        # As in `drctl … | head`: nobody reads any more, and nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(Exit.UNREAD) from None
     except Exception as error:
         if os.environ.get("DRCTL_DEBUG"):
             raise
@@ -64,6 +64,20 @@ def errors_shown() -> Iterator[None]:
             code="DR9001", what=what, do="DRCTL_DEBUG=1 shows where; please report it"
         )
         _leave((problem,), Exit.BUG)
+
+
+def _code_of(error: "DrctlError") -> Exit:
+    from drctl.kernel import errors
+
+    if isinstance(error, errors.BrokenOffError):
+        return Exit.FAILED if error.is_known else Exit.UNKNOWN
+    codes: dict[type[errors.DrctlError], Exit] = {
+        errors.InvalidError: Exit.INVALID,
+        errors.CredentialsError: Exit.CREDENTIALS,
+        errors.RefusedError: Exit.REFUSED,
+        errors.JournalError: Exit.UNVERIFIED,
+    }
+    return codes.get(type(error), Exit.BUG)
 
 
 def _leave(problems: Sequence[object], code: Exit) -> NoReturn:

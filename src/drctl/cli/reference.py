@@ -32,14 +32,41 @@ def list_runbooks(output: OutputOption = Format.TEXT) -> None:
 
 
 @runbook_app.command("show")
-def show_runbook(name: Annotated[str, typer.Argument(help="A file or a name.")]) -> None:
-    """Shows a runbook's text and where it is."""
+def show_runbook(
+    name: Annotated[str, typer.Argument(help="A file or a name.")],
+    source: Annotated[bool, typer.Option("--source", help="The file as it is written.")] = False,
+    output: OutputOption = Format.TEXT,
+    color: ColorOption = Color.AUTO,
+) -> None:
+    """
+    Shows a runbook as a page for people, made from what would run; Markdown off a terminal.
+
+    Example: drctl runbook show region-failover > region-failover.md
+    """
     with errors_shown():
-        from drctl.app.runbooks import find_runbook
+        from drctl.app.runbooks import find_runbook, load
 
         path = find_runbook(name)
         typer.echo(f"# {path}", err=True)
-        typer.echo(path.read_text(encoding="utf-8"), nl=False)
+        if source:
+            typer.echo(path.read_text(encoding="utf-8"), nl=False)
+            return
+        from drctl.actions.registry import installed
+        from drctl.plan.inline import Room
+        from drctl.view.runbook_page import runbook_page
+        from drctl.view.topic import show_topic
+
+        registry = installed()
+        loaded = load(path, registry)
+        if output is not Format.TEXT:
+            shown = loaded.runbook.model_dump(mode="json", by_alias=True, exclude_none=True)
+            print_json({"version": 1, "file": str(path), "runbook": shown})
+            return
+        page = runbook_page(
+            Room(scope="", source=loaded.source, registry=registry),
+            path.read_text(encoding="utf-8"),
+        )
+        show_topic(page, console(color))
 
 
 @runbook_app.command("schema")
@@ -164,7 +191,8 @@ def explain(
     if subject.lower() in found:
         from drctl.view.topic import show_topic
 
-        show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
+        with errors_shown():
+            show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
         return
     text = CODES.get(subject.upper())
     if text is None:

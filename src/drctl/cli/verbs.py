@@ -24,6 +24,7 @@ from drctl.cli.execute import (
     StartedOption,
     consent,
     execute,
+    moment,
 )
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
@@ -108,7 +109,8 @@ def _group() -> None:
 
 
 ToOption = Annotated[
-    str, typer.Option("--to", metavar="TIME", help="With its offset, as 2026-11-22T10:04:05Z.")
+    str | None,
+    typer.Option("--to", metavar="TIME", help="With its offset, as 2026-11-22T10:04:05Z."),
 ]
 IncidentOption = Annotated[
     str | None, typer.Option("--incident", help="Incident id. Default: inc-<today>-001.")
@@ -187,12 +189,20 @@ def _restoring(verb: Verb) -> Callable[..., None]:
     plain = _command(verb)
 
     @functools.wraps(plain)
-    def command(to: ToOption, inputs: InputOption = None, **others: object) -> None:
-        plain(inputs=[*(inputs or []), f"{verb.to}={to}"], **others)
+    def command(to: ToOption = None, inputs: InputOption = None, **others: object) -> None:
+        if to is None and not others["show_choice"]:
+            message = "say which moment, before the damage: --to 2026-11-22T10:04:05Z"
+            raise typer.BadParameter(message, param_hint="--to")
+        if to is not None:
+            moment(to, "--to")
+            inputs = [*(inputs or []), f"{verb.to}={to}"]
+        plain(inputs=inputs, **others)
 
     # Typer reads the signature: that of the other verbs, with `--to` before it.
     signature = inspect.signature(plain)
-    first = inspect.Parameter("to", inspect.Parameter.KEYWORD_ONLY, annotation=ToOption)
+    first = inspect.Parameter(
+        "to", inspect.Parameter.KEYWORD_ONLY, annotation=ToOption, default=None
+    )
     rest = [
         one.replace(kind=inspect.Parameter.KEYWORD_ONLY) for one in signature.parameters.values()
     ]

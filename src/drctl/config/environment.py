@@ -13,6 +13,8 @@ from drctl.actions.selection import target_refusals
 from drctl.actions.targets import (
     AnyTarget,
     AwsConnection,
+    GcpConnection,
+    HostConnection,
     KubernetesConnection,
     Part,
     Target,
@@ -97,7 +99,14 @@ class Environment:
     """How many different things one run may change."""
 
 
-_CONNECTIONS: dict[str, type[Part]] = {"aws": AwsConnection, "kubernetes": KubernetesConnection}
+_CONNECTIONS: dict[str, type[Part]] = {
+    "aws": AwsConnection,
+    "gcp": GcpConnection,
+    "host": HostConnection,
+    "kubernetes": KubernetesConnection,
+}
+_NAMED_BY = {"aws": "aws", "cluster": "kubernetes", "gcp": "gcp", "machine": "host"}
+"""Keys of a target whose text is the name of a connection, and of which type."""
 _TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
 _OLDEST_PLAN_S = 24 * 3600
 
@@ -306,7 +315,7 @@ def _resolve(
         return value
     resolved = {}
     for key, item in value.items():
-        wanted = {"aws": "aws", "cluster": "kubernetes"}.get(key)
+        wanted = _NAMED_BY.get(key)
         if wanted is None or not isinstance(item, str):
             resolved[key] = _resolve(item, connections, (*path, key), root, problems)
             continue

@@ -314,7 +314,8 @@ class Effects:
             return self._succeeded(asked, reading.answer.outputs)
         both = sanitize(f"{why}; looked again: {reading}")
         if reading.is_final:
-            return failed(word, both)
+            remains = isinstance(reading.answer, NotDone) and reading.answer.remains
+            return replace(failed(word, both), remains=remains)
         return Ending(outcome="unknown", outputs={}, error=word, why=both)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:

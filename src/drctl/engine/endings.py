@@ -20,6 +20,7 @@ class Ending:
     why: str | None = None
     request_id: str | None = None
     retry_after_s: float | None = None
+    remains: bool = False
 
 
 def failed(word: str, why: str, request_id: str | None = None) -> Ending:
@@ -57,6 +58,7 @@ def finished(step: str, attempt: int, ending: Ending) -> StepFinished:
         why=ending.why,
         request_id=ending.request_id,
         retry_after_s=ending.retry_after_s,
+        remains=ending.remains,
     )
 
 

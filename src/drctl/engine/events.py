@@ -124,6 +124,8 @@ class StepFinished:
     request_id: str | None = None
     retry_after_s: float | None = None
     """How long the other side asked us to wait."""
+    remains: bool = False
+    """It did not happen, and a part of it is there (`drctl.actions.contract.NotDone`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -130,13 +130,20 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
         facts=before.facts,
         forgiven=before.forgiven + (event.error == NEVER_HAPPENED),
         may_have_happened=_may_have_happened(event, before),
+        remains=False,
         # A look at what was there keeps its place in the order.
         seq=before.seq or record.seq,
     )
     if state.undo is not None and event.outcome == "failed" and event.error == NEVER_HAPPENED:
-        # There is nothing to undo; why it had failed must still be told.
-        status: Status = "failed" if before.error else "waiting"
-        after = replace(before, status=status, has_intent=False, may_have_happened=False)
+        # There is nothing to undo, or only a part; why it had failed must still be told.
+        status: Status = "failed" if before.error or event.remains else "waiting"
+        after = replace(
+            before,
+            status=status,
+            has_intent=False,
+            may_have_happened=event.remains,
+            remains=event.remains,
+        )
     state = replace(
         state,
         steps={**state.steps, event.step: after},

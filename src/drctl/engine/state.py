@@ -62,6 +62,8 @@ class StepState:
     """What its action saw after the plan was made; ``None``: the plan's own look still counts."""
     may_have_happened: bool = False
     """Its effect is there, or may be: it succeeded, is unknown, or failed only afterwards."""
+    remains: bool = False
+    """An undo has looked: it did not happen, and a part of it is there."""
     is_settled: bool = False
     """It is counted: what needed it goes on, and it will not run again."""
     forgiven: int = 0

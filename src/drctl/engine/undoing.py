@@ -63,13 +63,14 @@ def _is_there(planned: PlannedStep, step: StepState) -> bool:
     if not planned.effect.changes_something:
         return False
     # A failure with a request behind it: half of it may be there, which only a look can tell.
-    can_look = step.status == "failed" and planned.undo is not None
+    has_way = planned.undo is not None or planned.effect.is_irreversible
+    can_look = step.status == "failed" and has_way
     in_doubt = step.has_intent and (step.status == "running" or can_look)
     return step.may_have_happened or in_doubt or step.status == "undone"
 
 
 def _is_unclear(step: StepState) -> bool:
-    return step.status not in {"succeeded", "undone"}
+    return step.status not in {"succeeded", "undone"} and not step.remains
 
 
 def _place(step: StepState) -> int:
@@ -79,10 +80,17 @@ def _place(step: StepState) -> int:
 def _refusal(left: list[PlannedStep], state: State, to: str) -> str | None:
     for step in left:
         if step.effect.is_irreversible and not _is_unclear(state.steps[step.id]):
-            return f"step {step.id} happened, and has no way back: from here only forward"
+            later = next((one.id for one in reversed(_after(step, left)) if one.undo), None)
+            only = f"; what came after it: undo --to {later}" if later else ""
+            return f"step {step.id} happened, and has no way back: from here only forward{only}"
     if to and to not in {step.id for step in left} and state.steps[to].status != "undone":
         return f"step {to} has changed nothing"
     return None
+
+
+def _after(step: PlannedStep, left: list[PlannedStep]) -> list[PlannedStep]:
+    """What ended after a step, latest first."""
+    return left[: left.index(step)]
 
 
 def undo_commands(plan: Plan, state: State) -> Iterator[c.Command]:

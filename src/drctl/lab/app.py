@@ -14,12 +14,20 @@ from typing import Any
 
 import asyncpg
 
+from drctl.lab.app_metrics import Metrics
+from drctl.lab.cache.client import Cache, CacheError, CacheSettings
 from drctl.lab.lookup import NameNotFound, look_up, parse_resolver
 
 DATABASE_TIMEOUT_S = 2.0
 _POOL_SIZE = 4
 _NOTICE_S = 0.3  # the kubelet withdraws a pod and signals it at the same time, as everywhere
 _REQUEST_LIMIT_BYTES = 64 * 1024
+
+DIES_AT_START, FAILS_WRITES = "1.2.0", "1.2.1"
+"""
+Versions of this application that are broken, each in the way of its kind: one that its rollout
+shows, one that passes every probe of the cluster and fails its customers.
+"""
 
 _DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
@@ -37,6 +45,9 @@ class Settings:
     database: str
     user: str
     password: str = field(repr=False)
+    version: str = "1.0.0"
+    cache: CacheSettings | None = None
+    """``None``: it works without."""
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
@@ -56,6 +67,8 @@ class Settings:
             database=environment["DATABASE_NAME"],
             user=environment["DATABASE_USER"],
             password=environment["DATABASE_PASSWORD"],
+            version=environment.get("VERSION", "1.0.0"),
+            cache=CacheSettings.from_environment(environment),
         )
 
 
@@ -134,6 +147,8 @@ class Api:
     def __init__(self, settings: Settings, database: Database) -> None:
         self._settings = settings
         self._database = database
+        self._cache = Cache(settings.cache) if settings.cache else None
+        self._metrics = Metrics()
         self._busy = 0
 
     async def finish(self) -> None:
@@ -149,6 +164,8 @@ class Api:
         match method, path.partition("?")[0]:
             case "GET", "/healthz":
                 return HTTPStatus.OK, {"status": "ok", "served_by": self._settings.region}
+            case "GET", "/metrics":
+                return HTTPStatus.OK, str(self._metrics)
             case "GET", "/health":
                 return await self._health()
             case "POST", "/api/v1/pipelines":
@@ -157,20 +174,26 @@ class Api:
                 return HTTPStatus.NOT_FOUND, {"error": "no such route"}
 
     async def _health(self) -> tuple[HTTPStatus, Any]:
-        can_write = await self._database.can_write()
-        status = HTTPStatus.OK if can_write else HTTPStatus.SERVICE_UNAVAILABLE
+        is_broken = self._settings.version == FAILS_WRITES
+        can_write, can_cache = await asyncio.gather(self._database.can_write(), self._can_cache())
+        is_healthy = can_write and can_cache and not is_broken
+        status = HTTPStatus.OK if is_healthy else HTTPStatus.SERVICE_UNAVAILABLE
         return status, {
-            "status": "healthy" if can_write else "unhealthy",
+            "status": "healthy" if is_healthy else "unhealthy",
             "timestamp": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
             "served_by": self._settings.region,
+            "version": self._settings.version,
             "checks": {
                 "database": can_write,
-                "redis": True,
+                "redis": can_cache,
                 "external_apis": True,
                 "disk_space": True,
                 "memory": True,
             },
         }
+
+    async def _can_cache(self) -> bool:
+        return self._cache is None or await self._cache.can_write()
 
     async def _create(self, body: bytes) -> tuple[HTTPStatus, Any]:
         try:
@@ -179,8 +202,15 @@ class Api:
             pipeline = None
         if not isinstance(pipeline, str) or not pipeline:
             return HTTPStatus.BAD_REQUEST, {"error": 'expected {"id": "..."}'}
+        if self._settings.version == FAILS_WRITES:
+            error = "TypeError: create() got an unexpected keyword argument 'tenant'"
+            return HTTPStatus.INTERNAL_SERVER_ERROR, {"error": error}
         try:
             await self._database.write(pipeline)
+            if self._cache is not None:
+                await self._cache.write(f"pipeline:{pipeline}", self._settings.region)
+        except CacheError as error:
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"error": f"cache: {error}"}
         except NameNotFound as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)}
         except _DATABASE_ERRORS as error:
@@ -200,6 +230,7 @@ class Api:
                 self._busy += 1
                 try:
                     status, document = await self.respond(method, path, body)
+                    self._metrics.count(method, path, status)
                     writer.write(_encode(status, document, keeps_alive=keeps_alive))
                     await writer.drain()
                 finally:
@@ -215,10 +246,11 @@ class Api:
 
 
 def _encode(status: HTTPStatus, document: Any, *, keeps_alive: bool) -> bytes:
-    payload = json.dumps(document).encode()
+    kind = "text/plain" if isinstance(document, str) else "application/json"
+    payload = (document if isinstance(document, str) else json.dumps(document)).encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(payload)}\r\n"
         f"Connection: {'keep-alive' if keeps_alive else 'close'}\r\n\r\n"
     )
     return head.encode() + payload
@@ -245,6 +277,8 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, bytes, 
 
 async def run(settings: Settings) -> None:
     """Serves until SIGTERM, then goes on until balancers have noticed and accepted work is done."""
+    if settings.version == DIES_AT_START:
+        raise SystemExit("KeyError: 'FEATURE_FLAGS_URL' is not set")
     api = Api(settings, Database(settings))
     server = await asyncio.start_server(api.serve, settings.address, settings.port)
     stopped = asyncio.Event()

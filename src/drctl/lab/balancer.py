@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import signal
+import ssl
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -30,14 +31,18 @@ _STOP_S = 2.0
 class Balancer:
     """A load balancer process: started, configured, watched and killed by its parent's loop."""
 
-    def __init__(self, name: str, listen: tuple[str, int], root: Path) -> None:
+    def __init__(
+        self, name: str, listen: tuple[str, int], root: Path, *, tls: Path | None = None
+    ) -> None:
         """
         Args:
             name: Names the process, its pid file and its log.
             listen: Where clients connect.
             root: The lab's folder; ``pids`` and ``logs`` below it are made.
+            tls: The file with the key and the chain that it speaks TLS with.
         """
         self.name = name
+        self._tls = tls
         self.listen = listen
         self._pid_file = root / "pids" / f"{name}.pid"
         self._log_file = root / "logs" / f"{name}.log"
@@ -71,6 +76,7 @@ class Balancer:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "drctl.lab.balancer"),
                 *("--listen", f"{host}:{port}", "--name", self.name),
+                *(("--tls", str(self._tls)) if self._tls is not None else ()),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=log,
@@ -156,13 +162,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m drctl.lab.balancer", description=__doc__)
     parser.add_argument("--listen", required=True, metavar="IP:PORT")
     parser.add_argument("--name", required=True, help="shown in the process list")
+    parser.add_argument("--tls", metavar="PEM", help="key and chain")
     arguments = parser.parse_args(argv)
     host, _, port = arguments.listen.rpartition(":")
     with contextlib.suppress(KeyboardInterrupt, BrokenPipeError):
-        asyncio.run(_run(host, int(port)))
+        asyncio.run(_run(host, int(port), arguments.tls))
 
 
-async def _run(host: str, port: int) -> None:
+async def _run(host: str, port: int, tls: str | None) -> None:
+    context = None
+    if tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls)
+
     def say(event: str, **more: Any) -> None:
         sys.stdout.write(json.dumps({"event": event, **more}) + "\n")
         sys.stdout.flush()
@@ -176,7 +188,7 @@ async def _run(host: str, port: int) -> None:
     done = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, done.set)
     server = await asyncio.start_server(
-        proxy.serve, host, port, limit=HEAD_LIMIT, backlog=512, reuse_address=True
+        proxy.serve, host, port, limit=HEAD_LIMIT, backlog=512, reuse_address=True, ssl=context
     )
     stdin = asyncio.StreamReader(limit=HEAD_LIMIT)
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -135,6 +136,42 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def limit_files(pid: int, size: int, run_as: RunAs | None) -> None:
+    """
+    Lets no file of a process, or of one that it has started or will, grow beyond a size.
+
+    Only the user whose processes they are may do that, so a child becomes it.
+
+    Args:
+        pid: The process at the top.
+        size: In bytes.
+        run_as: Whose processes they are; ours when None.
+
+    Raises:
+        OSError: It was not allowed.
+
+    Changes:
+        The processes' limit, for as long as they live.
+    """
+    # The one at the top first: what it starts from now on has the limit.
+    family = [pid, *descendants(pid)]
+    child = os.fork()
+    if child == 0:
+        try:
+            if run_as is not None:
+                os.setgroups([])
+                os.setresgid(run_as.gid, run_as.gid, run_as.gid)
+                os.setresuid(run_as.uid, run_as.uid, run_as.uid)
+            for member in family:
+                with contextlib.suppress(ProcessLookupError):
+                    resource.prlimit(member, resource.RLIMIT_FSIZE, (size, size))
+        except BaseException:  # noqa: BLE001 (nothing of the parent's may run in it)
+            os._exit(1)
+        os._exit(0)
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+        raise PermissionError(1, f"the limits of process {pid} cannot be set")
+
+
 def is_alive(pid: int) -> bool:
     """Says whether a process exists and is more than a zombie."""
     try:
@@ -142,6 +179,30 @@ def is_alive(pid: int) -> bool:
     except OSError:
         return False
     return stat.rpartition(")")[2].split()[0] not in "ZX"
+
+
+def wait_until_gone(pid: int) -> None:
+    """
+    Waits, for at most five seconds, until no process has the pid any more.
+
+    A zombie still has it, and PostgreSQL takes it for a server that lives: it neither starts on its
+    files nor lets them be rewound. Whoever reaps orphans here may take seconds. A child of ours is
+    our event loop's to reap, so it counts as gone when it is a zombie.
+
+    Args:
+        pid: A process that was killed.
+    """
+    deadline = time.monotonic() + _GONE_WITHIN_S
+    while time.monotonic() < deadline:
+        try:
+            fields = (
+                Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+            )
+        except OSError:
+            return
+        if fields[0] in "ZX" and int(fields[1]) == os.getpid():
+            return
+        time.sleep(0.005)
 
 
 def kill_recorded(root: Path, name: str) -> None:

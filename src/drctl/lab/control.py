@@ -301,15 +301,18 @@ def verdict(run_folder: Path | None = None, net: int = DEFAULT_NET) -> dict[str,
         ) from error
     present = None
     if record.serving_database is not None:
-        present = run_apart(
-            judgement.ids_present(
-                record.serving_database,
-                plan.dns,
-                user="healing_guard",
-                password=Secrets(root.secrets).read("database_healing_guard"),
-                database="healing_guard",
+        secrets = Secrets(root.secrets)
+        # The second is in force once the application's password has been rotated.
+        for password in ("database_healing_guard", "database_healing_guard_next"):
+            present = present or run_apart(
+                judgement.ids_present(
+                    record.serving_database,
+                    plan.dns,
+                    user="healing_guard",
+                    password=secrets.read(password),
+                    database="healing_guard",
+                )
             )
-        )
     if run_folder is None:
         return judgement.judge(record, present, None)
     judged = judgement.judge(record, present, judgement.read_run_folder(run_folder))

@@ -14,6 +14,7 @@ from drctl.lab import root as processes
 from drctl.lab.access import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Secrets
 from drctl.lab.blocking import run_apart
 from drctl.lab.channel import ask
+from drctl.lab.estate.credentials import NEXT_PASSWORD
 from drctl.lab.estate.database import OPERATOR_USER
 from drctl.lab.estate.environment import (
     DATABASE,
@@ -30,7 +31,7 @@ from drctl.lab.root import SUPERVISOR, LabRoot, Process
 from drctl.lab.shapes import Shape, load
 from drctl.lab.traffic import Names, Settings, attempt
 
-_START_S = 30.0
+_START_S = 180.0
 _ANSWER_S = 10.0
 
 
@@ -48,6 +49,7 @@ def launch(plan: AddressPlan, root: LabRoot, say: Callable[[str], None], chosen:
     root.create()
     secrets = Secrets(root.secrets)
     secrets.make("database_master", "database_healing_guard", "database_drctl", "statuspage_token")
+    secrets.make(NEXT_PASSWORD)  # nobody's, until the application's password is rotated
     secrets.write("aws_access_key_id", ACCESS_KEY_ID)
     secrets.write("aws_secret_access_key", SECRET_ACCESS_KEY)
     secrets.write("slack_webhook", f"{plan.recorder_url}/services/{SLACK_WEBHOOK}")

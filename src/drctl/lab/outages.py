@@ -14,7 +14,7 @@ from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.rds import RdsBridge
 from drctl.lab.aws.rds_parts import RdsInstance
-from drctl.lab.estate.environment import WEST
+from drctl.lab.estate.environment import PRIMARY, WEST
 from drctl.lab.kubernetes import KubernetesCluster
 from drctl.lab.plan import as_region
 from drctl.lab.relay import Mode
@@ -73,6 +73,7 @@ class Outages:
         strokes: dict[str, Stroke] = {
             "region": self._break_region,
             "replication": self._break_replication,
+            "database": self._break_database,
         }
         for part in self._parts:
             strokes |= part.strokes()
@@ -99,6 +100,12 @@ class Outages:
         await self._set_links("blackhole", self._rds.instances.values())
         self._is_replication_broken = True
 
+    async def _break_database(self, words: Mapping[str, str]) -> None:
+        name = words["name"] or PRIMARY
+        if name not in self._rds.instances:
+            raise ValueError(f"RDS has no instance {name!r}, only {', '.join(self._rds.instances)}")
+        await self._rds.crash(name)
+
     async def heal(self) -> dict[str, Any]:
         """Undoes every outage as far as it can; tells what is left."""
         left: list[str] = []
@@ -116,6 +123,10 @@ class Outages:
             with contextlib.suppress(RelayGoneError):
                 await self._set_links("open", self._rds.instances.values())
             self._is_replication_broken = False
+            try:
+                await self._rds.mend()
+            except (OSError, RuntimeError, TimeoutError, RelayGoneError) as error:
+                left.append(f"database: {type(error).__name__}: {error}")
             for part in self._parts:
                 try:
                     await part.heal()

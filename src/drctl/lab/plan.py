@@ -26,6 +26,11 @@ POD_PORT: Final = 8000
 BALANCER_PORT: Final = 8080
 DNS_PORT: Final = 5353
 RECORDER_PORT: Final = 8090
+EAST_DATABASES: Final = 7
+"""Third octet of what an operator runs in a cluster."""
+REGISTRY_PORT: Final = 5000
+CACHE_PORT: Final = 6379
+SENTINEL_PORT: Final = 26379
 
 PUBLIC_NAME: Final = "api.healing-guard.com"
 ZONE: Final = "healing-guard.com"
@@ -96,6 +101,10 @@ class AddressPlan:
         """Returns the address that clients of the region's k-th RDS instance connect to."""
         return f"127.{self.octet(region)}.1.{_checked(k, _MAX_RDS)}", POSTGRES_PORT
 
+    def rds_public(self, region: str, k: int) -> Address:
+        """Returns where the region's k-th RDS instance listens for the internet, if it does."""
+        return f"127.{self.octet(region)}.5.{_checked(k, _MAX_RDS)}", POSTGRES_PORT
+
     def rds_backend(self, region: str, k: int) -> Address:
         """Returns where the PostgreSQL behind the region's k-th RDS endpoint listens."""
         return f"127.{self.octet(region)}.1.{100 + _checked(k, _MAX_RDS)}", POSTGRES_PORT
@@ -103,6 +112,14 @@ class AddressPlan:
     def replication_link(self, region: str, k: int) -> Address:
         """Returns where the region's k-th instance, a standby, reaches its source."""
         return f"127.{self.octet(region)}.4.{_checked(k, _MAX_RDS)}", POSTGRES_PORT
+
+    def server(self, region: str, k: int) -> Address:
+        """Returns where the region's k-th self-managed PostgreSQL listens."""
+        return f"127.{self.octet(region)}.5.{_checked(k, _MAX_PODS)}", POSTGRES_PORT
+
+    def server_link(self, region: str, k: int) -> Address:
+        """Returns where standbys reach the region's k-th self-managed PostgreSQL."""
+        return f"127.{self.octet(region)}.6.{_checked(k, _MAX_PODS)}", POSTGRES_PORT
 
     def rds_name(self, region: str, identifier: str) -> str:
         """Returns the DNS name of an RDS instance's endpoint."""
@@ -117,10 +134,22 @@ class AddressPlan:
         """Returns where the region's k-th load balancer listens."""
         return f"127.{self.octet(region)}.3.{_checked(k, _MAX_PODS)}", BALANCER_PORT
 
+    def cache_node(self, region: str, k: int) -> Address:
+        """Returns where the region's k-th data node of the cache listens."""
+        return f"127.{self.octet(region)}.5.{_checked(k, _MAX_RDS)}", CACHE_PORT
+
+    def cache_sentinel(self, region: str, k: int) -> Address:
+        """Returns where the k-th sentinel of the cache, in that region, listens."""
+        return f"127.{self.octet(region)}.5.{100 + _checked(k, _MAX_RDS)}", SENTINEL_PORT
+
     @property
     def dns(self) -> Address:
         """Where the authoritative DNS server listens, on UDP as on TCP."""
         return f"127.{self.net}.0.53", DNS_PORT
+
+    def arc(self, k: int) -> Address:
+        """Returns where the k-th endpoint of the routing controls' cluster listens."""
+        return f"127.{self.net}.6.{_checked(k, _MAX_RDS)}", AWS_PORT
 
     @property
     def recorder(self) -> Address:
@@ -128,10 +157,25 @@ class AddressPlan:
         return f"127.{self.net}.0.80", RECORDER_PORT
 
     @property
+    def prometheus(self) -> Address:
+        """Where the Prometheus of both regions listens."""
+        return f"127.{self.net}.0.90", 9090
+
+    @property
+    def grafana(self) -> Address:
+        """Where its Grafana listens."""
+        return f"127.{self.net}.0.91", 3000
+
+    @property
     def recorder_url(self) -> str:
         """The base URL of the recorder."""
         host, port = self.recorder
         return f"http://{host}:{port}"
+
+    @property
+    def registry(self) -> Address:
+        """Where the registry of images listens."""
+        return f"127.{self.net}.0.90", REGISTRY_PORT
 
     def lab_root(self) -> Path:
         """

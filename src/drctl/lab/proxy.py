@@ -72,6 +72,11 @@ class Proxy:
         """Handles one client connection from its first request to its end."""
         try:
             while True:
+                if not self._targets.config.is_open:
+                    # As packets that are dropped: nobody is told anything.
+                    async with asyncio.timeout(_CLIENT_IDLE_S):
+                        await reader.read()
+                    return
                 async with asyncio.timeout(_CLIENT_IDLE_S):
                     request = await _read_request(reader)
                 if request is None or not await self._answer(request, writer):

@@ -35,10 +35,44 @@ class Shape:
 SHAPES: Final[Mapping[str, Shape]] = {
     shape.name: shape
     for shape in (
-        Shape(name="region", summary="RDS in two regions, a warm application in the second"),
+        Shape(
+            name="region",
+            summary="RDS in two regions, a warm application in the second",
+            parts=("drctl.lab.releases:Releases",),
+        ),
+        Shape(
+            name="operator",
+            summary="PostgreSQL by an operator of Kubernetes: a cluster and a standby cluster",
+            database="drctl.lab.estate.databases_operator:OperatorDatabases",
+            parts=("drctl.lab.operator.part:PostgresOperator", "drctl.lab.releases:Releases"),
+        ),
+        Shape(
+            name="database",
+            summary="self-managed PostgreSQL: primary, standby, WAL archive, base backup",
+            database="drctl.lab.estate.databases_server:ServerDatabases",
+            parts=("drctl.lab.selfmanaged.part:DatabaseServers",),
+        ),
+        Shape(
+            name="two-way",
+            summary="the same, with an observer for the way back",
+            database="drctl.lab.estate.databases_rds:RdsBothWays",
+            parts=("drctl.lab.return_witness:ReturnWitness",),
+        ),
+        Shape(
+            name="database-rds",
+            summary="RDS with its standby in the same region",
+            database="drctl.lab.estate.databases_rds:RdsInOneRegion",
+        ),
+        Shape(
+            name="cache",
+            summary="as region, and a cache that the application cannot do without",
+            parts=("drctl.lab.cache.part:Cache",),
+        ),
     )
 }
 DEFAULT: Final = "region"
+ALWAYS: Final = ("drctl.lab.monitoring.part:Monitoring", "drctl.lab.routing:RoutingControls")
+"""Parts of every shape: cheap, and wanted after any recovery."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +132,7 @@ def shape(name: str) -> Shape:
 def parts(chosen: Shape, site: Site) -> dict[str, Part]:
     """Makes a shape's parts, by class name; starts nothing."""
     made: dict[str, Part] = {}
-    for path in chosen.parts:
+    for path in (*ALWAYS, *chosen.parts):
         maker = load(path)
         made[maker.__name__] = maker(site)
     return made

@@ -15,11 +15,16 @@ from drctl.lab.aws import route53
 from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.elbv2 import Elbv2Overlay
+from drctl.lab.aws.global_caches import GlobalCaches
 from drctl.lab.aws.plane import AwsControlPlane
+from drctl.lab.aws.quotas import Quotas
 from drctl.lab.aws.rds import RdsBridge
 from drctl.lab.aws.route53 import Route53Overlay
+from drctl.lab.aws.s3_replication import S3Replication
+from drctl.lab.aws.scaling import Scaling
 from drctl.lab.channel import serve
 from drctl.lab.checks import HealthCheckers
+from drctl.lab.edges import Edges
 from drctl.lab.estate.environment import (
     COMPONENTS,
     INCIDENT_CHANNEL,
@@ -35,6 +40,7 @@ from drctl.lab.recorder import Recorder
 from drctl.lab.registrar import Registrar
 from drctl.lab.root import LabRoot
 from drctl.lab.shapes import Shape, Site, parts, shape
+from drctl.lab.storage import Storage
 from drctl.lab.zones import Resolution
 
 
@@ -54,12 +60,22 @@ class Supervisor:
         self._rds = RdsBridge(plan, root=root.path, delays=delays)
         self._route53 = Route53Overlay(delays)
         self._elbv2 = Elbv2Overlay()
+        self._replication = S3Replication()
         self._plane = AwsControlPlane(
             plan,
             access_keys={ACCESS_KEY_ID},
-            overlays=[self._rds.install, self._route53.install, self._elbv2.install],
+            overlays=[
+                self._rds.install,
+                self._route53.install,
+                self._elbv2.install,
+                self._replication.install,
+                Scaling().install,
+                Quotas().install,
+                GlobalCaches().install,
+            ],
             ledger=root.ledger,
         )
+        self._replication.watch(self._plane.is_reachable)
         self._balancers = BalancerBridge(plan, root.path, is_active=self._elbv2.is_active)
         self._elbv2.watch(self._balancers)
         self._checkers = HealthCheckers(route53.health_checks, resolve=self._address)
@@ -85,14 +101,20 @@ class Supervisor:
         self._registrar = Registrar()
         self._authorities: dict[str, str] = {}
         self._clusters = {str(region): self._cluster(region) for region in REGIONS}
-        self._parts = parts(chosen, Site(plan=plan, root=root, secrets=secrets))
+        self._parts = {
+            "Storage": Storage(self._replication),
+            **parts(chosen, Site(plan=plan, root=root, secrets=secrets)),
+        }
         self._outages = Outages(
             root,
             self._plane,
             self._rds,
             self._balancers,
             self._clusters,
-            parts=tuple(self._parts.values()),
+            parts=(
+                Edges(self._elbv2, self._balancers, self._route53),
+                *self._parts.values(),
+            ),
         )
         self._stops: list[Callable[[], Awaitable[None]]] = []
 
@@ -151,6 +173,11 @@ class Supervisor:
         for instance in tuple(self._rds.instances.values()):
             if instance.endpoint_name == name and instance.described.endpoint is not None:
                 return instance.endpoint_ip
+        for part in self._parts.values():
+            # A cluster's own names: only some parts have any.
+            lookup = getattr(part, "lookup", None)
+            if lookup is not None and (found := lookup(name)) is not None:
+                return str(found)
         return self._balancers.lookup(name)
 
     def _cluster(self, region: str) -> KubernetesCluster:

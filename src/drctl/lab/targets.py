@@ -27,6 +27,8 @@ class BalancerConfig:
     unhealthy_threshold: int = 2
     matcher: str = "200"
     """Codes that count as healthy, as AWS writes them: ``200``, ``200,202``, ``200-299``."""
+    is_open: bool = True
+    """Whether the security groups let clients in; they drop what they do not let in."""
     idle_timeout_s: float = 15.0
     """How long a target may take to answer a request."""
 

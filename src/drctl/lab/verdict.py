@@ -64,6 +64,8 @@ class Run:
     loss_bound_s: float | None = None
     safe_until: datetime | None = None
     fence: Fence | None = None
+    moves: bool = True
+    """False when its plan promotes nothing: what it fences is not what clients write to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,12 +118,14 @@ def read_record(text: str) -> Record:
     )
 
 
-def read_run(text: str, run_id: str | None = None) -> Run:
+def read_run(text: str, run_id: str | None = None, *, moves: bool = True) -> Run:
     """Reads a run's events as plain JSON; what they do not say is ``None``."""
     finished: Mapping[str, Any] = {}
     fencing: set[str] = set()
     fence: Fence | None = None
-    for line in text.splitlines():
+    for line in text.splitlines(keepends=True):
+        if not line.endswith("\n"):
+            break
         event = json.loads(line)
         match event["type"]:
             case "run_finished":
@@ -142,6 +146,7 @@ def read_run(text: str, run_id: str | None = None) -> Run:
         loss_bound_s=finished.get("loss_bound_s"),
         safe_until=datetime.fromisoformat(safe_until) if safe_until else None,
         fence=fence,
+        moves=moves,
     )
 
 
@@ -167,7 +172,7 @@ def judge(record: Record, present: frozenset[str] | None, run: Run | None) -> di
         lost_ids=[write.id for write in (lost or [])[:_SHOWN_IDS]],
         lost_first_acked_at=_text(lost[0].acked_at) if lost else None,
         lost_last_acked_at=_text(lost[-1].acked_at) if lost else None,
-        wrong_side_writes=_wrong_side_writes(record, run.fence if run else None),
+        wrong_side_writes=_wrong_side_writes(record, run),
     )
     run = run or Run()
     return {
@@ -207,24 +212,41 @@ def _outage(record: Record) -> dict[str, Any]:
     }
 
 
-def _wrong_side_writes(record: Record, fence: Fence | None) -> int | None:
-    """Counts what the old database took once the new one had begun, or the old one was fenced."""
+def left_by(record: Record, run: Run | None) -> str | None:
+    """
+    The database that a run moved clients away from, or was to: the first that they wrote to.
+    ``None`` when they began after its fence, or when it moves nobody.
+    """
     writes = record.acknowledged
     old, new = (writes[0].database, writes[-1].database) if writes else (None, None)
-    if old is None or (old == new and fence is None):
+    fence = run.fence if run else None
+    if old != new or fence is None:
+        return old if old != new else None
+    moves = run is not None and run.moves
+    return old if old and moves and not _is_after(record, writes[0], fence) else None
+
+
+def _wrong_side_writes(record: Record, run: Run | None) -> int | None:
+    """Counts what the old database took once the new one had begun, or the old one was fenced."""
+    old, fence = left_by(record, run), run.fence if run else None
+    if old is None:
         return None
-    starts = [write.acked_boot_s for write in writes if write.database not in {old, None}][:1]
+    others = [write for write in record.acknowledged if write.database not in {old, None}]
+    return sum(
+        1
+        for write in record.acknowledged
+        if write.database == old
+        and (
+            bool(others and write.acked_boot_s > others[0].acked_boot_s)
+            or (fence is not None and _is_after(record, write, fence))
+        )
+    )
 
-    def is_late(write: Acknowledged) -> bool:
-        if starts and write.acked_boot_s > starts[0]:
-            return True
-        if fence is None:
-            return False
-        if fence.boot_s is not None and fence.boot_id == record.boot_id:
-            return write.acked_boot_s > fence.boot_s
-        return write.acked_at > fence.at
 
-    return sum(1 for write in writes if write.database == old and is_late(write))
+def _is_after(record: Record, write: Acknowledged, fence: Fence) -> bool:
+    if fence.boot_s is not None and fence.boot_id == record.boot_id:
+        return write.acked_boot_s > fence.boot_s
+    return write.acked_at > fence.at
 
 
 def _is_within(lost: Sequence[Acknowledged] | None, run: Run) -> bool | None:
@@ -270,5 +292,8 @@ async def ids_present(
 
 
 def read_run_folder(folder: Path) -> Run:
-    """Reads ``events.jsonl`` of a run folder."""
-    return read_run((folder / "events.jsonl").read_text(encoding="utf-8"), run_id=folder.name)
+    """Reads ``events.jsonl`` and ``plan.json`` of a run folder."""
+    plan = json.loads((folder / "plan.json").read_text(encoding="utf-8"))
+    moves = any(step.get("effect") in {"promote", "traffic"} for step in plan["steps"])
+    events = (folder / "events.jsonl").read_text(encoding="utf-8")
+    return read_run(events, run_id=folder.name, moves=moves)

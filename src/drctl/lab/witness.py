@@ -91,7 +91,7 @@ def name_error(error: BaseException) -> str:
             return "refused"
         case TimeoutError():
             return "timeout"
-        case asyncpg.ReadOnlySQLTransactionError():
+        case asyncpg.ReadOnlySQLTransactionError() | StandbyError():
             return "read_only"
         case NameNotFound():
             return "no_address"
@@ -99,12 +99,17 @@ def name_error(error: BaseException) -> str:
             return type(error).__name__
 
 
+class StandbyError(OSError):
+    """The server is in recovery: it takes no writes, and says so."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the witness is told by its environment."""
 
     resolver: tuple[str, int]
-    host: str
+    hosts: tuple[str, ...]
+    """Of which one is the primary."""
     port: int
     database: str
     user: str
@@ -126,7 +131,7 @@ class Settings:
         """
         return Settings(
             resolver=parse_resolver(environment["RESOLVER"]),
-            host=environment["DATABASE_HOST"],
+            hosts=tuple(environment["DATABASE_HOST"].split(",")),
             port=int(environment["DATABASE_PORT"]),
             database=environment["DATABASE_NAME"],
             user=environment["DATABASE_USER"],
@@ -184,9 +189,24 @@ class Observer:
         return Sighting(seq=seq, **dict(row)), beat_at
 
     async def _connect(self) -> "asyncpg.Connection[Any]":
+        """
+        The first host that is a primary. When none is, the error that leaves the most open: only
+        when every host has refused definitely is the primary gone.
+        """
+        errors: list[Exception] = []
+        for host in self._settings.hosts:
+            try:
+                return await self._connect_to(host)
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+                errors.append(error)
+        unclear = [one for one in errors if name_error(one) not in {"refused", "read_only"}]
+        refused = [one for one in errors if name_error(one) == "refused"]
+        raise (unclear or refused or errors)[0]
+
+    async def _connect_to(self, host: str) -> "asyncpg.Connection[Any]":
         settings = self._settings
-        answer = await look_up(settings.host, settings.resolver, timeout_s=TRY_TIMEOUT_S)
-        return await asyncpg.connect(
+        answer = await look_up(host, settings.resolver, timeout_s=TRY_TIMEOUT_S)
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(
             host=answer.addresses[0],
             port=settings.port,
             database=settings.database,
@@ -196,6 +216,10 @@ class Observer:
             timeout=TRY_TIMEOUT_S,
             server_settings={"application_name": "drctl witness"},
         )
+        if len(settings.hosts) > 1 and await connection.fetchval("SELECT pg_is_in_recovery()"):
+            connection.terminate()
+            raise StandbyError(f"{host} is a standby")
+        return connection
 
 
 def _bucket_writer(settings: Settings) -> Any:

@@ -85,7 +85,11 @@ class Resolution:
         zones: Callable[[], Iterable[Zone]],
         is_healthy: Callable[[str], bool] = lambda _: True,
         extra: Callable[[str], str | None] = lambda _: None,
-        extra_suffixes: Sequence[str] = (".rds.amazonaws.com.", ".elb.amazonaws.com."),
+        extra_suffixes: Sequence[str] = (
+            ".rds.amazonaws.com.",
+            ".elb.amazonaws.com.",
+            ".svc.cluster.local.",
+        ),
         is_target_healthy: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """

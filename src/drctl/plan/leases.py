@@ -14,8 +14,15 @@ from drctl.kernel.errors import InvalidError, Problem
 from drctl.kernel.text import did_you_mean, sanitize
 from drctl.plan.model import PlannedLease, PlannedStep
 
-MOVES = frozenset({Effect.FENCE, Effect.PROMOTE, Effect.TRAFFIC})
-"""Effects that make a run a failover: what the cool-down is about."""
+_AWAY = frozenset({Effect.PROMOTE, Effect.TRAFFIC})
+"""What makes a run a failover: one that only fences, to rebuild a standby, flaps nothing."""
+
+
+def moves(steps: Sequence[PlannedStep]) -> list[PlannedStep]:
+    """The steps by which a failover moves the service, its fences with them; empty: it is none."""
+    if not any(step.effect in _AWAY for step in steps):
+        return []
+    return [step for step in steps if step.effect in _AWAY or step.effect is Effect.FENCE]
 
 
 def planned_lease(
@@ -30,8 +37,10 @@ def planned_lease(
     Raises:
         InvalidError: The environment names a store that is not installed, or its settings wrongly.
     """
-    changing = [step for step in steps if step.effect.changes_something]
-    moving = [step for step in changing if step.effect in MOVES]
+    changing = [
+        step for step in steps if step.effect.changes_something and not _only_marks(registry, step)
+    ]
+    moving = moves(changing)
     choice = environment.lease
     common = PlannedLease(
         identities=identities_of(changing, targets, environment.name),
@@ -43,7 +52,7 @@ def planned_lease(
     settings, cell = _opened(registry, choice)
     left = {
         place
-        for step in moving
+        for step in changing
         if step.effect is Effect.FENCE and step.call and step.call.target
         for place in targets[step.call.target].places
     }
@@ -55,6 +64,11 @@ def planned_lease(
             "shares_fate_with": tuple(sorted(left.intersection(cell.places))),
         }
     )
+
+
+def _only_marks(registry: Registry, step: PlannedStep) -> bool:
+    action = registry.get(step.call.uses) if step.call else None
+    return action is not None and action.leaves_mark and step.undo is None
 
 
 def cell_of(registry: Registry, lease: PlannedLease) -> Cell | None:

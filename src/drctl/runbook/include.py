@@ -47,6 +47,9 @@ class Include(Action[Target, IncludeParams, NoOutputs]):
 
 
 INCLUDING = Include()
+ITS_OWN = ("target", "when", "estimate", "timeout", "retry", "until", "every", "verify", "undo",
+           "on_failure", "show")  # fmt: skip
+"""What the steps of the included runbook have, and the one that includes it has not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +77,7 @@ def includes(runbook: Runbook) -> dict[StepId, IncludeParams]:
 def check_include(draft: Draft, placed: Placed) -> None:
     """Notes what a step that includes a runbook cannot have, and aliases that are not there."""
     path = placed.path
-    for key in ("target", "when", "estimate", "timeout", "retry", "until", "every", "verify",
-                "undo", "on_failure", "show"):  # fmt: skip
+    for key in ITS_OWN:
         if draft.has((*path, key)):
             what = f"a runbook that is included has its own; a step with {INCLUDE} takes no {key}"
             draft.say_key("DR1015", what, (*path, key))

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 from pydantic import BaseModel
 
 from drctl.actions.registry import AnyAction, Registry
-from drctl.runbook.include import INCLUDING
+from drctl.runbook.include import INCLUDING, ITS_OWN
 from drctl.runbook.models import Runbook, Step
 from drctl.runbook.read import API_VERSION, KIND
 
@@ -88,7 +88,9 @@ def _rule(action: AnyAction, definitions: dict[str, Schema], *, is_step: bool) -
         properties["target"] = {"description": f"An alias of: {kinds}."}
     else:
         properties["target"] = False
-    if is_step:
+    if action is INCLUDING:
+        properties |= dict.fromkeys(ITS_OWN, False)
+    elif is_step:
         required += ["timeout", *(["estimate"] if action.effect.changes_something else [])]
     return {
         "if": {"properties": {"uses": {"const": action.name}}, "required": ["uses"]},

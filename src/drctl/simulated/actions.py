@@ -53,6 +53,7 @@ class _Simulated(Action[Target, Params, Outputs]):
             setattr(self, name, getattr(real, name))
         self.asks_person = real.asks_person  # type: ignore[misc]  # as above
         self.measures_loss = real.measures_loss  # type: ignore[misc]  # as above
+        self.leaves_mark = real.leaves_mark  # type: ignore[misc]  # as above
         self.may_be_empty = real.may_be_empty  # type: ignore[misc]  # as above
         self.proves_one_primary = real.proves_one_primary  # type: ignore[misc]  # as above
         self._real, self._world, self._ledger = real, world, ledger
@@ -95,7 +96,7 @@ class _Simulated(Action[Target, Params, Outputs]):
         await self._answer(ctx, target, sent)
         if fault is None or fault.applied or fault.error in {"slow", "duplicate"}:
             await asyncio.shield(request)
-        return self._outputs()
+        return self._outputs(params)
 
     async def _carry_out(self, ctx: Context, target: Target, params: Params, sent: _Call) -> None:
         """The other side's work: it neither knows nor cares whether somebody waits."""
@@ -158,7 +159,7 @@ class _Simulated(Action[Target, Params, Outputs]):
         if self._cut(ctx, target) is not None:
             return CannotTell(why="simulated: nobody answers there")
         if self._ledger.has(self.name, ctx.key):
-            return Done(outputs=self._outputs())
+            return Done(outputs=self._outputs(params))
         if self._ledger.is_under_way(self.name, ctx.key):
             return CannotTell(why="simulated: it is being changed")
         return NotDone(why="simulated: nothing happened")
@@ -197,8 +198,8 @@ class _Simulated(Action[Target, Params, Outputs]):
                 )
         return None
 
-    def _outputs(self) -> Outputs:
-        outputs: Outputs = self.outputs.model_validate(self._behaviour.outputs)
+    def _outputs(self, params: Params) -> Outputs:
+        outputs: Outputs = self.outputs.model_validate(self._behaviour.gives(params))
         return outputs
 
 

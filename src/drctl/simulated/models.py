@@ -2,7 +2,7 @@
 
 from typing import Any, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 
 from drctl.actions.targets import Part
 
@@ -32,11 +32,20 @@ class Fault(Part):
         return self.call <= call and (self.calls == 0 or call < self.call + self.calls)
 
 
+class Variant(Part):
+    """What an action gives when it is asked with these params."""
+
+    params: dict[str, Any]
+    outputs: dict[str, Any]
+
+
 class Behaviour(Part):
     """How one action behaves in this world."""
 
     takes: str = "1s"
     outputs: dict[str, Any] = Field(default_factory=dict)
+    variants: tuple[Variant, ...] = ()
+    """What it gives otherwise; the first that fits."""
     before: str = "as it was"
     after: str = "as wanted"
     facet: str = ""
@@ -46,6 +55,14 @@ class Behaviour(Part):
     faults: tuple[Fault, ...] = ()
     settled: Literal["truth", "cannot_tell"] = "truth"
     """Whether a read-back says what happened, or cannot."""
+
+    def gives(self, params: BaseModel) -> dict[str, Any]:
+        """Its outputs when it is asked with *params*."""
+        asked = params.model_dump(mode="json")
+        for variant in self.variants:
+            if variant.params.items() <= asked.items():
+                return variant.outputs
+        return self.outputs
 
 
 class Chance(Part):

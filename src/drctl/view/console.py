@@ -16,8 +16,14 @@ def make_console(*, color: bool | None) -> "Console":
     """
     from rich.console import Console
 
+    class Lasting(Console):
+        """A reader who goes away is the caller's business: a run goes on without one."""
+
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # rich would end the process
+
     is_terminal = sys.stdout.isatty()
-    return Console(
+    return Lasting(
         force_terminal=True if color else None,
         no_color=True if color is False else None,
         highlight=False,

@@ -209,7 +209,7 @@ class Estate:
         # Of a daemon: when anything below fails, the tests still end.
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.thread.start()
-        delays = VendorDelays(promote_s=0.5, insync_s=0.5)
+        delays = VendorDelays(promote_s=0.5, ship_s=0.5, insync_s=0.5)
         self.bridge = RdsBridge(self.plan, delays=delays)
         self.dns = Route53Overlay(delays)
         overlays = [self.bridge.install, self.dns.install]
@@ -218,7 +218,7 @@ class Estate:
         self.names = {}
         """Address by name of what AWS itself serves: balancers."""
         self.server = NameServer(
-            Resolution(zones=self.dns.zones, is_healthy=self.checkers.healthy, extra=self.names.get)
+            Resolution(zones=self.dns.zones, is_healthy=self.checkers.healthy, extra=self.address)
         )
         self.run(self.bridge.start())
         self.plane.start()
@@ -226,6 +226,13 @@ class Estate:
         self.run(self.server.start(*self.plan.dns))
         self.resolver = "{}:{}".format(*self.plan.dns)
         self.groups = {region: self._groups(region) for region in (EAST, WEST)}
+
+    def address(self, name):
+        """What AWS itself serves: balancers, and the endpoints of instances."""
+        for instance in tuple(self.bridge.instances.values()):
+            if instance.endpoint_name == name:
+                return instance.endpoint_ip
+        return self.names.get(name)
 
     def stop(self):
         self.run(self.server.stop())

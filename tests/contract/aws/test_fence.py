@@ -1,6 +1,8 @@
 """After the fence the old primary acknowledges nothing, and what was not proven is refused."""
 
 import asyncio
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
@@ -8,20 +10,25 @@ import pytest
 
 from drctl.actions.contract import CannotTell, Change, NoParams, NotDone
 from drctl.actions.errors import Rejected
-from drctl.adapters.aws import fence_control, fence_vantage
+from drctl.actions.targets import RdsInstance
+from drctl.adapters import _vantage
+from drctl.adapters._one_primary import ProofParams
+from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.rds_fence import FenceInstance
+from drctl.adapters.aws.rds_only import AssertSinglePrimary
 from drctl.adapters.aws.rds_unfence import UnfenceInstance, UnfenceParams
 from drctl.kernel.secret import SecretRef
 
 EAST, WEST = "us-east-1", "us-west-2"
 PROD, STANDBY = "healing-guard-prod", "healing-guard-dr"
 FENCE, GO = FenceInstance(), NoParams()
+ONE = AssertSinglePrimary()
 
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch):
     """On loopback silence is certain sooner."""
-    monkeypatch.setattr(fence_vantage, "PROBE", timedelta(seconds=1))
+    monkeypatch.setattr(_vantage, "PROBE", timedelta(seconds=1))
     monkeypatch.setattr(fence_control, "QUICK_S", 1.5)
 
 
@@ -243,3 +250,45 @@ async def test_the_fence_can_be_undone_before_the_promotion(estate, primary, con
     session = await estate.connect(PROD)
     assert await session.fetchval("SELECT 1") == 1
     await session.close()
+
+
+async def test_one_primary_is_proven_only_when_clients_write_to_it_and_the_old_one_is_shut(
+    estate, primary, endpoint_at, context
+):
+    """The "new primary" answers by SQL before its time, and is found out: it is a standby."""
+    new = ProofParams(new_primary=estate.endpoint(STANDBY), watch="1s")
+    old = primary.model_copy(update={"client_path": None})
+    with pytest.raises(Rejected, match="no client_path"):
+        await ONE.perform(context(), old, new)
+
+    async def write(request):
+        session = await estate.connect(PROD)
+        row = json.loads(request.body)["id"]
+        await session.execute("INSERT INTO pipelines (id) VALUES ($1)", row)
+        await session.close()
+        return 201, b"{}"
+
+    service = await endpoint_at("127.141.3.2", write)
+    path = {"url": f"{service.url}/rows", "table": "pipelines", "column": "id"}
+    old = RdsInstance.model_validate(primary.model_dump() | {"client_path": path})
+    with pytest.raises(Rejected, match="is a standby; it takes no writes"):
+        await ONE.perform(context(), old, new)
+    itself = ProofParams(new_primary=estate.endpoint(PROD))
+    with pytest.raises(Rejected, match="the new primary is the old one"):
+        await ONE.perform(context(), old, itself)
+
+
+async def test_an_attempt_after_a_death_knows_where_the_instance_was(estate, primary, context):
+    """The plan has seen it; without that, an undo says so instead of leaving it shut."""
+    seen = (await FENCE.observe(context(), primary, GO)).facts
+    await FENCE.perform(context(30), primary, GO)
+    again = await FENCE.perform(replace(context(30), seen=seen), primary, GO)
+    assert again.previous_security_groups == (estate.groups[EAST]["healing-guard-db"],)
+
+    nothing = UnfenceParams(security_groups=())
+    settled = await FENCE.settled(context(), primary, GO)
+    assert isinstance(settled, NotDone)
+    assert settled.remains, "an undo takes it back"
+    with pytest.raises(Rejected, match="nothing says which security groups"):
+        await UnfenceInstance().perform(context(), primary, nothing)
+    assert isinstance(await UnfenceInstance().settled(context(), primary, nothing), NotDone)

@@ -169,6 +169,99 @@ async def test_a_record_is_written_once_and_waited_for(estate, record, context):
     assert isinstance(await UPSERT.settled(context(), record, other), Done)
 
 
+async def test_a_member_of_a_set_is_pointed_elsewhere_and_stays_what_it_was(
+    estate, zone, record, context
+):
+    """Its health check, its role and its partner are not ours to change."""
+    target = record.model_copy(update={"record_name": "api.healing-guard.com"})
+    route53 = estate.client("route53", EAST)
+
+    def pair():
+        sets = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+        return {one["SetIdentifier"]: one for one in sets if "SetIdentifier" in one}
+
+    before = pair()
+    there = {"zone_id": "Z35SXDOTRQ7X7K", "name": WEST_LB}
+    params = UpsertParams(alias=there, set_identifier="primary")
+    preview = UPSERT.preview(await UPSERT.observe(context(), target, params), target, params)
+    assert preview == Change(
+        before=f"A alias of {EAST_LB} without its health (primary)",
+        after=f"A alias of {WEST_LB} without its health (primary)",
+    )
+    assert isinstance(await UPSERT.settled(context(), target, params), NotDone)
+    moved = await UPSERT.perform(context(), target, params)
+    assert moved.previous_alias_name == EAST_LB
+    after = pair()
+    assert after["secondary"] == before["secondary"]
+    assert after["primary"]["AliasTarget"]["DNSName"].rstrip(".") == WEST_LB
+    kept = ("Failover", "HealthCheckId", "SetIdentifier", "Type", "Name")
+    assert {k: after["primary"][k] for k in kept} == {k: before["primary"][k] for k in kept}
+    assert isinstance(await UPSERT.settled(context(), target, params), Done)
+    back = {"zone_id": moved.previous_alias_zone_id, "name": moved.previous_alias_name}
+    await UPSERT.perform(context(), target, UpsertParams(alias=back, set_identifier="primary"))
+    assert pair() == before
+    with pytest.raises(NotFound, match="tertiary"):
+        await UPSERT.perform(
+            context(), target, UpsertParams(alias=there, set_identifier="tertiary")
+        )
+    with pytest.raises(Rejected, match="routing policy"):
+        await UPSERT.perform(context(), target, UpsertParams(alias=there))
+
+
+async def test_a_record_of_another_kind_is_replaced_in_one_batch(estate, zone, record, context):
+    """An A beside a CNAME is refused, so one goes as the other comes; nobody sees a gap."""
+    await UPSERT.perform(context(), record, UpsertParams(ttl=60, values=("127.0.0.1",)))
+    params = UpsertParams(type="CNAME", ttl=30, values=("other.example.com",))
+    preview = UPSERT.preview(await UPSERT.observe(context(), record, params), record, params)
+    assert preview == Change(
+        before="A 127.0.0.1 for 60 s", after="CNAME other.example.com for 30 s"
+    )
+    await UPSERT.perform(context(), record, params)
+    sets = estate.client("route53", EAST).list_resource_record_sets(HostedZoneId=zone)
+    kinds = [
+        one["Type"]
+        for one in sets["ResourceRecordSets"]
+        if one["Name"].rstrip(".") == record.record_name
+    ]
+    assert kinds == ["CNAME"]
+    await UPSERT.perform(context(), record, UpsertParams(ttl=60, values=("127.0.0.2",)))
+
+
+async def test_the_old_answer_is_outlasted_not_the_new_one(estate, record, context):
+    """Resolvers keep what they have for the TTL that came with it."""
+    ctx = context(20, resolvers=[estate.resolver])
+    await UPSERT.perform(ctx, record, UpsertParams(ttl=2, values=("127.0.0.1",)))
+    started = ctx.clock.now().boot_s
+    params = UpsertParams(ttl=60, values=("127.0.0.2",), outlast_caches=True)
+    done = await UPSERT.perform(ctx, record, params)
+    assert done.old_ttl_s == 2.0
+    assert ctx.clock.now().boot_s - started >= 2.0
+    late = UpsertParams(ttl=60, values=("127.0.0.3",), outlast_caches=True)
+    with pytest.raises(OutcomeUnknown, match="keep the old answer for 60 s"):
+        await UPSERT.perform(context(5, resolvers=[estate.resolver]), record, late)
+
+
+async def test_one_weight_of_a_set_is_changed(estate, zone, record, context):
+    route53 = estate.client("route53", EAST)
+    alike = {"Name": record.record_name, "Type": "A", "TTL": 60}
+    changes = [
+        {
+            "Action": "CREATE",
+            "ResourceRecordSet": alike
+            | {"SetIdentifier": name, "Weight": weight, "ResourceRecords": [{"Value": address}]},
+        }
+        for name, weight, address in (("blue", 100, "127.0.0.1"), ("green", 0, "127.0.0.2"))
+    ]
+    route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+    params = UpsertParams(ttl=60, values=("127.0.0.2",), set_identifier="green", weight=50)
+    await UPSERT.perform(context(), record, params)
+    sets = route53.list_resource_record_sets(HostedZoneId=zone)["ResourceRecordSets"]
+    weights = {one["SetIdentifier"]: one["Weight"] for one in sets if "Weight" in one}
+    assert weights == {"blue": 100, "green": 50}
+    with pytest.raises(ValueError, match="set_identifier"):
+        UpsertParams(ttl=60, values=("127.0.0.2",), weight=1)
+
+
 async def test_a_change_that_is_not_seen_in_sync_is_unknown(estate, record, context):
     with pytest.raises(OutcomeUnknown, match="PENDING"):
         await UPSERT.perform(context(0.4), record, UpsertParams(ttl=60, values=("127.0.0.1",)))

@@ -1,5 +1,6 @@
 """The probe, names, Slack and Statuspage against real sockets."""
 
+import asyncio
 import json
 
 import pytest
@@ -17,6 +18,7 @@ from drctl.actions.targets import DnsRecord, SlackChannel, StatusPage
 from drctl.adapters import _resolver
 from drctl.adapters.dns.record import ResolveParams, ResolveRecord
 from drctl.adapters.http.probe import Probe, ProbeParams
+from drctl.adapters.http.sample import Sample, SampleParams
 from drctl.adapters.slack.message import PostMessage, PostParams
 from drctl.adapters.statuspage.incident import (
     OpenIncident,
@@ -76,6 +78,100 @@ async def test_a_probe_tolerates_any_body(serve, context, body):
 
     assert (200, "", {}) == (seen.status, seen.served_by, seen.checks)
     assert len(seen.body) <= 2000
+
+
+DEEP = {
+    "timestamp": "2000-01-01T00:00:00+00:00",
+    "checks": {
+        "database": {"status": "ok"},
+        "redis": {"healthy": False, "error": "connection refused"},
+        "external_apis": {"status": "DOWN"},
+        "memory": True,
+        "note": "not a check",
+    },
+}
+
+
+async def test_each_check_of_a_health_document_is_understood(serve, context):
+    server = await serve(answer(503, json.dumps(DEEP).encode()))
+
+    seen = await Probe().perform(context(), record(server.url), ProbeParams(path="/health"))
+
+    assert seen.checks == {"database": True, "redis": False, "external_apis": False, "memory": True}
+    assert ("external_apis: DOWN", "redis: connection refused") == seen.failed
+    assert seen.skew_s < -3600 * 24
+    assert not seen.tls
+
+
+async def test_what_is_required_and_not_well_is_named_with_what_it_says(serve, context):
+    """All of it at once; a check that is not there has failed."""
+    server = await serve(answer(503, json.dumps(DEEP).encode()))
+    required = ProbeParams(
+        path="/health",
+        require=("database", "redis", "external_apis", "disk_space"),
+        expect_status=200,
+        max_skew="30s",
+    )
+
+    with pytest.raises(Rejected) as raised:
+        await Probe().perform(context(), record(server.url), required)
+
+    said = str(raised.value)
+    for part in (
+        "answered 503",
+        "redis is not well: connection refused",
+        "external_apis is not well: DOWN",
+        "disk_space is not in its answer",
+        "must answer 200",
+        "s off, more than 30 s",
+    ):
+        assert part in said
+    assert "database" not in said
+    well = ProbeParams(path="/health", require=("database", "memory"))
+    await Probe().perform(context(), record(server.url), well)
+    with pytest.raises(Rejected, match="not asked over TLS"):
+        await Probe().perform(
+            context(), record(server.url), ProbeParams(path="/", require_tls=True)
+        )
+    with pytest.raises(Unavailable):
+        await Probe().perform(context(), record("http://127.150.0.90:1"), well)
+
+
+@pytest.mark.parametrize("stamp", ["2026-11-22T10:04:00", "now", 5, None, "2026" * 20])
+async def test_a_time_without_an_offset_is_no_moment(serve, context, stamp):
+    """``datetime.utcnow().isoformat()`` says nothing of how far a clock is off."""
+    server = await serve(answer(200, json.dumps({"timestamp": stamp, "checks": {}}).encode()))
+    probe = ProbeParams(path="/", max_skew="30s")
+    with pytest.raises(Rejected, match="no timestamp with an offset"):
+        await Probe().perform(context(), record(server.url), probe)
+
+
+async def test_a_sample_judges_the_slow_ones_and_the_failures(serve, context):
+    calls = 0
+
+    async def reply(_request, _reader, writer):
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(0.3 if calls % 10 == 0 else 0.0)
+        writer.write(answer(500 if calls > 60 else 200))
+        await writer.drain()
+
+    server = await serve(reply)
+    fine = await Sample().perform(
+        context(20), record(server.url), SampleParams(path="/", count=20, slow="2s")
+    )
+    assert (20, 0) == (fine.looks, fine.failed)
+    assert fine.median_s < 0.25 <= fine.p95_s <= fine.slowest_s
+    with pytest.raises(Rejected, match="is slow"):
+        await Sample().perform(
+            context(20), record(server.url), SampleParams(path="/", count=20, slow="250ms")
+        )
+    assert 40 == calls
+    calls = 60
+    with pytest.raises(Rejected, match=r"10 of 10 looks .* failed"):
+        await Sample().perform(
+            context(20), record(server.url), SampleParams(path="/", count=10, slow="2s")
+        )
 
 
 async def test_what_a_service_says_is_inert(serve, context):

@@ -314,3 +314,26 @@ async def test_a_certificate_that_nobody_vouches_for_is_refused_before_anything_
 
     assert names == ["api.drctl.test"], "the server is asked for by name, not by address"
     assert not server.requests
+
+
+async def test_a_service_of_a_private_authority_is_trusted_through_its_file_and_no_other(
+    serve, context, nameserver, certificate, tmp_path
+):
+    context_tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context_tls.load_cert_chain(certificate)
+    server = await serve(answer(200, b"yes"), ssl=context_tls)
+    resolver = await nameserver({"api.drctl.test": [HOST], "else.drctl.test": [HOST]})
+
+    async def get(name, ca_file):
+        url = f"https://{name}.drctl.test:{server.port}/"
+        ctx = context(resolvers=(resolver,))
+        return await _http.send(ctx, "GET", url, label="the service", ca_file=str(ca_file))
+
+    assert b"yes" == (await get("api", certificate)).body
+    with pytest.raises(Unavailable, match="certificate"):
+        await get("else", certificate)
+    with pytest.raises(Rejected, match="cannot be read"):
+        await get("api", tmp_path / "none.pem")
+    (tmp_path / "empty.pem").write_text("")
+    with pytest.raises(Rejected, match="cannot be read"):
+        await get("api", tmp_path / "empty.pem")

@@ -4,7 +4,16 @@ import base64
 
 import pytest
 
-from drctl.actions.contract import CannotTell, Change, Done, NoParams, NotDone, Nothing
+from drctl.actions.contract import (
+    CannotTell,
+    Change,
+    Cleared,
+    Debt,
+    Done,
+    NoParams,
+    NotDone,
+    Nothing,
+)
 from drctl.actions.errors import AuthRejected, Conflict, NotFound, OutcomeUnknown, Rejected
 from drctl.adapters.kubernetes.cluster import CheckCluster, ClusterPin
 from drctl.adapters.kubernetes.deployment import (
@@ -48,8 +57,19 @@ async def test_scaling_ends_when_so_many_serve(cluster, target, context):
     seen = await SCALE.observe(context(), target, params)
     assert isinstance(SCALE.preview(seen, target, params), Nothing)
     assert (await SCALE.perform(context(), target, params)).previous_replicas == 3
+    # In a recovery a number that is too small takes nobody's pods away.
+    floor = ScaleParams(replicas=2, at_least=True)
+    kept = await SCALE.perform(context(), target, floor)
+    assert (kept.previous_replicas, kept.replicas) == (3, 3)
+    assert isinstance(
+        SCALE.preview(await SCALE.observe(context(), target, floor), target, floor), Nothing
+    )
+    assert SCALE.debts(target, floor, kept) == ()
     down = await SCALE.perform(context(), target, ScaleParams(replicas=1))
     assert (down.previous_replicas, down.replicas) == (3, 1)
+    [owed], [paid] = SCALE.debts(target, params, done), SCALE.debts(target, params, down)
+    assert isinstance(owed, Debt)
+    assert paid == Cleared(key=owed.key)
 
 
 def test_zero_is_not_a_scale():

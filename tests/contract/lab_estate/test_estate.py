@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from pydantic import TypeAdapter
 
-from drctl.actions.targets import AnyTarget, AwsConnection, KubernetesConnection
+from drctl.config.environment import load_environment
 from drctl.kernel.errors import RefusedError
 from drctl.lab import control
 from drctl.lab import root as processes
@@ -89,25 +88,7 @@ def witness():
 
 
 def environment_targets():
-    document = yaml.safe_load(ROOT.environment.read_text())
-    kinds = {"aws": AwsConnection, "kubernetes": KubernetesConnection}
-    connections = {}
-    for name, entry in document["connections"].items():
-        kind = kinds[entry.pop("type")]
-        connections[name] = kind.model_validate(entry)
-
-    def resolved(entry):
-        for field in ("aws", "cluster"):
-            if field in entry:
-                entry[field] = connections[entry[field]]
-        if "witness" in entry:
-            resolved(entry["witness"])
-        return entry
-
-    check = TypeAdapter(AnyTarget)
-    return {
-        name: check.validate_python(resolved(entry)) for name, entry in document["targets"].items()
-    }
+    return load_environment(ROOT.environment).targets
 
 
 def alive():

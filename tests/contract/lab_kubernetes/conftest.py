@@ -248,8 +248,11 @@ class Kubectl:
             },
         )
 
-    def __call__(self, *words: str, stdin: str | None = None) -> str:
+    def __call__(self, *words: str, stdin: str | None = None, fails: bool = False) -> str:
         done = self.run(*words, stdin=stdin)
+        if fails:
+            assert done.returncode != 0, done.stdout
+            return done.stderr
         assert done.returncode == 0, done.stderr
         return done.stdout
 

@@ -182,12 +182,9 @@ def test_all_patch_types_are_understood_and_others_are_415(running: Running) -> 
     )
     assert error.status == 422
     error = refused(
-        core.patch_namespaced_secret,
-        "db",
-        NAMESPACE,
-        secret(),
-        field_manager="tests",
-        _content_type="application/apply-patch+yaml",
+        k8s.CustomObjectsApi(core.api_client).patch_namespaced_custom_object,
+        *("postgresql.cnpg.io", "v1", NAMESPACE, "clusters", "db", {}),
+        _content_type="application/strategic-merge-patch+json",
     )
     assert error.status == 415
 

@@ -362,6 +362,18 @@ def test_what_elbv2_refuses_is_refused(aws: Aws) -> None:
     arn = balancer["LoadBalancerArn"]
     assert make_balancer(aws, EAST, "app-lb")["LoadBalancerArn"] == arn
     listen(aws, EAST, arn, ips)
+    # Asked again for the same, it gives the same: twice is one.
+    listen(aws, EAST, arn, ips)
+    assert len(elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]) == 1
+    assert make_group(aws, EAST, "ips") == ips
+    other = make_balancer(aws, EAST, "other-lb")["LoadBalancerArn"]
+    more = make_group(aws, EAST, "more")
+    assert other != arn
+    assert balancer["DNSName"] != "app-lb-1.us-east-1.elb.amazonaws.com", "nobody can guess it"
+    subnets = network(aws, EAST)[1]
+    forward = [{"Type": "forward", "TargetGroupArn": more}]
+    guard = [{"Key": "deletion_protection.enabled", "Value": "true"}]
+    elbv2.modify_load_balancer_attributes(LoadBalancerArn=other, Attributes=guard)
     two = [{"TargetGroupArn": group} for group in (instances, ips)]
     calls: dict[str, Any] = {
         "Instance ID '127.121.2.1' is not valid": lambda: elbv2.register_targets(
@@ -370,7 +382,29 @@ def test_what_elbv2_refuses_is_refused(aws: Aws) -> None:
         "'i-12345678' is not a valid IPv4": lambda: elbv2.register_targets(
             TargetGroupArn=ips, Targets=[{"Id": "i-12345678"}]
         ),
-        "DuplicateListener": lambda: listen(aws, EAST, arn, ips),
+        "DuplicateListener": lambda: listen(aws, EAST, arn, more),
+        "TargetGroupAssociationLimit": lambda: listen(aws, EAST, other, ips),
+        "OperationNotPermitted": lambda: elbv2.delete_load_balancer(LoadBalancerArn=other),
+        "DuplicateTargetGroupName": lambda: make_group(aws, EAST, "ips", "instance"),
+        "two different Availability Zones": lambda: elbv2.create_load_balancer(
+            Name="one-zone", Subnets=subnets[:1]
+        ),
+        "InvalidSecurityGroup": lambda: elbv2.create_load_balancer(
+            Name="no-group", Subnets=subnets, SecurityGroups=["sg-00000000"]
+        ),
+        "name 'internal-x' is not valid": lambda: elbv2.create_load_balancer(
+            Name="internal-x", Subnets=subnets
+        ),
+        "certificate must be specified": lambda: elbv2.create_listener(
+            LoadBalancerArn=other, Protocol="HTTPS", Port=8443, DefaultActions=forward
+        ),
+        "CertificateNotFound": lambda: elbv2.create_listener(
+            LoadBalancerArn=other,
+            Protocol="HTTPS",
+            Port=8443,
+            DefaultActions=forward,
+            Certificates=[{"CertificateArn": "arn:aws:acm:us-east-1:123456789012:certificate/x"}],
+        ),
         "DuplicateLoadBalancerName": lambda: elbv2.create_load_balancer(
             Name="app-lb", Subnets=network(aws, EAST)[1], Scheme="internal"
         ),
@@ -385,3 +419,43 @@ def test_what_elbv2_refuses_is_refused(aws: Aws) -> None:
     for words, call in calls.items():
         with pytest.raises(ClientError, match=words):
             call()
+
+
+async def test_one_that_is_lost_is_failed_and_gone_until_it_is_given_back(
+    aws: Aws, bridge: BalancerBridge, balancing: Elbv2Overlay, apps: list[App]
+) -> None:
+    elbv2, group = aws.client("elbv2", EAST), await asyncio.to_thread(make_group, aws, EAST)
+    balancer = await asyncio.to_thread(make_balancer, aws, EAST, "app-lb")
+    targets = [{"Id": app.address, "Port": app.port} for app in apps]
+    await asyncio.to_thread(elbv2.register_targets, TargetGroupArn=group, Targets=targets)
+    await asyncio.to_thread(listen, aws, EAST, balancer["LoadBalancerArn"], group)
+    await until(lambda: bridge.has_healthy_target(balancer["DNSName"]))
+
+    balancing.lose("app-lb")
+    await bridge.settle()
+    found = await asyncio.to_thread(elbv2.describe_load_balancers, Names=["app-lb"])
+    assert found["LoadBalancers"][0]["State"]["Code"] == "failed"
+    assert not bridge.has_healthy_target(balancer["DNSName"])
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(bridge.lookup(balancer["DNSName"]), 8080)
+    with pytest.raises(ValueError, match="no load balancer 'nobody'"):
+        balancing.lose("nobody")
+
+    balancing.restore()
+    await until(lambda: bridge.has_healthy_target(balancer["DNSName"]))
+
+
+async def test_who_is_not_let_in_is_told_nothing(
+    balancer: Balancer, apps: list[App], client: aiohttp.ClientSession
+) -> None:
+    """As a security group drops packets: neither an answer nor a refusal."""
+    balancer.configure(config(apps))
+    await until(lambda: set(states(balancer).values()) == {"healthy"})
+    balancer.configure(config(apps, is_open=False))
+    await asyncio.sleep(0.2)
+    with pytest.raises(TimeoutError):
+        await client.get(url(balancer, "/whoami"), timeout=aiohttp.ClientTimeout(total=0.5))
+    balancer.configure(config(apps))
+    await asyncio.sleep(0.2)
+    async with client.get(url(balancer, "/whoami")) as response:
+        assert response.status == 200

@@ -41,7 +41,7 @@ class Estate:
         # Of a daemon: when anything below fails, the tests still end.
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.bridge = RdsBridge(self.plan, delays=VendorDelays(promote_s=0.6))
+        self.bridge = RdsBridge(self.plan, delays=VendorDelays(promote_s=0.6, ship_s=0.5))
         self.plane = AwsControlPlane(
             self.plan, access_keys={KEY_ID}, overlays=[self.bridge.install]
         )
@@ -207,7 +207,7 @@ def postgres_from(cidr: str) -> dict[str, Any]:
     }
 
 
-def until(look: Callable[[], T | None], within_s: float = 20) -> T:
+def until(look: Callable[[], T | None], within_s: float = 60) -> T:
     deadline = time.monotonic() + within_s
     while not (seen := look()):
         assert time.monotonic() < deadline, "waited in vain"

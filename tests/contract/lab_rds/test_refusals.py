@@ -153,7 +153,11 @@ def test_global_services_live_in_the_east_only(estate: Estate) -> None:
     ("service", "call", "named"),
     [
         ("rds", "describe_pending_maintenance_actions", {}),
-        ("rds", "create_db_snapshot", {"DBInstanceIdentifier": PROD, "DBSnapshotIdentifier": "s"}),
+        (
+            "rds",
+            "copy_db_snapshot",
+            {"SourceDBSnapshotIdentifier": "s", "TargetDBSnapshotIdentifier": "t"},
+        ),
         ("rds", "switchover_read_replica", {"DBInstanceIdentifier": STANDBY}),
         ("drs", "describe_source_servers", {}),
     ],

@@ -16,7 +16,7 @@ from drctl.adapters.postgres.fence import Fence, FenceParams
 from drctl.adapters.postgres.replication import WaitForReplay, WaitParams
 from drctl.adapters.postgres.unfence import Unfence
 
-from .conftest import DATABASE, EAST, WEST, client, context, target, until
+from .conftest import DATABASE, EAST, PASSWORD, WEST, client, context, target, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -293,3 +293,28 @@ async def test_sessions_of_other_databases_are_cut_and_come_back_read_only(pair)
             await elsewhere.fetchval("SELECT 1")
     finally:
         elsewhere.terminate()
+
+
+async def test_a_role_that_is_no_superuser_fences_beside_a_superusers_session(pair):
+    """One in another database is in nobody's way; one inside is named, and the fence refuses."""
+    await pair.primary.execute_as_superuser(
+        f"CREATE ROLE fencer LOGIN PASSWORD '{PASSWORD}'"
+        " IN ROLE healing_guard, pg_monitor, pg_signal_backend;"
+        "GRANT EXECUTE ON FUNCTION pg_reload_conf() TO fencer;"
+        "GRANT ALTER SYSTEM ON PARAMETER default_transaction_read_only TO fencer"
+    )
+    elsewhere = await client(EAST, user="drctl", database="postgres")
+    inside = await client(EAST, user="drctl")
+    try:
+        with pytest.raises(Rejected, match="client backend of drctl"):
+            await Fence().perform(context(3), target(user="fencer"), PARAMS)
+        inside.terminate()
+        fenced = await Fence().perform(context(), target(user="fencer"), PARAMS)
+        assert fenced.durable
+        assert await elsewhere.fetchval("SELECT 1") == 1
+    finally:
+        inside.terminate()
+        elsewhere.terminate()
+        await pair.primary.execute_as_superuser(
+            "BEGIN READ WRITE; DROP OWNED BY fencer; DROP ROLE fencer; COMMIT"
+        )

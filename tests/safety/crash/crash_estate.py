@@ -32,7 +32,7 @@ from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.kernel.canonical import as_json, digest
 from drctl.kernel.duration import parse_duration
-from drctl.simulated.world import World
+from drctl.simulated.models import Behaviour, World
 
 KINDS = ("at_once", "lost", "late")
 """When an effect happens: as the request arrives; with the answer, and not at all when nobody waits
@@ -142,7 +142,7 @@ class _Modelled(Action[Target, Params, Outputs]):
         self.proves_one_primary = real.proves_one_primary
         behaviour = world.actions.get(real.name)
         self._takes_s = parse_duration(behaviour.takes if behaviour else "1s").total_seconds()
-        self._gives = behaviour.outputs if behaviour else {}
+        self._behaviour = behaviour or Behaviour()
         self._fault, self._estate, self._real = faults.get(real.name), estate, real
 
     def planes(self, target: Target) -> tuple[str, ...]:
@@ -156,7 +156,7 @@ class _Modelled(Action[Target, Params, Outputs]):
             raise words.Throttled("the model is busy")
         if self.effect is Effect.READ:
             await ctx.clock.sleep(self._takes_s)
-            return self._outputs()
+            return self._outputs(params)
         ctx.permit()
         sent = estate.send(self._real, ctx.key, target, params)
         if estate.kind == "at_once":
@@ -165,7 +165,7 @@ class _Modelled(Action[Target, Params, Outputs]):
         estate.apply(sent)
         if fault == "reply_lost":
             raise words.OutcomeUnknown("the model hung up")
-        return self._outputs()
+        return self._outputs(params)
 
     async def settled(
         self, ctx: Context, target: Target, params: Params
@@ -174,13 +174,13 @@ class _Modelled(Action[Target, Params, Outputs]):
         await ctx.clock.sleep(0.5)
         estate.go_on(self.name, ctx.clock.now().boot_s)
         if estate.has(self.name, ctx.key):
-            return Done(outputs=self._outputs())
+            return Done(outputs=self._outputs(params))
         if estate.is_pending(self.name, ctx.key):
             return CannotTell(why="the model is still at it")
         return NotDone(why="nothing happened in the model")
 
-    def _outputs(self) -> Outputs:
-        return self.outputs.model_validate(self._gives)
+    def _outputs(self, params: Params) -> Outputs:
+        return self.outputs.model_validate(self._behaviour.gives(params))
 
 
 def faults_of(seed: int, plan: Any, real: Registry) -> dict[str, str]:

@@ -49,7 +49,8 @@ def test_a_signal_at_any_instant_leaves_a_run_that_can_be_resumed_within_five_se
     note = "SIGINT or SIGTERM: ended within 5 s, resumed to the same end"
     found = told("signal", sliced(signals(120, 4), 30), {"I11": note, "I7": PROMISES["I7"]})
     assert not [one for one in found if one.ill], report(found)
-    assert sum(one.died == 1 for one in found) >= (100 if results.is_full() else 25)
+    # A runbook that is over before the signal comes has no death to tell of.
+    assert sum(one.died == 1 for one in found) >= (60 if results.is_full() else 15)
 
 
 def test_the_record_of_a_death_tells_what_was_torn():

@@ -13,9 +13,10 @@ from pathlib import Path
 import asyncpg
 from aiohttp import web
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import DnsRecord, FailoverSwitch, RdsInstance
-from drctl.adapters.aws import fence_vantage
+from drctl.adapters import _vantage
 from drctl.lab.faults import answers, operations
 from drctl.lab.faults.dns import DnsFaultProxy
 from drctl.lab.faults.http import HttpFaultProxy, Upstream
@@ -23,10 +24,9 @@ from drctl.lab.faults.postgres import PostgresFaultProxy
 from drctl.lab.faults.rules import Deed
 
 CONTRACT = Path(__file__).parents[2] / "contract" / "aws" / "conftest.py"
-NET = 216
 EAST, WEST = "us-east-1", "us-west-2"
 PRIMARIES = 6
-WEB = ("127.216.0.92", 8082)
+WEB = (f"127.{NET}.0.92", 8082)
 BUCKET, ZONE = "faults-switch", "faults.test"
 EAST_LB, WEST_LB = "east-lb-1.us-east-1.elb.amazonaws.com", "west-lb-2.us-west-2.elb.amazonaws.com"
 _NUMBERS = itertools.count(1)
@@ -50,7 +50,7 @@ class Lab:
     async def start(self):
         self.contract = _estate()
         # On loopback silence is certain sooner.
-        self._probe, fence_vantage.PROBE = fence_vantage.PROBE, timedelta(seconds=0.5)
+        self._probe, _vantage.PROBE = _vantage.PROBE, timedelta(seconds=0.5)
         self.estate = await asyncio.to_thread(self.contract.Estate)
         # moto has a process of its own kind of state; each instance is a real server.
         await asyncio.to_thread(self._make)
@@ -67,7 +67,7 @@ class Lab:
         await web.TCPSite(self._runner, *WEB).start()
 
     async def stop(self):
-        fence_vantage.PROBE = self._probe
+        _vantage.PROBE = self._probe
         await self._runner.cleanup()
         await asyncio.to_thread(self.estate.stop)
 
@@ -102,7 +102,7 @@ class Lab:
 
     def _make_zone(self):
         estate = self.estate
-        estate.names |= {EAST_LB: "127.217.3.9", WEST_LB: "127.218.3.9"}
+        estate.names |= {EAST_LB: f"127.{NET + 1}.3.9", WEST_LB: f"127.{NET + 2}.3.9"}
         s3 = estate.client("s3", WEST)
         s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": WEST})
         anybody = {

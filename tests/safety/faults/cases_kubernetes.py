@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiohttp
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import Deployment
 from drctl.lab.faults import answers, operations
@@ -17,7 +18,7 @@ from drctl.lab.faults.http import HttpFaultProxy, Upstream
 from drctl.lab.faults.rules import Deed
 from drctl.lab.kubernetes import Certificate, KubernetesCluster
 
-API = ("127.217.0.20", 6443)
+API = (f"127.{NET + 1}.0.20", 6443)
 UID = "11111111-2222-4333-8444-555555555555"
 OTHER_UID = "99999999-2222-4333-8444-555555555555"
 TOKEN, NAMESPACE = "token-of-the-matrix", "faults"
@@ -44,7 +45,7 @@ class Lab:
             uid=UID,
             tls=server,
             token=TOKEN,
-            pod_addresses=[f"127.217.2.{last}" for last in range(1, 250)],
+            pod_addresses=[f"127.{NET + 1}.2.{last}" for last in range(1, 250)],
             root=root / "pods",
             on_ready_pods=lambda *_told: None,
         )
@@ -63,8 +64,13 @@ class Lab:
         await self.cluster.stop()
         self._folder.cleanup()
 
-    async def call(self, method, path, body=None):
-        async with self._session.request(method, path, json=body) as answer:
+    async def patch(self, path, body):
+        """Strategic, as people patch."""
+        kind = {"Content-Type": "application/strategic-merge-patch+json"}
+        return await self.call("PATCH", path, body, headers=kind)
+
+    async def call(self, method, path, body=None, headers=None):
+        async with self._session.request(method, path, json=body, headers=headers) as answer:
             answer.raise_for_status()
             return await answer.json()
 
@@ -215,7 +221,11 @@ CASES = [
     Case(
         action="kubernetes.deployment.scale",
         lab="kubernetes",
-        ops=(LOOK, Op(name="PATCH deployments*", mutates=True)),
+        ops=(
+            LOOK,
+            Op(name="GET horizontalpodautoscalers"),
+            Op(name="PATCH deployments*", mutates=True),
+        ),
         open=_scale,
     ),
     Case(

@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 from dnslib import QTYPE, RR, A, DNSRecord
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
 from drctl.actions.targets import DnsRecord, SlackChannel, StatusPage
 from drctl.lab.faults import answers, operations
@@ -20,9 +21,9 @@ from drctl.lab.faults.rules import Deed
 from drctl.lab.recorder import SLACK_TOKEN, SLACK_WEBHOOK, STATUSPAGE_PAGE, STATUSPAGE_TOKEN
 from drctl.lab.recorder import Recorder as Stand
 
-RECORDER = ("127.216.0.90", 8090)
-NAMES = ("127.216.0.153", 5353)
-SITE = ("127.216.0.91", 8080)
+RECORDER = (f"127.{NET}.0.90", 8090)
+NAMES = (f"127.{NET}.0.153", 5353)
+SITE = (f"127.{NET}.0.91", 8080)
 ADDRESS = "10.1.2.3"
 PAGE = f"/v1/pages/{STATUSPAGE_PAGE}/incidents"
 KEY = {"Authorization": f"OAuth {STATUSPAGE_TOKEN}"}

@@ -12,7 +12,9 @@ from pathlib import Path
 import asyncpg
 from aiohttp import web
 from fault_matrix import HOST, Case, Op, Site, serving
+from nets import NET
 
+from drctl.actions.targets import ClientPath
 from drctl.actions.targets import PostgresServer as Target
 from drctl.lab.children import unprivileged
 from drctl.lab.faults import answers, operations
@@ -22,7 +24,7 @@ from drctl.lab.faults.rules import Deed
 from drctl.lab.postgres import PostgresServer, find_binaries
 
 DATABASE, PASSWORD = "healing_guard", "correct-horse-battery"
-WEB = ("127.218.8.254", 8081)
+WEB = (f"127.{NET + 2}.8.254", 8081)
 PRIMARIES = 6
 """A fence ends every client's session of its server, so each cell has one for itself."""
 _HOSTS = itertools.count(1)
@@ -30,6 +32,12 @@ NAMES = tuple(
     (f"sql:{name}", re.compile(form, re.DOTALL))
     for name, form in (
         ("promote", r"pg_promote"),
+        ("alter_role", r"^ALTER ROLE"),
+        ("system", r"AS system, pg_is_in_recovery"),
+        ("may_end", r"pg_signal_backend"),
+        ("end_of_before", r"pg_terminate_backend.*backend_start"),
+        ("sessions", r"backend_start"),
+        ("roles", r"rolcanlogin"),
         ("alter_database", r"^ALTER DATABASE"),
         ("alter_system", r"^ALTER SYSTEM"),
         ("set", r"^SET "),
@@ -99,7 +107,7 @@ class Lab:
         number = next(_HOSTS)  # a whole run makes hundreds of servers: more than one octet has
         server = PostgresServer(
             name=name,
-            address=(f"127.218.{9 + number // 250}.{1 + number % 250}", 5432),
+            address=(f"127.{NET + 2}.{9 + number // 250}.{1 + number % 250}", 5432),
             root=self.root,
             binaries=self.binaries,
             run_as=self.run_as,
@@ -388,6 +396,28 @@ async def _writable(lab, scripts):
 
 
 @contextlib.asynccontextmanager
+async def _clients(lab, scripts):
+    async with lab.behind(scripts, lab.east) as (proxies, target, urls):
+        url = f"{urls['http']}/write/{lab.east.address[0]}"
+        path = ClientPath(url=url, table="pipelines", column="id")
+        count = "SELECT count(*) FROM pipelines WHERE id = $1"
+
+        async def applied(key):
+            return await _one(lab.east, count, f"drctl-synthetic-{key}", database=DATABASE)
+
+        async def holds(key, _outputs):
+            return await applied(key) == 1
+
+        yield Site(
+            target=target.model_copy(update={"client_path": path}),
+            params={"within": "2s"},
+            proxies=proxies,
+            applied=applied,
+            holds=holds,
+        )
+
+
+@contextlib.asynccontextmanager
 async def _lag(lab, scripts):
     async with lab.behind(scripts, lab.west) as (proxies, target, urls):
 
@@ -512,6 +542,20 @@ CASES = [
             sql("read", skip=NO_ECHO),
         ),
         open=_writable,
+    ),
+    Case(
+        action="postgres.clients.assert_write",
+        lab="postgres",
+        ops=(
+            CONNECT,
+            sql("look"),
+            sql("has", skip=NO_ECHO),
+            Op(name="http:POST", mutates=True, skip=NO_BODY),
+        ),
+        open=_clients,
+        timeout_s=4.0,
+        # Failing means: not proven. The row that was written is kept, and writing it again is safe.
+        may_be_partial=True,
     ),
     Case(
         action="postgres.measure_lag",

@@ -27,6 +27,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
+from nets import NET
 from results import BUILD
 from results import record as keep
 
@@ -54,7 +55,7 @@ from drctl.simulated.log import MemoryLog
 
 HERE = Path(__file__).parent
 CLOCK = SystemClock()
-HOST = "127.216.9.9"
+HOST = f"127.{NET}.9.9"
 """Where all proxies listen."""
 AT_ONCE = 12
 """Cells at work: most of each is waiting, and more of them would wait for each other."""

@@ -23,8 +23,8 @@ CASES = matrix.cases()
 WHOLE = matrix.cells(matrix.registry(), CASES)
 NAMED = {name for name in os.environ.get("DRCTL_CELLS", "").split() if name}
 CELLS = WHOLE if is_full() else matrix.sample(WHOLE, SEED, SLICE)
-GROUP = {"aws": "faults-aws"}
-"""The two halves run side by side: the emulated AWS is one process's own."""
+EMULATED = {"aws", "rds", "edge"}
+"""Stand-ins with an emulated AWS: it is a whole process's, so they come one after another."""
 
 
 def _params():
@@ -33,26 +33,35 @@ def _params():
     words = " ".join(sys.argv)
     chosen |= {cell.id: cell for cell in WHOLE if f"[{cell.id}" in words or cell.id in NAMED}
     for cell in sorted(chosen.values(), key=lambda cell: cell.id):
-        group = GROUP.get(CASES[cell.action].lab, "faults-rest")
+        group = "faults-rest" if _round(cell) == "rest" else "faults-aws"
         yield pytest.param(cell, id=cell.id, marks=pytest.mark.xdist_group(group))
 
 
+def _round(cell):
+    """The cells that run side by side."""
+    lab = CASES[cell.action].lab
+    return lab if lab in EMULATED else "rest"
+
+
 def labs_of(names):
-    """The stand-ins by name."""
-    found = {}
+    """The stand-ins by name, each with the names of those it is made of, after them."""
+    kinds, parts = {}, {}
     for path in sorted(matrix.HERE.glob("cases_*.py")):
-        labs = importlib.import_module(path.stem).LABS
-        found |= {name: kind for name, kind in labs.items() if name in names}
-    return found
+        module = importlib.import_module(path.stem)
+        kinds |= module.LABS
+        parts |= getattr(module, "MADE_OF", {})
+    wanted = [*(part for name in sorted(names) for part in parts.get(name, ())), *sorted(names)]
+    return {name: (kinds[name], parts.get(name, ())) for name in dict.fromkeys(wanted)}
 
 
 async def _run(cells):
     matrix.warm()
     labs = {}
     try:
-        for name, kind in labs_of({CASES[cell.action].lab for cell in cells}).items():
-            labs[name] = kind()
-            await labs[name].start()
+        for name, (kind, parts) in labs_of({CASES[cell.action].lab for cell in cells}).items():
+            lab = kind(*(labs[part] for part in parts))
+            await lab.start()
+            labs[name] = lab
         return await matrix.run_all(cells, CASES, labs, seed=SEED)
     finally:
         for lab in labs.values():
@@ -67,19 +76,14 @@ def told(request):
         for item in request.session.items
         if getattr(item, "originalname", "") == "test_a_cell_keeps_the_promises"
     ]
-    by_half = {
-        is_aws: [cell for cell in mine if (CASES[cell.action].lab == "aws") is is_aws]
-        for is_aws in (False, True)
-    }
-    results = {}
-    half: dict[bool, bool] = {}
+    results, begun = {}, set()
 
     def of(cell):
-        """The result of a cell; the first one asked of a half runs all of that half."""
-        which = CASES[cell.action].lab == "aws"
-        if which not in half:
-            half[which] = True
-            results.update(asyncio.run(_run(by_half[which])))
+        """The result of a cell; the first one asked of a round runs all of that round."""
+        if _round(cell) not in begun:
+            begun.add(_round(cell))  # once, also when its stand-ins do not start
+            here = [one for one in mine if _round(one) == _round(cell)]
+            results.update(asyncio.run(_run(here)))
             part = os.environ.get("PYTEST_XDIST_WORKER", "all")
             matrix.merge(matrix.rows_of(results.values()), part)
         return results[cell.id]
@@ -111,9 +115,11 @@ def test_every_installed_action_has_a_case():
     assert CASES.keys() - names == set()
 
 
-def test_only_what_a_person_does_has_no_operations():
+def test_only_what_a_person_or_a_program_does_has_no_operations():
+    """Between drctl and a program of its own machine is no network; see tests/contract/shell."""
     idle = {name for name, case in CASES.items() if not case.ops}
-    assert idle == {a.name for a in installed() if a.asks_person}
+    programs = {a.name for a in installed() if a.name.startswith("shell.")}
+    assert idle == {a.name for a in installed() if a.asks_person} | programs
 
 
 def test_the_slice_has_every_action_and_every_fault():

@@ -2,5 +2,6 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).parent
-for folder in (HERE, HERE.parent, HERE.parent.parent / "unit" / "engine"):
+TESTS = HERE.parent.parent
+for folder in (HERE, HERE.parent, TESTS / "unit" / "engine", TESTS / "scenarios"):
     sys.path.insert(0, str(folder))

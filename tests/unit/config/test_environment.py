@@ -51,7 +51,7 @@ def test_a_good_file_is_read(tmp_path):
         ("rto: 15m", "rto: 15", 5, "rto"),
         ("rto: 15m", "rto: 0s", 5, "no time"),
         ('account: "123456789012"', "account: '12'", 7, "account"),
-        ("type: aws", "type: gcp", 7, "needs a type"),
+        ("type: aws", "type: azure", 7, "needs a type"),
         ("aws: west", "aws: wst", 10, 'did you mean "west"'),
         ("instance: orders", "instanse: orders", 10, "instanse"),
         ("db.recovery:", "app.recovery:", 10, "is named"),

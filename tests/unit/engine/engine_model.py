@@ -137,6 +137,8 @@ def plan_of(
         "drctl": "0",
         # Now: a run that goes through the use cases refuses a plan that is old.
         "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        # Made when its module is read, and run when its turn comes.
+        "expires_after_s": 86400.0,
         "runbook": "fake",
         "title": "Fake",
         "scenario": "",

@@ -100,12 +100,18 @@ FAILOVER = plan_of(
 MEASURE = Fake("measure", READ, gives={"bound": 1.0, "source": "x"}, loss=True)  # keeps no state
 
 
+REPLICA = NotDone(why="still a replica")
+
+
 @pytest.mark.parametrize(
     ("way", "seen", "result"),
     [
-        ({"raises": {1: NO}}, None, "undone"),
-        ({"raises": {1: words.Throttled("later")}}, None, "undone"),
-        ({"raises": {1: LOST}, "settled": NotDone(why="still a replica")}, None, "undone"),
+        # Said to have failed: it is looked at all the same, before a fence is opened on that word.
+        ({"raises": {1: NO}}, REPLICA, "undone"),
+        ({"raises": {1: NO}}, CannotTell(why="?"), "unknown"),
+        ({"raises": {1: NO}}, THERE, "failed"),
+        ({"raises": {1: words.Throttled("later")}}, REPLICA, "undone"),
+        ({"raises": {1: LOST}, "settled": REPLICA}, REPLICA, "undone"),
         ({"raises": {1: LOST}, "settled": CannotTell(why="?")}, CannotTell(why="?"), "unknown"),
         ({"raises": {1: LOST}, "settled": CannotTell(why="?")}, NotDone(why="no"), "undone"),
         ({"raises": {1: LOST}, "settled": CannotTell(why="?")}, THERE, "failed"),
@@ -124,6 +130,8 @@ def test_nothing_is_undone_past_a_promotion_that_may_have_happened(way, seen, re
     assert [] == again.calls
     if result == "failed":
         assert "only forward" in ran.end.why
+        has_moved = any(r.event.step == "move" for r in first.records if hasattr(r.event, "step"))
+        assert ("undo --to move" in ran.end.why) == has_moved
     if result != "undone":
         assert [] == ran.events(e.UndoStarted)
 
@@ -296,3 +304,18 @@ def test_without_the_journal_nothing_is_undone():
     )
     assert ran.error is not None
     assert act.calls == []
+
+
+def test_a_fence_of_which_a_part_is_there_is_taken_back():
+    """Shut and not proven: nobody gets in, and an undo that only says "it did not happen" lies."""
+    part = NotDone(why="it is closed, and that is not proven", remains=True)
+    first = drive(FAILOVER, MEASURE, Fake("fence", FENCE, raises={1: NO}))
+    assert "failed" == first.end.result
+    there = Fake("fence", FENCE, settled=part)
+    ran = drive(FAILOVER, there, opened := Fake("unfence"), after=first, first=undo())
+    assert ("undone", 1) == (ran.end.result, len(opened.calls))
+    assert "fence" in ran.end.why
+
+    nothing = Fake("fence", FENCE, settled=NotDone(why="it is open"))
+    ran = drive(FAILOVER, nothing, opened := Fake("unfence"), after=first, first=undo())
+    assert ("undone", 0) == (ran.end.result, len(opened.calls))

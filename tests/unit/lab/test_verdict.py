@@ -43,7 +43,9 @@ def failed_over():
     )
 
 
-def run_of(*, safe_until=1.5, loss_bound_s=2.0, rta_s=10.0, fenced_at=4.0, boot_id="boot-1"):
+def run_of(
+    *, safe_until=1.5, loss_bound_s=2.0, rta_s=10.0, fenced_at=4.0, boot_id="boot-1", moves=True
+):
     events = [
         {"type": "effect_intended", "step": "fence_old_primary", "effect": "fence"},
         {
@@ -59,7 +61,8 @@ def run_of(*, safe_until=1.5, loss_bound_s=2.0, rta_s=10.0, fenced_at=4.0, boot_
             "safe_until": None if safe_until is None else wall(safe_until),
         },
     ]
-    return read_run("".join(json.dumps(event) + "\n" for event in events), run_id="run-1")
+    text = "".join(json.dumps(event) + "\n" for event in events)
+    return read_run(text, run_id="run-1", moves=moves)
 
 
 def test_the_outage_is_the_longest_gap_between_acknowledged_writes():
@@ -192,3 +195,14 @@ def test_a_fence_that_did_not_succeed_is_no_fence():
     ]
 
     assert read_run("".join(json.dumps(event) + "\n" for event in events)).fence is None
+
+
+def test_a_fence_of_what_clients_do_not_use_makes_no_write_wrong():
+    one_side = record(acknowledged("a", 1), acknowledged("b", 9))
+
+    def wrong(run):
+        return judge(one_side, None, run)["client"]["wrong_side_writes"]
+
+    assert wrong(run_of()) == 1, "it was to be left, and took a write after its fence"
+    assert wrong(run_of(moves=False)) is None
+    assert wrong(run_of(fenced_at=0.5)) is None, "they began after it: nobody was on the old side"

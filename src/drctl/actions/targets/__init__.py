@@ -11,52 +11,138 @@ from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from drctl.actions.targets.apps import Deployment
+from drctl.actions.targets.apps import AutoScalingGroup, Deployment, EcsService
+from drctl.actions.targets.balancers import LoadBalancer
+from drctl.actions.targets.caches import (
+    Cache,
+    ElastiCacheGlobal,
+    Endpoint,
+    RedisAccess,
+    RedisSentinels,
+    RedisServer,
+)
+from drctl.actions.targets.capacity import AwsRegion
 from drctl.actions.targets.comms import SlackChannel, StatusPage
-from drctl.actions.targets.databases import PostgresServer, RdsInstance
+from drctl.actions.targets.credentials import DatabaseRole
+from drctl.actions.targets.databases import (
+    CloudSqlInstance,
+    PatroniAuth,
+    PatroniCluster,
+    PatroniMember,
+    PatroniSql,
+    PostgresServer,
+    RdsInstance,
+)
+from drctl.actions.targets.kubernetes import (
+    ArgoApplication,
+    FluxHelmRelease,
+    FluxKustomization,
+    KubernetesObject,
+    PostgresCluster,
+)
+from drctl.actions.targets.monitoring import GrafanaServer, PrometheusServer
 from drctl.actions.targets.parts import (
     AccountId,
     AwsConnection,
     ClientPath,
+    GcpConnection,
+    HostConnection,
     KubernetesConnection,
     Part,
+    PostgresBackups,
+    PostgresHost,
     Sibling,
     SqlAccess,
     Target,
     Text,
+    Upstream,
     Url,
     Witness,
 )
-from drctl.actions.targets.traffic import DnsRecord, FailoverSwitch
+from drctl.actions.targets.storage import EcrRepository, S3Bucket, S3Replica
+from drctl.actions.targets.traffic import CloudDnsRecord, DnsRecord, FailoverSwitch, RoutingControls
 
 __all__ = [
     "AccountId",
     "AnyTarget",
+    "ArgoApplication",
+    "AutoScalingGroup",
     "AwsConnection",
+    "AwsRegion",
+    "Cache",
     "ClientPath",
+    "CloudDnsRecord",
+    "CloudSqlInstance",
+    "DatabaseRole",
     "Deployment",
     "DnsRecord",
+    "EcrRepository",
+    "EcsService",
+    "ElastiCacheGlobal",
+    "Endpoint",
     "FailoverSwitch",
+    "FluxHelmRelease",
+    "FluxKustomization",
+    "GcpConnection",
+    "GrafanaServer",
+    "HostConnection",
     "KubernetesConnection",
+    "KubernetesObject",
+    "LoadBalancer",
     "Part",
+    "PatroniAuth",
+    "PatroniCluster",
+    "PatroniMember",
+    "PatroniSql",
+    "PostgresBackups",
+    "PostgresCluster",
+    "PostgresHost",
     "PostgresServer",
+    "PrometheusServer",
     "RdsInstance",
+    "RedisAccess",
+    "RedisSentinels",
+    "RedisServer",
+    "RoutingControls",
+    "S3Bucket",
+    "S3Replica",
     "Sibling",
     "SlackChannel",
     "SqlAccess",
     "StatusPage",
     "Target",
     "Text",
+    "Upstream",
     "Url",
     "Witness",
 ]
 
 AnyTarget: TypeAlias = Annotated[
     RdsInstance
+    | CloudSqlInstance
     | PostgresServer
+    | PatroniCluster
     | Deployment
+    | AutoScalingGroup
+    | EcsService
+    | ArgoApplication
+    | FluxKustomization
+    | FluxHelmRelease
+    | PostgresCluster
     | FailoverSwitch
     | DnsRecord
+    | CloudDnsRecord
+    | RoutingControls
+    | LoadBalancer
+    | DatabaseRole
+    | PrometheusServer
+    | GrafanaServer
+    | RedisSentinels
+    | RedisServer
+    | ElastiCacheGlobal
+    | S3Bucket
+    | EcrRepository
+    | AwsRegion
     | SlackChannel
     | StatusPage,
     Field(discriminator="kind"),

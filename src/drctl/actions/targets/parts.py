@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from drctl.kernel.secret import SecretRef
 
@@ -45,6 +45,43 @@ class KubernetesConnection(Part):
     region: Text
 
 
+class GcpConnection(Part):
+    """
+    One project of Google Cloud, through explicit credentials: no application-default ones, no
+    gcloud configuration, no metadata server.
+    """
+
+    project: Annotated[
+        str, StringConstraints(pattern=r"^([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]$")
+    ]
+    project_number: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")]
+    """Pin: the project with this id must have this number."""
+    region: Text
+    service_account_key: SecretRef | None = None
+    """A service account's key, as the JSON text that Google gives."""
+    access_token: SecretRef | None = None
+    """Or a token that somebody else has obtained; it must outlive the run."""
+    endpoints: dict[Literal["sqladmin", "dns", "cloudresourcemanager", "oauth2"], Url] = Field(
+        default_factory=dict
+    )
+    """Service to base URL; absent: Google's own."""
+
+    @model_validator(mode="after")
+    def _one_credential(self) -> "GcpConnection":
+        if (self.service_account_key is None) == (self.access_token is None):
+            raise ValueError("give either service_account_key or access_token")
+        return self
+
+
+class HostConnection(Part):
+    """One machine on which programs run, through a command that leads there; see `_host`."""
+
+    argv: Annotated[tuple[Text, ...], Field(min_length=1)]
+    """The words before the remote command, as ``[ssh, -o, BatchMode=yes, postgres@db1.internal]``;
+    what follows them is read by a POSIX shell there, as ssh does it."""
+    region: Text
+
+
 class SqlAccess(Part):
     """How a PostgreSQL database is reached by SQL."""
 
@@ -80,6 +117,51 @@ class Sibling(Part):
 
     host: Text
     port: int = Field(default=5432, ge=1, le=65535)
+
+
+class Upstream(Part):
+    """A server that another one may follow."""
+
+    host: Text
+    port: int = Field(default=5432, ge=1, le=65535)
+    """As its own target has it under ``sql``."""
+    via_host: Text | None = None
+    """Where a standby reaches it for replication; absent: there too."""
+    via_port: int = Field(default=5432, ge=1, le=65535)
+
+
+class PostgresHost(Part):
+    """Where a server's files and programs are, for what SQL cannot do."""
+
+    machine: HostConnection
+    programs: Text
+    """Folder of ``pg_ctl`` and the others, of the server's own version."""
+    data_directory: Text
+    server_options: dict[str, Text] = Field(default_factory=dict)
+    """Settings that ``pg_ctl`` gives the server at its start. What must differ between servers
+    (``config_file``, ``listen_addresses``) belongs here when it is in the data directory otherwise:
+    a rewind copies the files of the other side over it."""
+    log: Text
+    """File to which ``pg_ctl`` sends the server's output."""
+    replication_user: Text
+    passfile: Text
+    """On the machine, of mode 0600: passwords reach no command line."""
+    restore_command: Text | None = None
+    """PostgreSQL's setting of that name: how the server gets a segment from the archive. A standby
+    that rejoins late needs it, because its primary has recycled what it missed."""
+    upstreams: tuple[Upstream, ...] = ()
+    """Whom it may follow; nobody else."""
+
+
+class PostgresBackups(Part):
+    """Base backups and archived WAL of one database system, as a machine sees them."""
+
+    base_backups: Text
+    """Folder with one folder for each base backup, in plain format."""
+    wal_archive: Text
+    """Folder into which ``archive_command`` puts finished segments."""
+    system_identifier: Annotated[str, StringConstraints(pattern=r"^[0-9]+$")]
+    """Pin: whose they are."""
 
 
 class ClientPath(Part):

@@ -1,8 +1,14 @@
 """What leads customers to a place: the family ``traffic``."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, TypeAlias
 
-from drctl.actions.targets.parts import AwsConnection, Target, Text, Url
+from pydantic import Field, StringConstraints
+
+from drctl.actions.targets.parts import AwsConnection, GcpConnection, Target, Text, Url
+
+RoutingControlArn: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^arn:[a-z-]+:route53-recovery-control::[0-9]{12}:[^\s*?]+$")
+]
 
 
 class FailoverSwitch(Target):
@@ -67,6 +73,56 @@ class DnsRecord(Target):
     def identities(self) -> tuple[str, ...]:
         name = _domain(self.record_name)
         return (f"aws:route53:{self.zone_id}:{name}", f"dns:{name}")
+
+
+class CloudDnsRecord(Target):
+    """A record in a managed zone of Cloud DNS, whose API is in no region."""
+
+    family: ClassVar[str] = "traffic"
+    kind: Literal["gcp.dns.record"] = "gcp.dns.record"
+    gcp: GcpConnection
+    managed_zone: Text
+    """The zone's resource name: ``healing-guard``."""
+    zone_name: Text
+    """Pin: the zone with that resource name must be of this DNS name."""
+    record_name: Text
+    url: Url | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.record_name} in {self.gcp.project}/{self.managed_zone}"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        name = _domain(self.record_name)
+        return (f"gcp:{self.gcp.project_number}:dns:{self.managed_zone}:{name}", f"dns:{name}")
+
+
+class RoutingControls(Target):
+    """
+    Routing controls of Route 53 ARC, one for each place that customers may be sent to.
+
+    They are set at any of the cluster's five endpoints, which are in five regions, so that no
+    region's loss takes them away; the control plane that describes the cluster is not needed then,
+    which is why the endpoints are written here.
+    """
+
+    family: ClassVar[str] = "traffic"
+    kind: Literal["aws.arc.routing_controls"] = "aws.arc.routing_controls"
+    aws: AwsConnection
+    """Whose credentials; its region and endpoints are only for asking who they belong to."""
+    cluster_endpoints: Annotated[dict[Text, Url], Field(min_length=2, max_length=5)]
+    """Region to URL, as ``DescribeCluster`` gives them: all five."""
+    controls: Annotated[dict[Text, RoutingControlArn], Field(min_length=2)]
+    """What runbooks call them to their ARNs: all that send the same customers somewhere."""
+
+    @property
+    def label(self) -> str:
+        return f"routing controls {', '.join(self.controls)}"
+
+    @property
+    def identities(self) -> tuple[str, ...]:
+        return tuple(f"aws:arc:{arn}" for arn in sorted(self.controls.values()))
 
 
 def _domain(name: str) -> str:

@@ -87,7 +87,7 @@ class Aws:
         return self._connection.region
 
     async def read(
-        self, service: str, operation: str, *, patience: timedelta = PATIENCE, **arguments: Any
+        self, service: str, operation: str, /, *, patience: timedelta = PATIENCE, **arguments: Any
     ) -> dict[str, Any]:
         """
         Makes a call that changes nothing; repeats it while throttled or unavailable, for
@@ -108,7 +108,7 @@ class Aws:
             deadline=ctx.deadline.at_most(ctx.clock, patience),
         )
 
-    async def once(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+    async def once(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """
         Makes a call that changes nothing, without repeating it.
 
@@ -117,7 +117,7 @@ class Aws:
         """
         return await self._call(service, operation, arguments, mutates=False)
 
-    async def mutate(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+    async def mutate(self, service: str, operation: str, /, **arguments: Any) -> dict[str, Any]:
         """
         Delivers a call that changes something, once.
 

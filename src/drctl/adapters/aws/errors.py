@@ -27,6 +27,7 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("Throttl*", Throttled),
     ("RequestThrottl*", Throttled),
     ("RequestLimitExceeded", Throttled),
+    ("APICallRateForCustomerExceeded", Throttled),
     ("TooManyRequests*", Throttled),
     ("BandwidthLimitExceeded", Throttled),
     ("SlowDown", Throttled),
@@ -46,6 +47,7 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("InvalidToken", AuthRejected),
     ("AuthFailure", AuthRejected),
     ("SignatureDoesNotMatch", AuthRejected),
+    ("InvalidSignature*", AuthRejected),
     ("OptInRequired", AuthRejected),
     ("AuthorizationHeaderMalformed", AuthRejected),
     ("403", AuthRejected),  # S3 answers HEAD without a body, so the status is the code
@@ -55,6 +57,12 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("404", NotFound),
     # What state it is in.
     ("*InUse*", Conflict),
+    ("Conflict*", Conflict),
+    ("ConcurrentUpdate*", Conflict),
+    ("ResourceContention*", Conflict),
+    ("ScalingActivityInProgress*", Conflict),
+    ("ServiceNotActive*", Conflict),
+    ("EndpointTemporarilyUnavailable*", Unavailable),
     ("Invalid*State*", Conflict),
     ("PriorRequestNotComplete", Conflict),
     ("*AlreadyExists*", Conflict),
@@ -62,6 +70,10 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("ConditionalRequestConflict", Conflict),
     ("PreconditionFailed", Conflict),
     ("Insufficient*Capacity*", Conflict),
+    ("Duplicate*", Conflict),
+    ("ResourceExists*", Conflict),
+    ("OperationNotPermitted", Conflict),
+    ("TrustStoreNotReady", Conflict),
     # What we asked.
     ("Invalid*", Rejected),
     ("Validation*", Rejected),
@@ -73,7 +85,23 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("*QuotaExceeded*", Rejected),
     ("*Violation*", Rejected),
     ("*DependencyFailure*", Rejected),
-    ("TooManyParts", Rejected),
+    ("TooMany*", Rejected),
+    ("*AssociationLimit", Rejected),
+    ("LimitExceeded*", Rejected),
+    ("ServiceLimitExceeded*", Rejected),
+    ("IllegalArgument*", Rejected),
+    ("ClientException", Rejected),
+    ("Platform*", Rejected),
+    ("Incompatible*", Rejected),
+    ("Unsupported*", Rejected),
+    ("DecryptionFailure", Rejected),
+    ("EncryptionFailure", Rejected),
+    ("HealthUnavailable", Unavailable),
+    ("InternalService*", Unavailable),
+    ("InternalServer*", Unavailable),
+    ("ServiceException", Unavailable),
+    ("ServerException", Unavailable),
+    ("ObjectNotInActiveTier*", Conflict),
     ("EncryptionTypeMismatch", Rejected),
     ("MethodNotAllowed", Rejected),
     ("PermanentRedirect", Rejected),
@@ -172,6 +200,8 @@ EXCEPTIONS: dict[str, tuple[type[ActionError], type[ActionError]]] = {
 
 _CLIENT_TIMEOUTS = {"RequestTimeout", "RequestTimeoutException"}
 """4xx by number, silence by meaning: the other side gave up while the request was under way."""
+_NOT_TAKEN = {"EndpointTemporarilyUnavailableException"}
+"""5xx by number, a refusal by meaning: this door is shut, and nothing went through it."""
 _SERVER_ERROR = 500
 
 
@@ -209,7 +239,8 @@ def translate(error: Exception, what: str, *, mutates: bool) -> ActionError:
     status = int(meta.get("HTTPStatusCode", 0))
     message = f"{what}: {code}: {response['Error'].get('Message', '')}"
     word = word_of_code(code)
-    if word is not Throttled and (status >= _SERVER_ERROR or code in _CLIENT_TIMEOUTS):
+    is_refusal = word is Throttled or code in _NOT_TAKEN
+    if not is_refusal and (status >= _SERVER_ERROR or code in _CLIENT_TIMEOUTS):
         word = _UNANSWERED[mutates]
     # An answered 4xx that nobody listed is still a refusal: nothing happened.
     return (word or Rejected)(message, request_id=meta.get("RequestId"))

@@ -15,13 +15,37 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import Conflict, Unavailable
 from drctl.actions.targets import (
+    AutoScalingGroup,
     AwsConnection,
+    AwsRegion,
+    DatabaseRole,
     DnsRecord,
+    EcrRepository,
+    EcsService,
+    ElastiCacheGlobal,
     FailoverSwitch,
+    LoadBalancer,
     RdsInstance,
+    RoutingControls,
+    S3Bucket,
     Target,
 )
 from drctl.adapters.aws.client import Aws
+
+_REACHED = (
+    RdsInstance,
+    FailoverSwitch,
+    DnsRecord,
+    LoadBalancer,
+    S3Bucket,
+    EcrRepository,
+    AutoScalingGroup,
+    EcsService,
+    AwsRegion,
+    ElastiCacheGlobal,
+    RoutingControls,
+)
+"""Targets that have an AWS connection of their own."""
 
 
 class Caller(Outputs):
@@ -39,8 +63,10 @@ async def caller(ctx: Context, connection: AwsConnection) -> Caller:
 
 def connection_of(target: Target) -> AwsConnection | None:
     """The AWS connection of a target that has one."""
-    if isinstance(target, RdsInstance | FailoverSwitch | DnsRecord):
+    if isinstance(target, _REACHED):
         return target.aws
+    if isinstance(target, DatabaseRole) and target.kept_in is not None:
+        return target.kept_in.aws
     return None
 
 
@@ -51,7 +77,7 @@ class CheckIdentity(Action[Target, NoParams, Caller]):
     summary: ClassVar[str] = "Ask AWS who the credentials of a target belong to"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets = (RdsInstance, FailoverSwitch, DnsRecord)
+    targets = _REACHED
     outputs = Caller
 
     def planes(self, target: Target) -> tuple[str, ...]:

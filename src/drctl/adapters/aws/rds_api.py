@@ -50,6 +50,11 @@ class DbInstance:
     vpc: str | None
     pending: tuple[str, ...]
     """Names of settings that wait for a restart; a promotion restarts."""
+    arn: str = ""
+    resource_id: str = ""
+    """Stays when it is renamed."""
+    replication: str = ""
+    """What a replica says of its replication, ``replicating`` when all is well; empty: nothing."""
 
     @property
     def is_terminal(self) -> bool:
@@ -111,6 +116,16 @@ def _parse(raw: Mapping[str, Any]) -> DbInstance:
         },
         vpc=(raw.get("DBSubnetGroup") or {}).get("VpcId"),
         pending=tuple(sorted(raw.get("PendingModifiedValues") or {})),
+        arn=raw.get("DBInstanceArn", ""),
+        resource_id=raw.get("DbiResourceId", ""),
+        replication=next(
+            (
+                one.get("Status", "")
+                for one in raw.get("StatusInfos") or []
+                if one.get("StatusType") == "read replication"
+            ),
+            "",
+        ),
     )
 
 

@@ -25,6 +25,7 @@ from drctl.actions.contract import (
     CannotTell,
     Change,
     Context,
+    Debt,
     Done,
     Effect,
     NoParams,
@@ -36,9 +37,10 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict, Rejected, Throttled, Unavailable
 from drctl.actions.targets import RdsInstance
+from drctl.adapters._vantage import count, prove_dead, prove_quarantine
 from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.fence_sessions import AdminSession
-from drctl.adapters.aws.fence_vantage import count, prove_dead, prove_quarantine
+from drctl.adapters.aws.rds_debts import owed_fence
 
 STOPPED = "stopped"
 
@@ -114,8 +116,9 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         """
         Fences, and proves it.
 
-        Safe to repeat; the second time ``previous_security_groups`` is empty. When it is cancelled
-        half-way the instance may be in quarantine with sessions still standing.
+        Safe to repeat; ``previous_security_groups`` are then those that the plan saw, and none
+        when it was in quarantine before. When it is cancelled half-way the instance may be in
+        quarantine with sessions still standing.
 
         Raises:
             Rejected: A write was accepted, or a place did not answer where only a refusal counts;
@@ -139,6 +142,7 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
                 is_shut = ground.instance.is_only_in(ground.group.id)
                 has_admin = not is_shut and await admin.opened()
                 previous = await fence_control.quarantine(ctx, target, ground)
+                previous = previous or _before(ctx, ground.group.id)
             except (Unavailable, Throttled, Conflict) as error:  # nothing was sent
                 return await _observed_dead(target, death, error)
             ctx.say(f"{target.instance}: in quarantine; cutting sessions")
@@ -169,11 +173,22 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         if seen.is_only_in(ground.group.id):
             return NotDone(
                 why=f"{target.label} is in quarantine, but nobody knows whether its sessions were"
-                " cut; fencing it again is safe"
+                " cut; fencing it again is safe",
+                remains=True,
             )
         if set(seen.groups.values()) - {"active"} or seen.status == "modifying":
             return CannotTell(why=f'RDS is still changing {target.label} ("{seen.status}")')
         return NotDone(why=f"{target.label} is in {', '.join(sorted(seen.groups))}")
+
+    def debts(self, target: RdsInstance, params: NoParams, outputs: Fence) -> tuple[Debt, ...]:
+        return (owed_fence(target, outputs.note, durable=outputs.durable),)
+
+
+def _before(ctx: Context, fence_group: str) -> tuple[str, ...]:
+    """The groups that were seen before this run put it into quarantine, in an earlier attempt."""
+    groups = (ctx.seen or {}).get("security_groups")
+    names = [str(group) for group in groups] if isinstance(groups, list | tuple) else []
+    return tuple(name for name in names if name != fence_group)
 
 
 async def _stopped(ctx: Context, target: RdsInstance) -> Fence:

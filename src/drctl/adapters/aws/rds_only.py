@@ -12,12 +12,12 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Rejected
+from drctl.actions.errors import ActionError
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _one_primary
 from drctl.adapters._one_primary import OnePrimary, ProofParams
+from drctl.adapters._vantage import old_side
 from drctl.adapters.aws import fence_control
-from drctl.adapters.aws.fence_vantage import Attempt, Verdict, try_sql, try_url
 from drctl.adapters.aws.rds_fence import STOPPED
 
 
@@ -55,27 +55,7 @@ class AssertSinglePrimary(Action[RdsInstance, ProofParams, OnePrimary]):
         Changes:
             One row where clients write; where the old primary does take writes, one there too.
         """
-        access = target.sql
-        if access is None:
-            raise Rejected(f"{target.label} has no sql in the environment: it cannot be tried")
-
-        async def attempt() -> list[_one_primary.Attempt]:
-            shut = await _is_shut(ctx, target)
-            sql = await try_sql(ctx, access, write=True)
-            urls = [await try_url(ctx, url) for url in target.client_write_urls]
-            row = f"drctl-fence-{ctx.key}"
-            tried = [_judged(sql, is_shut=shut is not None, dead_only=True)]
-            tried += [
-                _judged(one, is_shut=shut is not None, dead_only=False, row=row) for one in urls
-            ]
-            if shut is not None:
-                tried.append(_one_primary.Attempt(verdict="refused", said=shut))
-            return tried
-
-        async def is_durable() -> bool:
-            return await _is_shut(ctx, target) is not None
-
-        old = _one_primary.OldSide(access=access, attempt=attempt, is_durable=is_durable)
+        old = old_side(ctx, target, lambda: _what_shuts(ctx, target))
         return await _one_primary.prove(
             ctx, old, target.client_path, target.system_identifier, params
         )
@@ -85,7 +65,7 @@ class AssertSinglePrimary(Action[RdsInstance, ProofParams, OnePrimary]):
         return NotDone(why="what was proven then is to be proven now")
 
 
-async def _is_shut(ctx: Context, target: RdsInstance) -> str | None:
+async def _what_shuts(ctx: Context, target: RdsInstance) -> str | None:
     """What RDS says that keeps it from writing; ``None``: nothing, or nobody answers."""
     try:
         ground = await fence_control.survey(ctx, target)
@@ -96,21 +76,3 @@ async def _is_shut(ctx: Context, target: RdsInstance) -> str | None:
     if ground.instance.is_only_in(ground.group.id) and not ground.group.ingress_rules:
         return f"RDS: {target.instance} is only in {ground.group.id}, which lets nothing in"
     return None
-
-
-def _judged(
-    tried: Attempt, *, is_shut: bool, dead_only: bool, row: str = ""
-) -> _one_primary.Attempt:
-    """
-    As the fence judges: behind a network that is shut silence is a refusal; elsewhere the server
-    must be gone, and a place of clients must say so.
-    """
-    refusals = {Verdict.DEAD} if dead_only else {Verdict.DEAD, Verdict.REFUSED}
-    if is_shut:
-        refusals |= {Verdict.SILENT, Verdict.REFUSED}
-    word: _one_primary.Verdict = "unknown"
-    if tried.verdict is Verdict.ACCEPTED:
-        word = "accepted"
-    elif tried.verdict in refusals:
-        word = "refused"
-    return _one_primary.Attempt(verdict=word, said=tried.sentence, row=row)

@@ -5,7 +5,6 @@ RDS promotes what it is told to. Whether this is the right replica is decided by
 `drctl.adapters._candidate`, on what the server itself says by SQL, a moment before the call.
 """
 
-from dataclasses import replace
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -14,7 +13,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
@@ -26,10 +27,11 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
-from drctl.actions.targets import RdsInstance, SqlAccess, Witness
-from drctl.adapters import _candidate, _candidate_look, _sql, _witness
+from drctl.actions.targets import RdsInstance
+from drctl.adapters import _candidate, _managed
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.rds_api import AVAILABLE, DbInstance, describe, wait_until
+from drctl.adapters.aws.rds_debts import owed_standby
 from drctl.adapters.aws.rds_lag import read_sighting
 
 LATE_LOOKS = 3
@@ -61,6 +63,8 @@ class Promotion(Outputs):
     """The timeline that it left."""
     lsn: str = ""
     """The end of what it had received, at the last look before the promotion."""
+    arn: str = ""
+    """What a new replica of it is made from."""
 
 
 class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
@@ -82,7 +86,7 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
     ) -> Observation:
         aws = Aws(ctx, target.aws)
         seen = await describe(aws, target.instance)
-        unfit = [] if target.sql is None else await _plan_look(ctx, target, target.sql, params)
+        unfit = await _managed.unfit(ctx, _replica(ctx, target, params or PromoteParams()))
         if await _is_of_a_replica(aws, seen):
             unfit.append(f"it follows {seen.source}, which is a replica itself")
         return Observation(
@@ -126,21 +130,21 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
         Changes:
             The RDS instance: its role, and its backup retention when that was 0.
         """
-        aws = Aws(ctx, target.aws)
+        aws, replica = Aws(ctx, target.aws), _replica(ctx, target, params)
         seen = await describe(aws, target.instance)
         if seen.is_terminal:
             raise Rejected(f'RDS reports "{seen.status}" for {target.label}')
         if seen.source is None:
             seen = await wait_until(ctx, aws, target.instance, _is_primary, after_change=False)
-            await _until_out_of_recovery(ctx, target)
-            return _promotion(seen, await _fit(ctx, target, params), changed=False)
+            await _managed.until_out_of_recovery(ctx, replica)
+            return _promotion(seen, await _managed.chosen(ctx, replica), changed=False)
         if seen.status != AVAILABLE:
             raise Conflict(f'RDS reports "{seen.status}" for {target.label}, not "{AVAILABLE}"')
         if seen.pending:
             ctx.say(f"{target.instance}: the promotion also applies {', '.join(seen.pending)}")
         if await _is_of_a_replica(aws, seen):
             raise Conflict(f"{target.label} follows {seen.source}, which is a replica itself")
-        chosen = await _fit(ctx, target, params)
+        chosen = await _managed.chosen(ctx, replica)
         try:
             await aws.mutate("rds", "promote_read_replica", DBInstanceIdentifier=target.instance)
         except Conflict as error:
@@ -148,7 +152,7 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
             raise
         ctx.say(f"{target.instance}: promotion accepted")
         seen = await wait_until(ctx, aws, target.instance, _is_primary, after_change=True)
-        await _until_out_of_recovery(ctx, target)
+        await _managed.until_out_of_recovery(ctx, replica)
         return _promotion(seen, chosen, changed=True)
 
     async def settled(
@@ -168,6 +172,11 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
                 return CannotTell(why=f'RDS reports "{seen.status}" for {target.label}')
             source = seen.source
         return NotDone(why=f"{target.label} is available and still a replica of {source}")
+
+    def debts(
+        self, target: RdsInstance, params: PromoteParams, outputs: Promotion
+    ) -> tuple[Debt | Cleared, ...]:
+        return (owed_standby(target),) if outputs.changed else ()
 
 
 async def _refuse_doubt(aws: Aws, target: RdsInstance, refusal: Conflict) -> None:
@@ -195,6 +204,7 @@ def _promotion(seen: DbInstance, chosen: _candidate.Seen | None, *, changed: boo
         system_identifier=chosen.system_identifier if chosen else "",
         from_timeline=chosen.timeline if chosen and changed else None,
         lsn=_candidate.position(chosen) if chosen else "",
+        arn=seen.arn,
     )
 
 
@@ -208,76 +218,15 @@ async def _is_of_a_replica(aws: Aws, seen: DbInstance) -> bool:
     return (await describe(aws, seen.source)).source is not None
 
 
-async def _evidence(
-    ctx: Context,
-    target: RdsInstance,
-    access: SqlAccess,
-    params: PromoteParams,
-    first: _candidate.Seen,
-) -> tuple[_candidate.Evidence, _candidate.Seen]:
-    """What others say of the candidate, and the candidate with the witness's row that it has."""
-    sighting: _witness.Sighting | _witness.Missing = _witness.Missing("it has no witness")
-    if target.witness is not None:
-        witness: Witness = target.witness
-        sighting = await _witness.sighted(lambda: read_sighting(ctx, witness))
-    evidence = await _candidate_look.gather(
-        ctx,
-        access,
-        first,
-        database=access.database,
-        pinned=target.system_identifier,
+def _replica(ctx: Context, target: RdsInstance, params: PromoteParams) -> _managed.Replica:
+    witness = target.witness
+    return _managed.Replica(
+        label=target.label,
+        vendor="RDS",
+        sql=target.sql,
+        system_identifier=target.system_identifier,
         siblings=target.siblings,
-        sighting=sighting,
+        sighting=None if witness is None else lambda: read_sighting(ctx, witness),
         from_timeline=params.from_timeline,
         accepts_silence=params.accept_silent_siblings,
     )
-    return evidence, replace(first, beat=await _candidate_look.last_beat(ctx, access))
-
-
-async def _plan_look(
-    ctx: Context, target: RdsInstance, access: SqlAccess, params: PromoteParams | None
-) -> list[str]:
-    async with _sql.connect(access, ctx) as connection:
-        first = await _candidate_look.read(connection)
-        evidence, first = await _evidence(ctx, target, access, params or PromoteParams(), first)
-    return _candidate.lasting(_candidate.objections(first, evidence))
-
-
-async def _fit(ctx: Context, target: RdsInstance, params: PromoteParams) -> _candidate.Seen | None:
-    """
-    Looks at the candidate until nothing speaks against it; ``None`` when it cannot be asked by SQL.
-
-    Raises:
-        Conflict: Something does, and waiting does not mend it.
-        Unavailable: The server does not answer; RDS's word alone is not enough where SQL is given.
-    """
-    access = target.sql
-    if access is None:
-        return None
-
-    async def look_again() -> _candidate_look.Looks:
-        async with _sql.connect(access, ctx) as connection:
-            first = await _candidate_look.read(connection)
-            evidence, before = await _evidence(ctx, target, access, params, first)
-            now_s = ctx.clock.now().boot_s
-            after = await _candidate_look.read(connection)
-        return _candidate_look.Looks(before=before, evidence=evidence, after=after, after_s=now_s)
-
-    return await _candidate_look.choose(ctx, target.label, look_again)
-
-
-async def _until_out_of_recovery(ctx: Context, target: RdsInstance) -> None:
-    """RDS said so; the server itself must say so too, where we may ask it."""
-    if target.sql is None:
-        return
-    last = "the server was not asked"
-    while not ctx.deadline.has_passed(ctx.clock):
-        try:
-            async with _sql.connect(target.sql, ctx) as connection:
-                if not await connection.fetchval("SELECT pg_is_in_recovery()"):
-                    return
-            last = "the server says that it is still in recovery"
-        except ActionError as error:
-            last = str(error)
-        await ctx.clock.sleep(0.3)
-    raise OutcomeUnknown(f"RDS calls {target.label} a primary, but {last}")

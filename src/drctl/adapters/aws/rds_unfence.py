@@ -6,6 +6,7 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
     Done,
     Effect,
@@ -17,11 +18,13 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError
+from drctl.actions.errors import ActionError, Rejected
 from drctl.actions.targets import RdsInstance, Text
+from drctl.adapters.aws import fence_control
 from drctl.adapters.aws.client import Aws
 from drctl.adapters.aws.fence_control import put_into
 from drctl.adapters.aws.rds_api import describe
+from drctl.adapters.aws.rds_debts import paid_fence
 
 
 class UnfenceParams(Params):
@@ -80,6 +83,7 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
         Sets the groups; nothing is sent when they are in force already.
 
         Raises:
+            Rejected: No groups are given, and it is in quarantine: nobody knows where it was.
             Conflict: RDS refuses in the instance's present state.
             OutcomeUnknown: Sent, and not seen in force.
 
@@ -87,6 +91,11 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
             The security groups of the RDS instance, unless none are given.
         """
         if not params.security_groups:
+            if await _is_shut(ctx, target):
+                raise Rejected(
+                    f"{target.label} is in quarantine, and nothing says which security groups it"
+                    " was in before: put it back by hand"
+                )
             return Unfenced(security_groups=())
         wanted = tuple(sorted(set(params.security_groups)))
         seen = await describe(Aws(ctx, target.aws), target.instance)
@@ -98,6 +107,8 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
         self, ctx: Context, target: RdsInstance, params: UnfenceParams
     ) -> Done[Unfenced] | NotDone | CannotTell:
         if not params.security_groups:
+            if await _is_shut(ctx, target):
+                return NotDone(why=f"{target.label} is in quarantine")
             return Done(outputs=Unfenced(security_groups=()))
         try:
             seen = await describe(Aws(ctx, target.aws), target.instance)
@@ -109,3 +120,22 @@ class UnfenceInstance(Action[RdsInstance, UnfenceParams, Unfenced]):
         if set(groups) == set(params.security_groups):
             return Done(outputs=Unfenced(security_groups=groups))
         return NotDone(why=f"{target.label} is in {', '.join(groups)}")
+
+    def debts(
+        self, target: RdsInstance, params: UnfenceParams, outputs: Unfenced
+    ) -> tuple[Cleared, ...]:
+        return (paid_fence(target),)
+
+
+async def _is_shut(ctx: Context, target: RdsInstance) -> bool:
+    """
+    Whether it is in its fence group alone. When nobody answers, it is not: the fence had only
+    observed that the instance is dead, and its region may be gone for good.
+    """
+    if target.fence_security_group is None:
+        return False
+    try:
+        ground = await fence_control.survey(ctx, target)
+    except ActionError:
+        return False
+    return ground.instance.is_only_in(ground.group.id)

@@ -22,6 +22,7 @@ class InstanceState(Outputs):
     endpoint: str
     port: int
     is_replica: bool
+    arn: str = ""
 
 
 class WaitForInstance(Action[RdsInstance, WaitParams, InstanceState]):
@@ -45,6 +46,13 @@ class WaitForInstance(Action[RdsInstance, WaitParams, InstanceState]):
         return Observation(readings={"status": seen.status})
 
     async def perform(self, ctx: Context, target: RdsInstance, params: WaitParams) -> InstanceState:
+        """
+        Looks until RDS says so; changes nothing.
+
+        Raises:
+            Rejected: It failed, or is being deleted.
+            Unavailable: It had not come so far by the deadline.
+        """
         seen = await wait_until(
             ctx,
             Aws(ctx, target.aws),
@@ -57,4 +65,5 @@ class WaitForInstance(Action[RdsInstance, WaitParams, InstanceState]):
             endpoint=seen.host,
             port=seen.port,
             is_replica=seen.source is not None,
+            arn=seen.arn,
         )

@@ -5,10 +5,10 @@ from typing import ClassVar, TypeAlias
 
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import Unavailable
-from drctl.actions.targets import DnsRecord, FailoverSwitch, Target, Text
+from drctl.actions.targets import CloudDnsRecord, DnsRecord, FailoverSwitch, Target, Text
 from drctl.adapters import _resolver
 
-NamedTarget: TypeAlias = FailoverSwitch | DnsRecord
+NamedTarget: TypeAlias = FailoverSwitch | DnsRecord | CloudDnsRecord
 
 _ASK_FOR = timedelta(seconds=3)
 
@@ -41,7 +41,7 @@ class ResolveRecord(Action[NamedTarget, ResolveParams, ResolveOutputs]):
     summary: ClassVar[str] = "Asks each of the environment's resolvers for a name's addresses"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets: ClassVar[tuple[type[Target], ...]] = (FailoverSwitch, DnsRecord)
+    targets: ClassVar[tuple[type[Target], ...]] = (FailoverSwitch, DnsRecord, CloudDnsRecord)
     params: ClassVar[type[Params]] = ResolveParams
     outputs: ClassVar[type[Outputs]] = ResolveOutputs
 

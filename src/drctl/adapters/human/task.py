@@ -53,4 +53,5 @@ class Task(Action[Target, TaskParams, TaskOutputs]):
         return Change(before="not confirmed", after=f"a person confirms: {instruction}")
 
     async def perform(self, ctx: Context, target: Target, params: TaskParams) -> TaskOutputs:
+        """Called once a person has confirmed it; what they did changes the world, this does not."""
         return TaskOutputs(confirmed=True)

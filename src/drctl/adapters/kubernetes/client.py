@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, AuthRejected, OutcomeUnknown, Throttled, Unavailable
-from drctl.actions.targets import Deployment, KubernetesConnection
+from drctl.actions.targets import Deployment, KubernetesConnection, KubernetesObject
 from drctl.adapters import _blocking, _secret
 from drctl.adapters.kubernetes.errors import of_status, translate
 from drctl.kernel.retry import retry_read
@@ -24,9 +24,11 @@ CONNECT_S = 3.0
 READ_S = 10.0
 PATIENCE = timedelta(seconds=10)
 """How long a read is repeated before its caller hears that the server is not there."""
-_MERGE_PATCH = "application/merge-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
 _SAID_LENGTH = 500
-_SCALE = "/scale"
+_SCALE, _STATUS = "/scale", "/status"
 
 
 class Cluster:
@@ -38,15 +40,21 @@ class Cluster:
     """
 
     def __init__(self, ctx: Context, connection: KubernetesConnection) -> None:
-        self._ctx = ctx
+        self._ctx = self.ctx = ctx
         self._connection = connection
         self._client: Any = None
         self._building = threading.Lock()
         self._changed: dict[str, int] = {}
 
-    async def get(self, path: str, *, patience: timedelta = PATIENCE) -> dict[str, Any]:
+    async def get(
+        self, path: str, *, patience: timedelta = PATIENCE, about: str | None = ""
+    ) -> dict[str, Any]:
         """
         Reads an object; repeats that while throttled or unavailable, for *patience*.
+
+        Args:
+            about: Name of the object that must be in the answer; empty: the path's last part;
+                ``None``: the answer is about no object.
 
         Raises:
             ActionError: What the server said, or that it did not.
@@ -54,7 +62,7 @@ class Cluster:
         ctx = self._ctx
 
         async def fresh() -> dict[str, Any]:
-            answer = await self.once(path)
+            answer = await self._call("GET", path, None, about=about)
             if self._version(answer) < self._changed.get(path, 0):
                 raise Unavailable(f"GET {path}: answered from before our own change")
             return answer
@@ -75,9 +83,44 @@ class Cluster:
         """
         return await self._call("GET", path, None)
 
-    async def patch(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def items(
+        self, path: str, *, selector: str = "", patience: timedelta = PATIENCE
+    ) -> list[dict[str, Any]]:
         """
-        Delivers a JSON merge patch, once.
+        Reads the objects of a collection that fit a label selector, as `get` reads one.
+
+        Args:
+            selector: ``name=value`` with commas between; empty: all of them.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        ctx, newest = self._ctx, max(self._changed.values(), default=0)
+        asked = f"{path}?labelSelector={quote(selector, safe='')}" if selector else path
+
+        async def fresh() -> list[dict[str, Any]]:
+            answer = await self._call("GET", asked, None, about=None)
+            found = answer.get("items")
+            if not str(answer.get("kind", "")).endswith("List") or not isinstance(found, list):
+                raise Unavailable(f"GET {path}: answered something that is no list")
+            if self._version(answer) < newest:
+                raise Unavailable(f"GET {path}: answered from before our own change")
+            if not all(_fits(one, selector) for one in found):
+                raise Unavailable(f"GET {path}: answered about others than {selector}")
+            return found
+
+        return await retry_read(
+            fresh,
+            on=(Throttled, Unavailable),
+            clock=ctx.clock,
+            deadline=ctx.deadline.at_most(ctx.clock, patience),
+        )
+
+    async def patch(
+        self, path: str, body: dict[str, Any] | list[dict[str, Any]], *, kind: str = MERGE_PATCH
+    ) -> dict[str, Any]:
+        """
+        Delivers a patch, a JSON merge patch unless *kind* is another one, once.
 
         Raises:
             OutcomeUnknown: It may have arrived, and no answer came.
@@ -86,8 +129,8 @@ class Cluster:
         Changes:
             The object at *path*.
         """
-        answer = await self._call("PATCH", path, body)
-        self._changed[path.removesuffix(_SCALE)] = self._version(answer)
+        answer = await self._call("PATCH", path, body, kind=kind)
+        self._changed[_whole(path)] = self._version(answer)
         return answer
 
     @staticmethod
@@ -95,6 +138,43 @@ class Cluster:
         """Grows with each change of an object; 0 when a server counts in another way."""
         text = str((answer.get("metadata") or {}).get("resourceVersion", ""))
         return int(text) if text.isascii() and text.isdigit() else 0
+
+    async def apply(
+        self, path: str, body: dict[str, Any], *, manager: str, dry_run: bool = False
+    ) -> dict[str, Any]:
+        """
+        Applies an object server-side, once, and never takes over what others own.
+
+        Args:
+            dry_run: The server does everything but store it: that changes nothing, and may be asked
+                while planning.
+
+        Raises:
+            Conflict: Another manager owns a field with another value; the message names both.
+            OutcomeUnknown: It may have arrived, and no answer came.
+            ActionError: It was refused, or was never sent.
+
+        Changes:
+            The object at *path*, unless it is a dry run.
+        """
+        asked = f"{path}?fieldManager={quote(manager, safe='')}&force=false&fieldValidation=Strict"
+        if dry_run:
+            return await self._call(
+                "PATCH", f"{asked}&dryRun=All", body, kind=APPLY_PATCH, mutates=False
+            )
+        answer = await self._call("PATCH", asked, body, kind=APPLY_PATCH)
+        self._changed[path] = self._version(answer)
+        return answer
+
+    async def text(self, path: str) -> str:
+        """
+        Reads something that is not JSON, a log, without repeating that.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        raw = await self._send("GET", path, None, kind="", mutates=False)
+        return raw.decode("utf-8", "replace")
 
     async def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """
@@ -108,7 +188,7 @@ class Cluster:
         Changes:
             The collection.
         """
-        return await self._call("POST", path, body)
+        return await self._call("POST", path, body, about=str(body["metadata"]["name"]))
 
     def within(self, ctx: Context) -> "Cluster":
         """The same connections, for another action."""
@@ -116,9 +196,42 @@ class Cluster:
         made._client, made._building = self._client, self._building
         return made
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> dict[str, Any]:
-        ctx, mutates = self._ctx, method != "GET"
-        what = f"{method} {path} in {self._connection.region}"
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        *,
+        kind: str = "",
+        about: str | None = "",
+        mutates: bool | None = None,
+    ) -> dict[str, Any]:
+        """
+        Sends one request.
+
+        Args:
+            kind: Media type of the body, when it is not plain JSON.
+            about: Name of the object that must be in the answer; empty: the path's last part;
+                ``None``: any.
+            mutates: ``None``: everything but a GET does.
+        """
+        changes = method != "GET" if mutates is None else mutates
+        raw = await self._send(method, path, body, kind=kind, mutates=changes)
+        what, late = self._what(method, path), OutcomeUnknown if changes else Unavailable
+        try:
+            answer: dict[str, Any] = json.loads(raw)
+        except ValueError as error:
+            raise late(f"{what}: answered something that is not JSON") from error
+        if about is not None and (other := _is_about_another(path, answer, about)) is not None:
+            raise late(f"{what}: answered about another object, {other}")
+        return answer
+
+    def _what(self, method: str, path: str) -> str:
+        return f"{method} {path} in {self._connection.region}"
+
+    async def _send(self, method: str, path: str, body: Any, *, kind: str, mutates: bool) -> bytes:
+        ctx = self._ctx
+        what = self._what(method, path)
         left_s = ctx.deadline.left_s(ctx.clock)
         if left_s <= 0:
             raise Unavailable(f"{what}: no time left, not sent")
@@ -128,7 +241,7 @@ class Cluster:
             answer = self._built().call_api(
                 method,
                 self._connection.server.rstrip("/") + path,
-                header_params=self._headers(method),
+                header_params=self._headers(kind or "application/json" if method != "GET" else ""),
                 body=body,
                 _request_timeout=limits_s,
             )
@@ -145,26 +258,18 @@ class Cluster:
             raise
         except Exception as error:  # a garbled answer makes the libraries raise anything
             raise translate(error, what, mutates=mutates) from error
+        if not mutates and (other := _misses_another(path, status, raw)):
+            raise Unavailable(f"{what}: answered that another object is not there, {other}")
         if not 200 <= status < 300:  # noqa: PLR2004 (HTTP's own class)
             raise of_status(status, _said(raw), headers, what, mutates=mutates)
-        try:
-            answer: dict[str, Any] = json.loads(raw)
-        except ValueError as error:
-            raise late(f"{what}: answered something that is not JSON") from error
-        # A collection answers about what was made in it.
-        name = f"/{_name(body['metadata']['name'])}" if method == "POST" and body else ""
-        if (other := _is_about_another(path + name, answer)) is not None:
-            raise late(f"{what}: answered about another object, {other}")
-        return answer
+        return raw
 
-    def _headers(self, method: str) -> dict[str, str]:
-        headers = {
+    def _headers(self, kind: str) -> dict[str, str]:
+        return {
             "Accept": "application/json",
             "Authorization": f"Bearer {_secret.reveal(self._ctx, self._connection.token)}",
             "User-Agent": "drctl",
-        }
-        kinds = {"GET": {}, "POST": {"Content-Type": "application/json"}}
-        return headers | kinds.get(method, {"Content-Type": _MERGE_PATCH})
+        } | ({"Content-Type": kind} if kind else {})
 
     def _built(self) -> Any:
         with self._building:
@@ -199,21 +304,68 @@ def _said(raw: bytes) -> str:
     return raw[:_SAID_LENGTH].decode("utf-8", "replace")
 
 
-def _is_about_another(path: str, answer: Any) -> str | None:
-    """What *answer* is about, when that is not the object at *path*."""
+def _is_about_another(path: str, answer: Any, name: str) -> str | None:
+    """What *answer* is about, when that is not the object of that *name*, or else at *path*."""
     if not isinstance(answer, dict):
         return type(answer).__name__
     if not path.startswith("/api"):
         return None  # the server itself
     meta = answer.get("metadata")
     found = meta.get("name") if isinstance(meta, dict) else None
-    wanted = unquote(path.removesuffix(_SCALE).rsplit("/", 1)[-1])
+    wanted = name or unquote(_whole(path).rsplit("/", 1)[-1])
     return None if found == wanted else str(found)
+
+
+def _misses_another(path: str, status: int, raw: bytes) -> str:
+    """The name of what a 404 is about, when that is nowhere in *path*: it tells nothing of ours."""
+    if status != 404:  # noqa: PLR2004 (HTTP's own)
+        return ""
+    try:
+        name = str(json.loads(raw)["details"]["name"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "" if _name(name) in path else name
+
+
+def _whole(path: str) -> str:
+    """The path of the object itself, of which *path* may name a part."""
+    return path.partition("?")[0].removesuffix(_SCALE).removesuffix(_STATUS)
+
+
+def _fits(raw: dict[str, Any], selector: str) -> bool:
+    """Whether an object carries the labels that were asked for."""
+    labels = (raw.get("metadata") or {}).get("labels") or {}
+    wanted = [pair.split("=", 1) for pair in selector.split(",") if pair]
+    return all(labels.get(name) == value for name, value in wanted)
+
+
+def selector_of(deployment: dict[str, Any]) -> str:
+    """The labels that every pod of a Deployment carries, as a selector."""
+    labels = (deployment["spec"].get("selector") or {}).get("matchLabels") or {}
+    return ",".join(f"{name}={labels[name]}" for name in sorted(labels))
 
 
 def deployment_path(target: Deployment) -> str:
     """Where the API server keeps the target's Deployment."""
     return f"/apis/apps/v1/namespaces/{_name(target.namespace)}/deployments/{_name(target.name)}"
+
+
+def replica_sets_path(target: Deployment) -> str:
+    """Where the API server keeps the ReplicaSets of the target's namespace."""
+    return f"/apis/apps/v1/namespaces/{_name(target.namespace)}/replicasets"
+
+
+def beside(target: Deployment, group: str, plural: str, name: str = "") -> str:
+    """Where the API server keeps an object, or all of a kind, of the target's namespace."""
+    root = f"/apis/{group}" if "/" in group else f"/api/{group}"
+    place = f"{root}/namespaces/{_name(target.namespace)}/{plural}"
+    return f"{place}/{_name(name)}" if name else place
+
+
+def object_path(target: KubernetesObject, group: str, plural: str) -> str:
+    """Where the API server keeps a target that is an object by itself."""
+    place = f"/apis/{group}/namespaces/{_name(target.namespace)}"
+    return f"{place}/{plural}/{_name(target.name)}"
 
 
 def secret_path(target: Deployment, name: str) -> str:

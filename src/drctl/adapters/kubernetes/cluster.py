@@ -14,7 +14,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import Conflict
-from drctl.actions.targets import Deployment, KubernetesConnection, Target
+from drctl.actions.targets import Deployment, KubernetesConnection, KubernetesObject, Target
 from drctl.adapters.kubernetes.client import Cluster
 
 
@@ -72,7 +72,7 @@ class ClusterPin(Pin):
     """The API server is the cluster that the environment means."""
 
     def identity(self, target: Target) -> Identity | None:
-        if not isinstance(target, Deployment):
+        if not isinstance(target, Deployment | KubernetesObject):
             return None
         return Identity(
             name="kubernetes.cluster_uid",
@@ -81,6 +81,6 @@ class ClusterPin(Pin):
         )
 
     async def read(self, ctx: Context, target: Target) -> str:
-        if not isinstance(target, Deployment):
+        if not isinstance(target, Deployment | KubernetesObject):
             raise TypeError(f"{type(target).__name__} is in no cluster")
         return await uid_of(ctx, target.cluster)

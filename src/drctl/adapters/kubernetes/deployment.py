@@ -8,7 +8,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NoParams,
@@ -22,6 +24,7 @@ from drctl.actions.contract import (
 )
 from drctl.actions.errors import ActionError, Conflict
 from drctl.actions.targets import Deployment
+from drctl.adapters.kubernetes.autoscaler import autoscaler_of
 from drctl.adapters.kubernetes.client import Cluster, deployment_path
 from drctl.adapters.kubernetes.rollout import RESTART_KEY, Rollout, look, wait_until
 
@@ -35,6 +38,8 @@ class ScaleParams(Params):
 
     replicas: int = Field(ge=1, le=1000)
     """At least one: taking the last pod away is not scaling."""
+    at_least: bool = False
+    """True: never fewer than there are, as in a recovery; nothing is sent when there are enough."""
 
 
 class Scaled(Outputs):
@@ -63,7 +68,12 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         self, ctx: Context, target: Deployment, params: ScaleParams | None
     ) -> Observation:
         seen = await look(Cluster(ctx, target.cluster), target)
-        return Observation(facts={"replicas": seen.desired}, readings={"available": seen.available})
+        found = await autoscaler_of(Cluster(ctx, target.cluster), target)
+        why = found.would_override(_wanted(seen, params)) if found and params else ""
+        return Observation(
+            facts={"replicas": seen.desired, "autoscaler": found.name if found else None},
+            readings={"available": seen.available, "overrides": why},
+        )
 
     def preview(
         self, observation: Observation, target: Deployment, params: ScaleParams | None
@@ -71,7 +81,10 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         now = observation.facts["replicas"]
         if params is None:
             return CannotTell(why=f"now {now} replicas; the number is known during the run")
-        if now == params.replicas:
+        if observation.readings.get("overrides"):
+            return CannotTell(why=str(observation.readings["overrides"]))
+        has_more = isinstance(now, int) and now > params.replicas
+        if now == params.replicas or (params.at_least and has_more):
             return Nothing(why=f"{target.name} has {now} replicas")
         return Change(before=f"{now} replicas", after=f"{params.replicas} replicas")
 
@@ -80,7 +93,8 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         Scales and waits.
 
         Raises:
-            Conflict: Something else, an autoscaler perhaps, set another number meanwhile.
+            Conflict: An autoscaler would set another number; nothing was changed. Or something else
+                set another one meanwhile.
             Rejected: The controller gave up, or the Deployment is gone.
             OutcomeUnknown: Sent, and not seen to end.
 
@@ -89,24 +103,20 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
         """
         cluster = Cluster(ctx, target.cluster)
         before = await look(cluster, target)
-        if before.desired != params.replicas:
-            await cluster.patch(
-                f"{deployment_path(target)}/scale", {"spec": {"replicas": params.replicas}}
-            )
+        wanted, found = _wanted(before, params), await autoscaler_of(cluster, target)
+        if found and (why := found.would_override(wanted)):
+            raise Conflict(why)
+        if before.desired != wanted:
+            await cluster.patch(f"{deployment_path(target)}/scale", {"spec": {"replicas": wanted}})
 
         def reached(seen: Rollout) -> bool:
-            if seen.desired != params.replicas:
+            has_more = params.at_least and seen.desired > wanted
+            if seen.desired != wanted and not has_more:
                 raise Conflict(f"{target.label} was set to {seen.desired} by something else")
-            return _serves(seen, params.replicas)
+            return _serves(seen, wanted)
 
-        await wait_until(
-            ctx,
-            cluster,
-            target,
-            reached,
-            after_change=before.desired != params.replicas,
-        )
-        return Scaled(previous_replicas=before.desired, replicas=params.replicas)
+        await wait_until(ctx, cluster, target, reached, after_change=before.desired != wanted)
+        return Scaled(previous_replicas=before.desired, replicas=wanted)
 
     async def settled(
         self, ctx: Context, target: Deployment, params: ScaleParams
@@ -115,11 +125,28 @@ class ScaleDeployment(Action[Deployment, ScaleParams, Scaled]):
             seen = await look(Cluster(ctx, target.cluster), target)
         except ActionError as error:
             return CannotTell(why=str(error))
-        if seen.desired != params.replicas:
+        wanted = _wanted(seen, params)
+        if seen.desired != wanted:
             return NotDone(why=f"{target.label} has {seen.desired} replicas")
-        if _serves(seen, params.replicas):
-            return Done(outputs=Scaled(previous_replicas=None, replicas=params.replicas))
+        if _serves(seen, wanted):
+            return Done(outputs=Scaled(previous_replicas=None, replicas=wanted))
         return CannotTell(why=f"{target.label} is scaled, but {seen}")
+
+    def debts(
+        self, target: Deployment, params: ScaleParams, outputs: Scaled
+    ) -> tuple[Debt | Cleared, ...]:
+        key, before = f"scaled:{target.identities[0]}", outputs.previous_replicas
+        if before is None or outputs.replicas == before:
+            return ()
+        if outputs.replicas < before:
+            return (Cleared(key=key),)
+        what = f"{target.label} has {outputs.replicas} replicas instead of {before}"
+        remedy = "scale it back once the traffic is as usual, and give its manifest the number"
+        return (Debt(key=key, what=what, remedy=remedy),)
+
+
+def _wanted(seen: Rollout, params: ScaleParams) -> int:
+    return max(seen.desired, params.replicas) if params.at_least else params.replicas
 
 
 def _serves(seen: Rollout, replicas: int) -> bool:

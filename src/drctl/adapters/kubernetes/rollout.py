@@ -21,6 +21,9 @@ RESTART_KEY = "drctl.dev/restart-key"
 REVISION = "deployment.kubernetes.io/revision"
 FIRST_POLL_S = 0.2
 LAST_POLL_S = 2.0
+STABLE_POLL_S = 1.0
+LAST_WORD_S = 0.5
+"""So long before its deadline a wait says what it knows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,12 +109,16 @@ async def wait_until(
     reached: Callable[[Rollout], bool],
     *,
     after_change: bool,
+    stuck: type[ActionError] | None = None,
 ) -> Rollout:
     """
     Polls until *reached* is true.
 
     Args:
         after_change: A change was accepted before: not seeing its end is then `OutcomeUnknown`.
+        stuck: What the deadline means while the Deployment answers, and is not there yet: it is
+            raised just before the deadline, so that what is known is said. ``None``: the same as
+            when it does not answer.
 
     Raises:
         Rejected: The controller gave up on the rollout, or the Deployment is gone.
@@ -120,13 +127,14 @@ async def wait_until(
     """
     late: type[ActionError] = OutcomeUnknown if after_change else Unavailable
     pause_s, last = FIRST_POLL_S, "it was not read"
+    word = late
     while True:
         try:
             seen = await look(cluster, target, patience=timedelta())
         except NotFound as error:
             raise Rejected(f"{target.label} is gone: {error}") from error
         except (Throttled, Unavailable) as error:
-            last = str(error)
+            last, word = str(error), late
         except ActionError as error:
             if after_change:
                 raise OutcomeUnknown(f"changed, and then not readable: {error}") from error
@@ -134,11 +142,46 @@ async def wait_until(
         else:
             if reached(seen):
                 return seen
-            if seen.has_failed:
-                raise Rejected(f"{target.label}: the rollout's progress deadline passed: {seen}")
-            last = str(seen)
-            ctx.say(f"{target.name}: {seen}")
+            last, word = str(seen), stuck or late
+            _go_on(ctx, target, seen, stuck, pause_s)
         await ctx.clock.sleep(min(pause_s, ctx.deadline.left_s(ctx.clock)))
         pause_s = min(LAST_POLL_S, pause_s * 1.5)
         if ctx.deadline.has_passed(ctx.clock):  # not after it: a look without time says only that
-            raise late(f"{target.label}: {last}")
+            raise word(f"{target.label}: {last}")
+
+
+def _go_on(
+    ctx: Context,
+    target: Deployment,
+    seen: Rollout,
+    stuck: type[ActionError] | None,
+    pause_s: float,
+) -> None:
+    """Raises when waiting on is of no use: the controller gave up, or no time is left."""
+    if seen.has_failed:
+        raise Rejected(f"{target.label}: the rollout's progress deadline passed: {seen}")
+    ctx.say(f"{target.name}: {seen}")
+    if stuck and ctx.deadline.left_s(ctx.clock) < pause_s + LAST_WORD_S:
+        raise stuck(f"{target.label}: not complete when its time was over: {seen}")
+
+
+async def stay(ctx: Context, cluster: Cluster, target: Deployment, length: timedelta) -> Rollout:
+    """
+    Watches a complete rollout stay complete.
+
+    Raises:
+        Rejected: It did not, or the deadline comes first.
+        ActionError: It could not be read.
+    """
+    end_s = ctx.clock.now().boot_s + length.total_seconds()
+    while True:
+        seen = await look(cluster, target)
+        if not seen.is_complete:
+            raise Rejected(f"{target.label} did not stay complete for {length}: {seen}")
+        left_s = end_s - ctx.clock.now().boot_s
+        if left_s <= 0:
+            return seen
+        if ctx.deadline.left_s(ctx.clock) < LAST_WORD_S:
+            raise Rejected(f"{target.label}: no time was left to watch it for {length}")
+        ctx.say(f"{target.name}: complete, watched for another {left_s:.0f} s")
+        await ctx.clock.sleep(min(STABLE_POLL_S, left_s))

@@ -20,7 +20,7 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown
+from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
 from drctl.actions.targets import Deployment, Text
 from drctl.adapters import _secret
 from drctl.adapters.kubernetes.client import Cluster, secret_path
@@ -178,3 +178,50 @@ def _decoded(value: str | None) -> str | None:
 
 def _shown(key: str, value: JSON) -> str:
     return f"{key} not set" if value is None else f"{key}={value}"
+
+
+class CheckSecretParams(Params):
+    """What must be there."""
+
+    name: Text
+    """Of the Secret, in the target's namespace."""
+    keys: tuple[Text, ...] = Field(min_length=1)
+    """Each has to be there, and to hold something."""
+
+
+class SecretThere(Outputs):
+    """What is there; never a value."""
+
+    keys: tuple[str, ...]
+    """All keys of the Secret."""
+
+
+class CheckSecret(Action[Deployment, CheckSecretParams, SecretThere]):
+    """Fails when a Secret lacks a key that pods need to start."""
+
+    name: ClassVar[str] = "kubernetes.secret.check"
+    summary: ClassVar[str] = "Check that a Secret beside a Deployment has its keys"
+    effect: ClassVar[Effect] = Effect.READ
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    targets = (Deployment,)
+    params = CheckSecretParams
+    outputs = SecretThere
+
+    def planes(self, target: Deployment) -> tuple[str, ...]:
+        return (f"data-plane:{target.cluster.region}",)
+
+    async def perform(
+        self, ctx: Context, target: Deployment, params: CheckSecretParams
+    ) -> SecretThere:
+        """
+        Looks.
+
+        Raises:
+            NotFound: No such Secret.
+            Rejected: A key is missing or empty.
+        """
+        secret = await Cluster(ctx, target.cluster).get(secret_path(target, params.name))
+        data = secret.get("data") or {}
+        if missing := sorted(key for key in params.keys if not data.get(key)):
+            raise Rejected(f"secret/{params.name} has nothing under {', '.join(missing)}")
+        return SecretThere(keys=tuple(sorted(data)))

@@ -34,7 +34,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
@@ -48,7 +50,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, Conflict, Rejected, Unavailable
 from drctl.actions.targets import PostgresServer, Target, Text
 from drctl.adapters import _sql
-from drctl.adapters.postgres import gate, vantage
+from drctl.adapters.postgres import gate, owed, vantage
 from drctl.adapters.postgres.server import look, require_identity
 
 _LOOKS = 3
@@ -155,6 +157,12 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
         proof = await _prove(ctx, target)
         return FenceOutputs(method="sql", durable=True, final_lsn=final_lsn, proof=proof)
 
+    def debts(
+        self, target: PostgresServer, params: FenceParams, outputs: FenceOutputs
+    ) -> tuple[Debt | Cleared, ...]:
+        """Somebody has to decide what becomes of it."""
+        return (owed.fence(target, durable=outputs.durable),)
+
     async def settled(
         self, ctx: Context, target: PostgresServer, params: FenceParams
     ) -> Done[FenceOutputs] | NotDone | CannotTell:
@@ -167,13 +175,15 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
                 if await gate.is_open(connection, database):
                     return NotDone(why="the database is open")
                 if not await _is_empty(ctx, connection, database):
-                    return NotDone(why="the database is closed, and sessions may be left in it")
+                    why = "the database is closed, and sessions may be left in it"
+                    return NotDone(why=why, remains=True)
                 final_lsn = await gate.position(connection)
             if target.client_write_urls:
                 # Only a write proves it there, and whoever looks back may not write.
                 return NotDone(
                     why="the database is closed and empty, and that clients are refused is not"
-                    " proven yet; fencing again is safe"
+                    " proven yet; fencing again is safe",
+                    remains=True,
                 )
             proof = await _prove(ctx, target)
         except ActionError as error:

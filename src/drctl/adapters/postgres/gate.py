@@ -1,6 +1,6 @@
 """The statements with which a database is closed to clients, and opened again."""
 
-from drctl.adapters import _sql
+from drctl.adapters import _sql, _wal
 
 _CLIENTS = "FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND backend_type = 'client backend'"
 # Walsenders carry the rest of the WAL to the standby. Autovacuum and parallel workers write nothing
@@ -18,8 +18,14 @@ _AT_THE_DOOR = """
       AND objid = (SELECT oid FROM pg_database WHERE datname = $1)
       AND pid <> pg_backend_pid()
 """
-_TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS}"
-_TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE}"
+# Only a superuser may end a superuser's session, or one that is logging in and nobody's yet; one
+# refusal ends the whole statement. Neither is passed over: while inside, some are left.
+_MAY_END = """
+      AND (current_setting('is_superuser')::bool
+           OR EXISTS (SELECT FROM pg_roles WHERE oid = usesysid AND NOT rolsuper))
+"""
+_TERMINATE_CLIENTS = f"SELECT count(pg_terminate_backend(pid)) {_CLIENTS} {_MAY_END}"
+_TERMINATE_INSIDE = f"SELECT count(pg_terminate_backend(pid)) {_INSIDE} {_MAY_END}"
 _STARTING = f"SELECT coalesce(array_agg(pid), ARRAY[]::int[]) {_AT_THE_DOOR}"
 _LEFT = f"""
     SELECT (SELECT count(*) {_INSIDE}) + (SELECT count(*) {_AT_THE_DOOR} AND pid = ANY ($2::int[]))
@@ -96,8 +102,7 @@ async def left(connection: _sql.Connection, database: str) -> str:
 
 async def position(connection: _sql.Connection) -> str:
     """The end of the WAL; of asynchronous commits too, which may not be written yet."""
-    answer: str = await connection.fetchval("SELECT pg_current_wal_insert_lsn()::text")
-    return answer
+    return _wal.end(await connection.fetchrow(f"SELECT {_wal.COLUMNS}"))
 
 
 async def open_up(connection: _sql.Connection, database: str) -> None:

@@ -1,9 +1,12 @@
 """The pin of a database: primary and standby of one system share its identifier."""
 
+import contextlib
+
 from drctl.actions.contract import Context, Identity, Pin
-from drctl.actions.errors import ActionError, Rejected
-from drctl.actions.targets import PostgresServer, RdsInstance, Target
+from drctl.actions.errors import ActionError, Rejected, Unavailable
+from drctl.actions.targets import PostgresServer, Target
 from drctl.adapters import _sql
+from drctl.adapters.postgres.programs import Programs
 from drctl.adapters.postgres.server import Database, access_of
 
 ALWAYS_OPEN = "postgres"
@@ -15,7 +18,7 @@ class SystemIdentifierPin(Pin):
 
     def identity(self, target: Target) -> Identity | None:
         """About databases that are reached by SQL, when the environment pins them."""
-        if not isinstance(target, PostgresServer | RdsInstance):
+        if not isinstance(target, Database):
             return None
         if target.sql is None or target.system_identifier is None:
             return None
@@ -27,21 +30,24 @@ class SystemIdentifierPin(Pin):
 
     async def read(self, ctx: Context, target: Target) -> str:
         """
-        Asks the server.
+        Asks the server; the files of one that does not run.
 
         Raises:
             ActionError: It did not say.
         """
-        if not isinstance(target, PostgresServer | RdsInstance):
+        if not isinstance(target, Database):
             raise Rejected(f"{target.label} is not a database")
         try:
             return await _ask(ctx, target, database=None)
         except ActionError as error:
             # A fence by SQL closes the application's database, and the standby replays that: who
             # it is must be known all the same, right before it is promoted.
-            if _sql.classify(error) != "refused" or _sql.is_nobody_there(error):
+            if _sql.classify(error) != "refused":
                 raise
-            return await _ask(ctx, target, database=ALWAYS_OPEN)
+            if not _sql.is_nobody_there(error):
+                with contextlib.suppress(Unavailable):  # it is starting, or ending
+                    return await _ask(ctx, target, database=ALWAYS_OPEN)
+            return await _ask_its_files(ctx, target, error)
 
 
 async def _ask(ctx: Context, target: Database, *, database: str | None) -> str:
@@ -50,3 +56,10 @@ async def _ask(ctx: Context, target: Database, *, database: str | None) -> str:
             "SELECT system_identifier::text FROM pg_control_system()"
         )
     return answer
+
+
+async def _ask_its_files(ctx: Context, target: Database, error: ActionError) -> str:
+    """A server that does not run is its data directory, where its machine can be asked."""
+    if not isinstance(target, PostgresServer) or target.runs_on is None:
+        raise error
+    return (await Programs(ctx, target).control()).system_identifier

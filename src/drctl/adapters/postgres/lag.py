@@ -27,8 +27,9 @@ class LagParams(Params):
     """Where the independent observer can be read."""
 
     sightings_url: Url | None = None
-    """Where the observer publishes its last sighting; see `drctl.adapters._witness` for the format.
-    Without one the bound is unknown: a standby's own word about its lag is not evidence."""
+    """Where the observer publishes its last sighting, when the environment does not say it; see
+    `drctl.adapters._witness` for the format. Without one the bound is unknown: a standby's own word
+    about its lag is not evidence."""
 
 
 class MeasureLag(Action[PostgresServer, LagParams, LossBound]):
@@ -60,7 +61,7 @@ class MeasureLag(Action[PostgresServer, LagParams, LossBound]):
 
     async def perform(self, ctx: Context, target: PostgresServer, params: LagParams) -> LossBound:
         """Measures. Never raises for silence: the bound is then unknown, and says why."""
-        url = params.sightings_url
+        url = params.sightings_url or target.sightings_url
         if url is None:
             return LossBound(bound=None, source="unknown: no sightings_url, so no witness")
 

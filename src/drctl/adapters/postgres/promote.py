@@ -15,7 +15,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NotDone,
@@ -29,7 +31,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, AuthRejected, Conflict, OutcomeUnknown
 from drctl.actions.targets import PostgresServer, Target, Text, Url
 from drctl.adapters import _candidate, _candidate_look, _sql, _witness
-from drctl.adapters.postgres import gate
+from drctl.adapters.postgres import gate, owed
 from drctl.adapters.postgres.lag import fetch
 from drctl.adapters.postgres.server import State, look, require_identity
 
@@ -44,8 +46,8 @@ class PromoteParams(Params):
     """What must hold before."""
 
     sightings_url: Url | None = None
-    """Where the observer publishes its last sighting of the primary; see
-    `drctl.adapters._witness`. The candidate must continue what the observer saw."""
+    """Where the observer publishes its last sighting of the primary, when the environment does not
+    say it; see `drctl.adapters._witness`. The candidate must continue what the observer saw."""
     from_timeline: Annotated[int, Field(ge=1)] | None = None
     """The primary's timeline, as somebody else saw it; needed where there is no observer."""
     accept_silent_siblings: bool = False
@@ -157,6 +159,12 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
                     return _outputs(target, after, chosen, changed=True)
                 await ctx.clock.sleep(_EVERY_S)
 
+    def debts(
+        self, target: PostgresServer, params: PromoteParams, outputs: PromoteOutputs
+    ) -> tuple[Debt | Cleared, ...]:
+        """One database, and nothing that could take over from it."""
+        return (owed.standby(target),)
+
     async def settled(
         self, ctx: Context, target: PostgresServer, params: PromoteParams
     ) -> Done[PromoteOutputs] | NotDone | CannotTell:
@@ -186,7 +194,7 @@ async def _evidence(
     ctx: Context, target: PostgresServer, params: PromoteParams, first: _candidate.Seen
 ) -> tuple[_candidate.Evidence, _candidate.Seen]:
     """What others say of the candidate, and the candidate with the observer's row that it has."""
-    url = params.sightings_url
+    url = params.sightings_url or target.sightings_url
     sighting: _witness.Sighting | _witness.Missing = _witness.Missing("no sightings_url")
     if url is not None:
         sighting = await _witness.sighted(lambda: fetch(ctx, url))

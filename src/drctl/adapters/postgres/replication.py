@@ -5,7 +5,7 @@ from typing import ClassVar
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import Conflict, Rejected
 from drctl.actions.loss import LossBound
-from drctl.actions.targets import PostgresServer, RdsInstance, Target, Text
+from drctl.actions.targets import CloudSqlInstance, PostgresServer, RdsInstance, Target, Text
 from drctl.adapters import _sql, _witness
 from drctl.adapters.postgres.server import Database, access_of, look, region_of, require_identity
 
@@ -35,7 +35,7 @@ class WaitForReplay(Action[Database, WaitParams, LossBound]):
     summary: ClassVar[str] = "Waits until a standby has replayed a fenced primary's last position"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
-    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance)
+    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance, CloudSqlInstance)
     params: ClassVar[type[Params]] = WaitParams
     outputs: ClassVar[type[Outputs]] = LossBound
     measures_loss: ClassVar[bool] = True

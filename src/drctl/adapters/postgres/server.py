@@ -5,10 +5,10 @@ from typing import TypeAlias
 
 from drctl.actions.contract import Observation
 from drctl.actions.errors import Conflict, Rejected
-from drctl.actions.targets import PostgresServer, RdsInstance, SqlAccess
+from drctl.actions.targets import CloudSqlInstance, PostgresServer, RdsInstance, SqlAccess
 from drctl.adapters import _sql
 
-Database: TypeAlias = PostgresServer | RdsInstance
+Database: TypeAlias = PostgresServer | RdsInstance | CloudSqlInstance
 
 # A standby that has changed timeline without a restart point shows the old one in its checkpoint.
 _LOOK = """
@@ -97,7 +97,13 @@ def access_of(target: Database) -> SqlAccess:
 
 def region_of(target: Database) -> str:
     """Where the target is."""
-    return target.aws.region if isinstance(target, RdsInstance) else target.region
+    match target:
+        case RdsInstance():
+            return target.aws.region
+        case CloudSqlInstance():
+            return target.gcp.region
+        case PostgresServer():
+            return target.region
 
 
 def require_identity(target: Database, state: State) -> None:

@@ -6,7 +6,9 @@ from drctl.actions.contract import (
     Action,
     CannotTell,
     Change,
+    Cleared,
     Context,
+    Debt,
     Done,
     Effect,
     NoOutputs,
@@ -21,7 +23,7 @@ from drctl.actions.contract import (
 from drctl.actions.errors import ActionError, Conflict, Rejected
 from drctl.actions.targets import PostgresServer, Target
 from drctl.adapters import _sql
-from drctl.adapters.postgres import gate
+from drctl.adapters.postgres import gate, owed
 from drctl.adapters.postgres.fence import FenceParams
 from drctl.adapters.postgres.server import look, require_identity
 
@@ -88,6 +90,12 @@ class Unfence(Action[PostgresServer, FenceParams, NoOutputs]):
                 raise Conflict(f"{target.label} is a standby; there is nothing to open")
             await gate.reopen(connection, target.sql.database)
         return NoOutputs()
+
+    def debts(
+        self, target: PostgresServer, params: FenceParams, outputs: NoOutputs
+    ) -> tuple[Debt | Cleared, ...]:
+        """Pays what the fence left."""
+        return (owed.fence_is_gone(target),)
 
     async def settled(
         self, ctx: Context, target: PostgresServer, params: FenceParams

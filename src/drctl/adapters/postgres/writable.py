@@ -18,7 +18,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, OutcomeUnknown, Rejected
-from drctl.actions.targets import PostgresServer, RdsInstance, Target
+from drctl.actions.targets import CloudSqlInstance, PostgresServer, RdsInstance, Target
 from drctl.adapters import _sql
 from drctl.adapters.postgres.server import Database, access_of, look, region_of, require_identity
 
@@ -43,8 +43,9 @@ class AssertWritable(Action[Database, NoParams, WritableOutputs]):
     name: ClassVar[str] = "postgres.primary.assert_writable"
     summary: ClassVar[str] = "Writes a token, and reads it back in a new connection"
     effect: ClassVar[Effect] = Effect.CHANGE
+    leaves_mark: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.KEYED
-    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance)
+    targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance, CloudSqlInstance)
     outputs: ClassVar[type[Outputs]] = WritableOutputs
 
     def planes(self, target: Database) -> tuple[str, ...]:

@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from moto.backends import get_backend
-from moto.elbv2.models import ELBv2Backend, FakeListener, FakeLoadBalancer, FakeTargetGroup
+from moto.elbv2.models import (
+    ELBv2Backend,
+    FakeAction,
+    FakeListener,
+    FakeLoadBalancer,
+    FakeTargetGroup,
+)
 
+from drctl.lab.aws import security_groups
 from drctl.lab.balancer import Balancer
 from drctl.lab.plan import ACCOUNT_ID, AddressPlan
 from drctl.lab.targets import BalancerConfig, TargetHealth
@@ -93,6 +100,10 @@ class BalancerBridge:
         self._regions[region].is_alive = True
         await self._reconcile()
 
+    async def settle(self) -> None:
+        """Makes the processes what the API says now, and returns when they are."""
+        await self._reconcile()
+
     def lookup(self, name: str) -> str | None:
         """The address of a load balancer's DNS name (any case, final dot or not), or None."""
         wanted = name.lower().rstrip(".")
@@ -163,7 +174,8 @@ class BalancerBridge:
             for listener in tuple(balancer.listeners.values())
         }
         for arn in region.processes.keys() - wanted.keys():
-            await region.processes.pop(arn).stop()
+            # At once: one that is lost or deleted says no goodbye to its clients.
+            await region.processes.pop(arn).kill()
             region.groups.pop(arn, None)
         for arn, (balancer, listener) in wanted.items():
             group = group_of(region.name, listener)
@@ -174,7 +186,8 @@ class BalancerBridge:
             if process is None:
                 address = self._address(region, balancer)
                 name = f"{balancer.name}-{listener.port}"
-                process = Balancer(name, (address, int(listener.port)), self._root)
+                tls = self._certificate(region.name, listener)
+                process = Balancer(name, (address, int(listener.port)), self._root, tls=tls)
                 region.processes[arn] = process
             if not process.is_running:
                 await process.kill()
@@ -182,7 +195,7 @@ class BalancerBridge:
                 if self._was_killed(region):
                     await process.kill()
                     return
-            config = self._config(group)
+            config = self._config(group, is_open=_lets_in(region.name, balancer, listener))
             if config != process.config:
                 process.configure(config)
 
@@ -195,7 +208,18 @@ class BalancerBridge:
         k = region.numbers.setdefault(balancer.arn, len(region.numbers) + 1)
         return self._plan.balancer(region.name, k)[0]
 
-    def _config(self, group: FakeTargetGroup) -> BalancerConfig:
+    def _certificate(self, region: str, listener: FakeListener) -> Path | None:
+        """The file with the key and the chain of a TLS listener; None for a plain one."""
+        if listener.certificate is None:
+            return None
+        held = get_backend("acm")[ACCOUNT_ID][region].get_certificate(listener.certificate)
+        path = self._root / "certificates" / f"{listener.arn.rsplit('/', 1)[-1]}.pem"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(b"\n".join([held.key, held.cert, held.chain or b""]))
+        return path
+
+    def _config(self, group: FakeTargetGroup, *, is_open: bool) -> BalancerConfig:
         matcher: Mapping[str, Any] = getattr(group, "matcher", None) or {}
         targets = tuple(group.targets.values())
         return BalancerConfig(
@@ -207,7 +231,14 @@ class BalancerBridge:
             healthy_threshold=int(group.healthy_threshold_count),
             unhealthy_threshold=int(group.unhealthy_threshold_count),
             matcher=str(matcher.get("HttpCode", "200")),
+            is_open=is_open,
         )
+
+
+def _lets_in(region: str, balancer: FakeLoadBalancer, listener: FakeListener) -> bool:
+    """Asks the security groups; a load balancer that was made without any is not filtered here."""
+    groups = balancer.security_groups or ()
+    return not groups or security_groups.admit(region, groups, int(listener.port))
 
 
 def is_in_use(region: str, group_arn: str) -> bool:
@@ -222,11 +253,15 @@ def is_in_use(region: str, group_arn: str) -> bool:
 def group_of(region: str, listener: FakeListener) -> FakeTargetGroup | None:
     """The one target group that a listener forwards to; None when it is gone."""
     for action in listener.default_actions:
-        forwards = action.data.get("ForwardConfig", {}).get("TargetGroups", [action.data])
-        for forward in forwards:
-            if arn := forward.get("TargetGroupArn"):
-                return backend(region).target_groups.get(arn)
+        for arn in groups_of(action):
+            return backend(region).target_groups.get(arn)
     return None
+
+
+def groups_of(action: FakeAction) -> tuple[str, ...]:
+    """The target groups that an action forwards to, by ARN."""
+    forwards = action.data.get("ForwardConfig", {}).get("TargetGroups", [action.data])
+    return tuple(arn for forward in forwards if (arn := forward.get("TargetGroupArn")))
 
 
 def backend(region: str) -> ELBv2Backend:

@@ -20,6 +20,10 @@ class VendorDelays:
     """RDS ``modifying`` -> ``available`` of a promoted replica."""
     modify_s: float = 0.3
     """A security group's ``adding`` -> ``active`` on an RDS instance."""
+    ship_s: float = 3.0
+    """RDS: so far ``LatestRestorableTime`` is behind; five minutes on AWS."""
+    rename_s: float = 1.0
+    """RDS ``renaming`` -> ``available``."""
     insync_s: float = 1.0
     """Route 53 ``PENDING`` -> ``INSYNC``."""
     follow_s: float = 0.2

@@ -2,29 +2,22 @@
 Elastic Load Balancing's control plane, made strict over moto: health is what the balancers see.
 
 The lab has one listener rule, the default one, that forwards to one target group; what it does not
-emulate is refused rather than accepted for nothing.
+emulate is refused rather than accepted for nothing (`elbv2_rules`).
 """
 
-import ipaddress
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from moto.elbv2.exceptions import ELBClientError
-from moto.elbv2.models import (
-    ELBv2Backend,
-    FakeAction,
-    FakeHealthStatus,
-    FakeListener,
-    FakeListenerRule,
-    FakeLoadBalancer,
-    FakeTargetGroup,
-)
+from moto.elbv2.models import ELBv2Backend, FakeHealthStatus, FakeLoadBalancer, FakeTargetGroup
 
-from drctl.lab.aws.bridge import BalancerBridge, is_in_use
+from drctl.lab.aws import elbv2_rules as rules
+from drctl.lab.aws.bridge import BalancerBridge, backend, is_in_use
+from drctl.lab.plan import REGIONS
 
-_Patch = tuple[type, str, Callable[..., Any]]
+_Patch = tuple[type, str, Any]
+LOST = "The load balancer could not be recovered after the loss of its nodes"
 
 
 class Elbv2Overlay:
@@ -38,6 +31,7 @@ class Elbv2Overlay:
         self._provisioning_s = provisioning_s
         self.bridge: BalancerBridge | None = None
         self._born: dict[str, float] = {}
+        self._lost: set[str] = set()
         self._lock = threading.Lock()
 
     def watch(self, bridge: BalancerBridge) -> None:
@@ -48,10 +42,37 @@ class Elbv2Overlay:
         """Tells whether a load balancer has been provisioned; for `BalancerBridge`."""
         with self._lock:
             born = self._born.setdefault(balancer.arn, time.monotonic())
+            if balancer.arn in self._lost:
+                balancer.state = "failed"
+                return False
         if time.monotonic() - born < self._provisioning_s:
             return False
         balancer.state = "active"
         return True
+
+    def lose(self, name: str) -> None:
+        """
+        Loses every load balancer of a name for good: it is described as ``failed``, and its
+        processes are ended at the bridge's next look.
+
+        Raises:
+            ValueError: There is none of that name.
+        """
+        found = [
+            balancer
+            for region in REGIONS
+            for balancer in tuple(backend(region).load_balancers.values())
+            if balancer.name == name
+        ]
+        if not found:
+            raise ValueError(f"the lab has no load balancer {name!r}")
+        with self._lock:
+            self._lost.update(balancer.arn for balancer in found)
+
+    def restore(self) -> None:
+        """Undoes `lose`."""
+        with self._lock:
+            self._lost.clear()
 
     def install(self) -> Callable[[], None]:
         """
@@ -67,15 +88,24 @@ class Elbv2Overlay:
         def health_for(group: FakeTargetGroup, target: dict[str, Any], _: Any) -> FakeHealthStatus:
             return _health_for(group, target, self.bridge)
 
-        backend = ELBv2Backend
+        def state(balancer: FakeLoadBalancer) -> dict[str, str]:
+            self.is_active(balancer)
+            return {"Code": balancer.state} | (
+                {"Reason": LOST} if balancer.state == "failed" else {}
+            )
+
+        api = ELBv2Backend
         patches: list[_Patch] = [
             (FakeLoadBalancer, "activate", activate),
+            (FakeLoadBalancer, "load_balancer_state", property(state)),
             (FakeTargetGroup, "health_for", health_for),
-            (FakeTargetGroup, "register", _checking_targets(FakeTargetGroup.register)),
-            (backend, "create_load_balancer", _once_per_name(self, backend.create_load_balancer)),
-            (backend, "create_listener", _checking_port(backend.create_listener)),
-            (backend, "_validate_actions", _checking_actions(backend._validate_actions)),
-            (backend, "create_rule", _no_rules),
+            (FakeTargetGroup, "register", rules.checking_targets(FakeTargetGroup.register)),
+            (api, "create_load_balancer", rules.balancer_once(api.create_load_balancer)),
+            (api, "delete_load_balancer", rules.unprotected(api.delete_load_balancer)),
+            (api, "create_target_group", rules.group_once(api.create_target_group)),
+            (api, "create_listener", rules.listener_once(api.create_listener)),
+            (api, "_validate_actions", rules.checking_actions(api._validate_actions)),
+            (api, "create_rule", rules.no_rules),
         ]
         originals = [(owner, name, owner.__dict__[name]) for owner, name, _ in patches]
         for owner, name, value in patches:
@@ -114,87 +144,3 @@ def _health_for(
     if seen is None:
         return status("initial", "Elb.RegistrationInProgress", "Target registration is in progress")
     return status(seen.state, seen.reason, seen.description)
-
-
-def _checking_targets(original: Callable[..., None]) -> Callable[..., None]:
-    def register(self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
-        for target in targets:
-            id_ = str(target["Id"])
-            if self.target_type == "instance" and not id_.startswith("i-"):
-                raise ELBClientError("ValidationError", f"Instance ID '{id_}' is not valid")
-            if self.target_type == "ip":
-                try:
-                    ipaddress.IPv4Address(id_)
-                except ValueError:
-                    raise ELBClientError(
-                        "ValidationError", f"The IP address '{id_}' is not a valid IPv4 address"
-                    ) from None
-        original(self, targets)
-
-    return register
-
-
-def _once_per_name(
-    overlay: Elbv2Overlay, original: Callable[..., FakeLoadBalancer]
-) -> Callable[..., FakeLoadBalancer]:
-    def create_load_balancer(
-        self: ELBv2Backend, name: str, *args: Any, **kwargs: Any
-    ) -> FakeLoadBalancer:
-        new = original(self, name, *args, **kwargs)
-        for known in tuple(self.load_balancers.values()):
-            if known.name != name or known.arn == new.arn:
-                continue
-            del self.load_balancers[new.arn]
-            if _settings(known) == _settings(new):
-                return known
-            raise ELBClientError(
-                "DuplicateLoadBalancerName",
-                f"A load balancer with the same name '{name}' exists, but with different settings",
-            )
-        overlay.is_active(new)
-        return new
-
-    return create_load_balancer
-
-
-def _settings(balancer: FakeLoadBalancer) -> tuple[Any, ...]:
-    subnets = sorted(subnet.id for subnet in balancer.subnets)
-    return balancer.scheme, balancer.type, subnets, sorted(balancer.security_groups or [])
-
-
-def _checking_port(original: Callable[..., FakeListener]) -> Callable[..., FakeListener]:
-    def create_listener(self: ELBv2Backend, **call: Any) -> FakeListener:
-        balancer = self.load_balancers.get(call["load_balancer_arn"])
-        for other in tuple(balancer.listeners.values()) if balancer is not None else ():
-            if str(other.port) == str(call["port"]):
-                raise ELBClientError(
-                    "DuplicateListener", "A listener already exists on this port of the balancer"
-                )
-        if call["protocol"] != "HTTP":
-            raise ELBClientError("UnsupportedProtocol", "The lab's load balancers serve HTTP only")
-        return original(self, **call)
-
-    return create_listener
-
-
-def _checking_actions(original: Callable[..., None]) -> Callable[..., None]:
-    def validate(self: ELBv2Backend, actions: list[FakeAction]) -> None:
-        original(self, actions)
-        groups = [
-            group
-            for action in actions
-            for group in action.data.get("ForwardConfig", {}).get("TargetGroups", [action.data])
-        ]
-        is_plain = all(action.type == "forward" for action in actions) and len(groups) == 1
-        if actions and not is_plain:
-            raise ELBClientError(
-                "InvalidLoadBalancerAction", "The lab's listeners forward to one target group"
-            )
-
-    return validate
-
-
-def _no_rules(*_: Any, **__: Any) -> FakeListenerRule:
-    raise ELBClientError(
-        "InvalidLoadBalancerAction", "The lab's listeners have their default rule only"
-    )

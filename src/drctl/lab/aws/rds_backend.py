@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn, Protocol, cast
+from datetime import datetime
+from typing import Any, Final, NoReturn, Protocol, TypeAlias, cast
 
 import moto.rds.urls
 from moto.rds.exceptions import (
     DBInstanceAlreadyExists,
+    DBInstanceNotFoundError,
     InvalidParameterCombination,
     InvalidParameterValue,
     RDSClientError,
 )
-from moto.rds.models import DBInstance, RDSBackend, rds_backends
+from moto.rds.models import DBInstance, DBSnapshot, RDSBackend, rds_backends
 
 from drctl.lab.aws import security_groups
 from drctl.lab.aws.rds_instance import LabInstance
@@ -32,6 +34,10 @@ _INHERITED: Final = (
     "preferred_maintenance_window",
     "preferred_backup_window",
 )
+
+
+Window: TypeAlias = tuple[datetime, datetime]
+"""The earliest and the latest moment that can be restored."""
 
 
 class RealParts(Protocol):
@@ -80,6 +86,34 @@ class RealParts(Protocol):
 
     def delete(self, instance: LabInstance, source: LabInstance | None) -> None:
         """Begins to delete."""
+        ...
+
+    def back_up(self, instance: LabInstance) -> None:
+        """Begins to keep automated backups."""
+        ...
+
+    def window(self, instance: LabInstance) -> Window | None:
+        """What can be restored now; None: nothing yet."""
+        ...
+
+    def restore(self, instance: LabInstance, source: LabInstance, moment: datetime) -> None:
+        """Begins to make a primary as another one was."""
+        ...
+
+    def rename(self, instance: LabInstance, identifier: str) -> None:
+        """Begins to give another name."""
+        ...
+
+    def take_snapshot(self, snapshot: DBSnapshot, instance: LabInstance) -> None:
+        """Begins to copy a primary."""
+        ...
+
+    def restore_snapshot(self, instance: LabInstance, snapshot: DBSnapshot) -> None:
+        """Begins to make a primary of a copy."""
+        ...
+
+    def delete_snapshot(self, snapshot: DBSnapshot) -> None:
+        """Deletes a copy."""
         ...
 
 
@@ -165,8 +199,11 @@ class StrictRdsBackend(RDSBackend):
             instance = self._find(db_instance_identifier)
             _refuse_unless_available(instance)
             self._refuse_unknown_groups(given)
-            if given.get("new_db_instance_identifier"):
-                raise NotImplementedError("renaming an instance")
+            name = given.pop("new_db_instance_identifier", None)
+            if name and not given.get("apply_immediately"):
+                raise NotImplementedError("renaming in the maintenance window")
+            if name:
+                self._refuse_taken(name)
             group_ids = given.pop("vpc_security_group_ids", None)
             super().modify_db_instance(db_instance_identifier, given)
             if given.get("master_user_password"):
@@ -174,6 +211,11 @@ class StrictRdsBackend(RDSBackend):
             if group_ids:
                 instance.begin_regrouping(group_ids)
                 self._real.regroup(instance)
+            if name:
+                instance.status = "renaming"
+                self._real.rename(instance, name)
+            elif instance.backup_retention_period and not instance.is_replica:
+                self._real.back_up(instance)
         return instance
 
     def reboot_db_instance(self, db_instance_identifier: str) -> DBInstance:
@@ -232,9 +274,17 @@ class StrictRdsBackend(RDSBackend):
                 )
             if instance.status in {"creating", "deleting"}:
                 raise _state(f"Instance {db_instance_identifier} is {instance.status}.")
-            if not skip_final_snapshot and not instance.is_replica:
-                if final_db_snapshot_identifier:
-                    raise NotImplementedError("a final snapshot")
+            if not delete_automated_backups and not instance.is_replica:
+                raise NotImplementedError("automated backups that outlive their instance")
+            final = final_db_snapshot_identifier
+            if final and (skip_final_snapshot or instance.is_replica):
+                raise InvalidParameterCombination(
+                    "FinalDBSnapshotIdentifier cannot be specified when deleting a replica, or with"
+                    " SkipFinalSnapshot."
+                )
+            if final:
+                self.create_db_snapshot(instance.db_instance_identifier, final)
+            elif not skip_final_snapshot and not instance.is_replica:
                 raise InvalidParameterCombination(
                     "FinalDBSnapshotIdentifier is required unless SkipFinalSnapshot is specified."
                 )
@@ -246,31 +296,26 @@ class StrictRdsBackend(RDSBackend):
         """Ends the description of a deleted instance."""
         self.databases.pop(instance.db_instance_identifier, None)
 
-    # The emulator would answer these with an "available" instance that has no server behind it,
-    # or with a snapshot that holds no data.
-
-    def create_db_snapshot(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuses."""
-        raise NotImplementedError("snapshots")
+    # The emulator would answer these with an "available" instance that has no server behind it.
 
     def create_db_cluster(self, kwargs: Any) -> NoReturn:
         """Refuses."""
         raise NotImplementedError(f"clusters, so none named {kwargs['db_cluster_identifier']}")
-
-    def restore_db_instance_from_db_snapshot(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuses."""
-        raise NotImplementedError("restoring a snapshot")
-
-    def restore_db_instance_to_point_in_time(self, *_: Any, **__: Any) -> NoReturn:
-        """Refuses."""
-        raise NotImplementedError("restoring to a point in time")
 
     def create_blue_green_deployment(self, *_: Any, **__: Any) -> NoReturn:
         """Refuses."""
         raise NotImplementedError("blue/green deployments")
 
     def _new(self, given: Mapping[str, Any]) -> LabInstance:
+        if given.get("publicly_accessible") is None:
+            given = {**given, "publicly_accessible": self._is_public_by_default(given)}
         return LabInstance(self, **given)  # type: ignore[abstract]  # as the emulator's own are
+
+    def _is_public_by_default(self, given: Mapping[str, Any]) -> bool:
+        """AWS: as the network of its subnets is, one with an internet gateway is public."""
+        group = given.get("db_subnet_group_name")
+        vpc = self.describe_db_subnet_groups(group)[0].vpc_id if group else None
+        return security_groups.has_internet(self.region_name, vpc)
 
     def _add(self, instance: LabInstance) -> None:
         self.databases[instance.db_instance_identifier] = instance
@@ -284,7 +329,12 @@ class StrictRdsBackend(RDSBackend):
 
     def _source_of(self, instance: LabInstance) -> LabInstance | None:
         source = instance.source_db_instance_identifier
-        return None if source is None else self._lab(self.find_db_from_id(source))
+        if source is None:
+            return None
+        try:
+            return self._lab(self.find_db_from_id(source))
+        except DBInstanceNotFoundError:
+            return None  # deleted before its replica
 
     def _refuse_taken(self, identifier: str) -> None:
         self._validate_db_identifier(identifier)

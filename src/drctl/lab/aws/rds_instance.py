@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from moto.rds.models import DBInstance, RDSBackend
@@ -33,6 +34,10 @@ class LabInstance(DBInstance):
         """Why the replica does not replicate; None while it does."""
         self.enforced_group_ids: Sequence[str] = tuple(self.vpc_security_group_ids)
         """The security groups that packets obey now."""
+        self.has_crashed = False
+        """Whether it worked until its server died: then it keeps its endpoint."""
+        self.restorable: datetime | None = None
+        """Up to when it can be restored; None: not at all."""
         self._arriving: tuple[str, ...] = ()
         self._departing: tuple[str, ...] = ()
 
@@ -44,9 +49,14 @@ class LabInstance(DBInstance):
     @property
     def endpoint(self) -> dict[str, Any] | None:  # type: ignore[override]  # AWS leaves it out
         """Where clients connect; None until the instance was available once."""
-        if self.status in {"creating", "failed"}:
+        if self.status == "creating" or (self.status == "failed" and not self.has_crashed):
             return None
         return {"Address": self.address, "Port": self.port}
+
+    @property
+    def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]  # AWS leaves it out
+        """Up to when its backups reach; None for a replica, and until there is a first one."""
+        return None if self.restorable is None else self.restorable.replace(microsecond=0)
 
     @property
     def status_infos(self) -> list[dict[str, Any]]:
@@ -97,6 +107,12 @@ class LabInstance(DBInstance):
         """Lists a replica of this instance no longer."""
         name = self._name_of(replica)
         self.replicas = [other for other in self.replicas if other != name]
+
+    def follow_renaming(self, renamed: Mapping[str, str]) -> None:
+        """Names instances that got another name by that."""
+        source = self.source_db_instance_identifier
+        self.source_db_instance_identifier = renamed.get(source or "", source)
+        self.replicas = [renamed.get(name, name) for name in self.replicas]
 
     def _name_of(self, replica: DBInstance) -> str:
         same_region = replica.region == self.region

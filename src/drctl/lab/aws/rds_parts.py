@@ -9,6 +9,7 @@ from drctl.lab.aws import security_groups
 from drctl.lab.aws.rds_instance import LabInstance
 from drctl.lab.plan import Region
 from drctl.lab.postgres import PostgresServer
+from drctl.lab.postgres.archive import Backups
 from drctl.lab.relay import Mode
 from drctl.lab.relay_handle import Relay
 
@@ -25,10 +26,16 @@ class RdsInstance:
     server: PostgresServer
     relay: Relay
     """Enforces the security groups."""
+    public: Relay
+    """The same door at a public address; runs only while the instance is publicly accessible."""
     endpoint_name: str
     endpoint_ip: str
     link: Relay | None = None
     """The replication link to the source, of a replica only."""
+    backups: Backups | None = None
+    """The automated backups of a primary that keeps some."""
+    copying: int = 0
+    """How many snapshots are being taken of it."""
     is_cut_off: bool = False
     """Whether the endpoint is a black hole, whatever the security groups say."""
     _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -53,8 +60,30 @@ class RdsInstance:
         """
         async with self._turn:
             mode = self.wanted_mode()
-            if self.relay.is_running and self.relay.mode != mode:
-                await self.relay.set_mode(mode)
+            for door in (self.relay, self.public):
+                if door.is_running and door.mode != mode:
+                    await door.set_mode(mode)
+            if not self.relay.is_running:
+                return
+            if self.described.publicly_accessible and not self.public.is_running:
+                await self.public.start(mode)
+            elif not self.described.publicly_accessible:
+                await self.public.kill()
+
+    async def open_doors(self) -> None:
+        """
+        Begins to let in whom the security groups let in.
+
+        Changes:
+            Starts the relays.
+        """
+        await self.relay.start(self.wanted_mode())
+        await self.obey()
+
+    async def close_doors(self) -> None:
+        """Ends the relays; connections break. Changes processes."""
+        await self.relay.kill()
+        await self.public.kill()
 
     async def remove(self) -> None:
         """
@@ -63,7 +92,7 @@ class RdsInstance:
         Changes:
             Ends processes, deletes the server's folder.
         """
-        await self.relay.kill()
+        await self.close_doors()
         if self.link is not None:
             await self.link.kill()
         await self.server.remove()

@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 import asyncpg
+from moto.rds.models import DBSnapshot
 
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.rds_instance import LabInstance
 from drctl.lab.aws.rds_parts import RdsInstance
 from drctl.lab.plan import AddressPlan
+from drctl.lab.postgres.archive import Backups, Snapshot
 from drctl.lab.postgres.roles import create_database, create_roles, set_password
 from drctl.lab.relay_handle import Relay
 
@@ -51,9 +54,72 @@ class RdsWork:
         await create_roles(server, master, master_password)
         if described.db_name:
             await create_database(server, described.db_name, master)
-        await instance.relay.start(instance.wanted_mode())
+        await instance.open_doors()
         await delay
         described.status = "available"
+        await self.back_up(instance)
+
+    async def restore(
+        self, instance: RdsInstance, backups: Backups | None, moment: datetime
+    ) -> None:
+        """Makes a primary as another one was; it is ``available`` when it takes writes."""
+        delay = _delay(self._delays.create_s)
+        if backups is None:
+            raise RuntimeError("its source keeps no backups")
+        await backups.restore(instance.server, moment)
+        await self._open(instance, delay)
+
+    async def restore_snapshot(self, instance: RdsInstance, copy: Snapshot) -> None:
+        """Makes a primary of a copy; it is ``available`` when it takes writes."""
+        delay = _delay(self._delays.create_s)
+        await copy.restore(instance.server)
+        await self._open(instance, delay)
+
+    async def _open(self, instance: RdsInstance, delay: asyncio.Task[None]) -> None:
+        await instance.open_doors()
+        await delay
+        instance.described.status = "available"
+        await self.back_up(instance)
+
+    async def take_snapshot(
+        self, snapshot: DBSnapshot, copy: Snapshot, instance: RdsInstance
+    ) -> None:
+        """Copies an instance; the snapshot is ``available`` when it is whole."""
+        instance.copying += 1
+        try:
+            await copy.take(instance.server)
+        except (RuntimeError, OSError):
+            snapshot.status = "failed"
+            raise
+        finally:
+            instance.copying -= 1
+        snapshot.status = "available"
+
+    async def back_up(self, instance: RdsInstance) -> None:
+        """Takes the first automated backup of a primary that shall have some and has none."""
+        described = instance.described
+        is_wanted = described.backup_retention_period and not described.is_replica
+        if not is_wanted or instance.backups is not None:
+            return
+        instance.backups = Backups(instance.server)
+        try:
+            await instance.backups.begin()
+        except (RuntimeError, OSError, TimeoutError, asyncpg.PostgresError):
+            # It does not fail the instance: `ship` tries again, and until then nothing can be
+            # restored.
+            instance.backups = None
+
+    async def ship(self, instance: RdsInstance) -> None:
+        """Moves the end of what can be restored; a server that is ill stays where it was."""
+        backups = instance.backups
+        if not instance.server.is_running or instance.described.status != "available":
+            return
+        if backups is None:
+            await self.back_up(instance)
+        elif backups.earliest is not None:
+            with contextlib.suppress(OSError, TimeoutError, asyncpg.PostgresError):
+                await backups.ship()
+                instance.described.restorable = backups.latest
 
     async def replicate(self, instance: RdsInstance, source: LabInstance) -> None:
         """Makes a standby; it is ``available`` when it streams."""
@@ -69,7 +135,7 @@ class RdsWork:
         await instance.server.copy_from(origin, through=instance.link.listen)
         await instance.server.start()
         await instance.server.wait_until_streaming()
-        await instance.relay.start(instance.wanted_mode())
+        await instance.open_doors()
         await delay
         instance.described.status = "available"
 
@@ -85,6 +151,7 @@ class RdsWork:
         described.source_db_instance_identifier = None
         described.is_replica = False
         described.status = "available"
+        await self.back_up(instance)
 
     async def regroup(self, instance: RdsInstance) -> None:
         """Puts announced security groups in force; they are ``active`` when packets obey."""
@@ -119,7 +186,9 @@ class RdsWork:
         instance.described.status = "available"
 
     async def delete(self, instance: RdsInstance, source: LabInstance | None) -> None:
-        """Deletes an instance's parts and data."""
+        """Deletes an instance's parts and data, once its last snapshot is whole."""
+        while instance.copying:  # noqa: ASYNC110  counted by this very loop
+            await asyncio.sleep(_POLL_S)
         await self._unlink(instance, source)
         if source is not None:
             source.remove_replica(instance.described)

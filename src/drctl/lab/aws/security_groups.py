@@ -18,6 +18,14 @@ def exists(region: str, group_id: str) -> bool:
     return ec2_backends[ACCOUNT_ID][region].get_security_group_from_id(group_id) is not None
 
 
+def has_internet(region: str, vpc_id: str | None) -> bool:
+    """Says whether a network, the default one when ``None``, has an internet gateway."""
+    backend = ec2_backends[ACCOUNT_ID][region]
+    wanted = vpc_id or backend.default_vpc.id
+    gateways: list[Any] = list(backend.internet_gateways.values())
+    return any(one.vpc is not None and one.vpc.id == wanted for one in gateways)
+
+
 def admit(region: str, group_ids: Iterable[str], port: int = POSTGRES_PORT) -> bool:
     """
     Says whether any of some security groups lets the lab's clients in.

@@ -16,6 +16,7 @@ from drctl.lab.estate.environment import (
     DATABASE,
     EAST,
     LEASE_BUCKET,
+    NEIGHBOUR,
     PRIMARY,
     REPLICA,
     SWITCH_BUCKET,
@@ -24,7 +25,15 @@ from drctl.lab.estate.environment import (
     WITNESS_BUCKET,
     WITNESS_KEY,
 )
-from drctl.lab.plan import ACCOUNT_ID, BALANCER_PORT, POD_PORT, PUBLIC_NAME, ZONE, AddressPlan
+from drctl.lab.plan import (
+    ACCOUNT_ID,
+    BALANCER_PORT,
+    POD_PORT,
+    POSTGRES_PORT,
+    PUBLIC_NAME,
+    ZONE,
+    AddressPlan,
+)
 
 MASTER = "postgres"
 _POLL_S = 0.1
@@ -35,8 +44,11 @@ _WAIT_S = 60.0
 class Balancer:
     """A load balancer as records point to it."""
 
+    name: str
     dns_name: str
     zone_id: str
+    isolation_group: str
+    """The security group that lets nobody in to it."""
 
 
 class Aws:
@@ -71,31 +83,34 @@ class Aws:
 
 def security_groups(aws: Aws, region: str) -> tuple[str, str]:
     """Makes the group that lets clients in and the one that lets nobody in; returns their ids."""
-    ec2 = aws.client("ec2", region)
-    vpc = _vpc(ec2)
-    open_group = ec2.create_security_group(
-        GroupName=f"{APPLICATION}-db", Description="PostgreSQL from the application", VpcId=vpc
-    )["GroupId"]
-    ec2.authorize_security_group_ingress(
-        GroupId=open_group,
-        IpPermissions=[
-            {
-                "IpProtocol": "tcp",
-                "FromPort": 5432,
-                "ToPort": 5432,
-                "IpRanges": [{"CidrIp": "127.0.0.0/8"}],
-            }
-        ],
+    return (
+        _group(aws, region, f"{APPLICATION}-db", "PostgreSQL from the application", POSTGRES_PORT),
+        _group(aws, region, f"{APPLICATION}-fence", "Nobody: fences a database", None),
     )
-    fence_group = ec2.create_security_group(
-        GroupName=f"{APPLICATION}-fence", Description="Nobody: fences a database", VpcId=vpc
-    )["GroupId"]
-    return open_group, fence_group
+
+
+def _group(aws: Aws, region: str, name: str, what: str, port: int | None) -> str:
+    """A security group that lets everybody in to one port, or nobody in at all."""
+    ec2 = aws.client("ec2", region)
+    made = ec2.create_security_group(GroupName=name, Description=what, VpcId=_vpc(ec2))
+    if port is not None:
+        rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port}
+        rule["IpRanges"] = [{"CidrIp": "127.0.0.0/8"}]
+        ec2.authorize_security_group_ingress(GroupId=made["GroupId"], IpPermissions=[rule])
+    return str(made["GroupId"])
 
 
 def primary(aws: Aws, group: str, master_password: str) -> str:
     """Creates the primary and waits until it is available; returns its endpoint's name."""
-    rds = aws.client("rds", EAST)
+    rds, ec2 = aws.client("rds", EAST), aws.client("ec2", EAST)
+    # As in every default network of AWS: what is not said to be private is public.
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=_vpc(ec2))
+    rds.create_db_parameter_group(
+        DBParameterGroupName=f"{APPLICATION}-db",
+        DBParameterGroupFamily="postgres18",
+        Description="what the application needs of its database",
+    )
     rds.create_db_instance(
         DBInstanceIdentifier=PRIMARY,
         Engine="postgres",
@@ -106,6 +121,11 @@ def primary(aws: Aws, group: str, master_password: str) -> str:
         MasterUserPassword=master_password,
         VpcSecurityGroupIds=[group],
         BackupRetentionPeriod=7,
+        DBParameterGroupName=f"{APPLICATION}-db",
+        MultiAZ=True,
+        DeletionProtection=True,
+        EnableIAMDatabaseAuthentication=True,
+        PubliclyAccessible=False,
     )
     return _available(rds, PRIMARY)
 
@@ -119,8 +139,21 @@ def replica(aws: Aws, group: str) -> str:
         SourceRegion=EAST,
         DBInstanceClass="db.r6g.large",
         VpcSecurityGroupIds=[group],
+        PubliclyAccessible=False,
     )
     return _available(rds, REPLICA)
+
+
+def neighbour(aws: Aws, group: str) -> str:
+    """Creates the replica in the primary's own region, waits for it; returns its endpoint."""
+    rds = aws.client("rds", EAST)
+    rds.create_db_instance_read_replica(
+        DBInstanceIdentifier=NEIGHBOUR,
+        SourceDBInstanceIdentifier=PRIMARY,
+        VpcSecurityGroupIds=[group],
+        PubliclyAccessible=False,
+    )
+    return _available(rds, NEIGHBOUR)
 
 
 def balancer(aws: Aws, region: str, name: str) -> Balancer:
@@ -133,6 +166,7 @@ def balancer(aws: Aws, region: str, name: str) -> Balancer:
         Type="application",
         Scheme="internet-facing",
         Subnets=[subnet["SubnetId"] for subnet in subnets[:2]],
+        SecurityGroups=[_group(aws, region, f"{name}-sg", "The service's clients", BALANCER_PORT)],
     )["LoadBalancers"][0]
     group = elbv2.create_target_group(
         Name=APPLICATION,
@@ -159,7 +193,12 @@ def balancer(aws: Aws, region: str, name: str) -> Balancer:
         return bool(found["State"]["Code"] == "active")
 
     wait_until(is_active, f"load balancer {name} is active")
-    return Balancer(dns_name=made["DNSName"], zone_id=made["CanonicalHostedZoneId"])
+    return Balancer(
+        name=name,
+        dns_name=made["DNSName"],
+        zone_id=made["CanonicalHostedZoneId"],
+        isolation_group=_group(aws, region, f"{name}-isolation", "Nobody: isolates", None),
+    )
 
 
 def buckets(aws: Aws) -> None:
@@ -177,8 +216,13 @@ def buckets(aws: Aws) -> None:
     s3.put_bucket_policy(Bucket=SWITCH_BUCKET, Policy=json.dumps(policy))
 
 
-def public_name(aws: Aws, plan: AddressPlan, east: Balancer, west: Balancer) -> None:
-    """Makes the zone, the inverted health check on the switch's object, and the failover pair."""
+def public_name(aws: Aws, plan: AddressPlan, east: Balancer, west: Balancer) -> str:
+    """
+    Makes the zone, the inverted health check on the switch's object, and the failover pair.
+
+    Returns:
+        The zone's id.
+    """
     route53 = aws.client("route53", EAST)
     zone = route53.create_hosted_zone(Name=ZONE, CallerReference="lab")["HostedZone"]["Id"]
     host, port = plan.aws_address(WEST)
@@ -212,6 +256,7 @@ def public_name(aws: Aws, plan: AddressPlan, east: Balancer, west: Balancer) -> 
         return bool(route53.get_change(Id=change)["ChangeInfo"]["Status"] == "INSYNC")
 
     wait_until(is_in_sync, f"{PUBLIC_NAME} is in sync")
+    return str(zone).rsplit("/", 1)[-1]
 
 
 def _failover(role: str, balancer: Balancer) -> dict[str, Any]:

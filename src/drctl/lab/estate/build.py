@@ -4,12 +4,22 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from drctl.lab import storage
 from drctl.lab.access import Secrets
 from drctl.lab.estate import aws as parts
+from drctl.lab.estate import edge
 from drctl.lab.estate.aws import Aws
 from drctl.lab.estate.cluster import Clusters
 from drctl.lab.estate.databases import Databases, Ground
-from drctl.lab.estate.environment import EAST, WEST, Cluster, Estate, Side
+from drctl.lab.estate.environment import (
+    EAST,
+    PRIMARY_BALANCER,
+    RECOVERY_BALANCER,
+    WEST,
+    Cluster,
+    Estate,
+    Side,
+)
 from drctl.lab.plan import AddressPlan
 
 EAST_REPLICAS, WEST_REPLICAS = 3, 1  # the standby is warm: one pod runs, the rest is scaled out
@@ -59,16 +69,19 @@ def build(
         The emulated account, the clusters and the primary database.
     """
     plan, secrets, aws = doors.plan, doors.secrets, doors.aws
-    clusters = Clusters(plan, secrets, authorities)
+    told = [fact.get("application", {}) for fact in facts.values()]
+    application = {name: value for one in told for name, value in one.items()}
+    clusters = Clusters(plan, secrets, authorities, application)
 
-    def traffic() -> dict[str, str]:
+    def traffic() -> tuple[dict[str, parts.Balancer], str]:
         parts.buckets(aws)
-        west = parts.balancer(aws, WEST, "healing-guard-dr-lb")
-        east = parts.balancer(aws, EAST, "healing-guard-lb")
+        storage.lay_down(aws)
+        west = parts.balancer(aws, WEST, RECOVERY_BALANCER)
+        east = parts.balancer(aws, EAST, PRIMARY_BALANCER)
         say("load balancers")
-        parts.public_name(aws, plan, east, west)
+        zone = parts.public_name(aws, plan, east, west)
         say("public name")
-        return {EAST: east.dns_name, WEST: west.dns_name}
+        return {EAST: east, WEST: west}, zone
 
     with ThreadPoolExecutor(max_workers=6) as pool:
         names = pool.submit(traffic)
@@ -88,12 +101,12 @@ def build(
             cluster=clusters.api,
             start_pods=start_pods,
             observe=observe,
-            balancer=lambda region: names.result()[region],
+            balancer=lambda region: names.result()[0][region].dns_name,
             say=say,
         )
         data = pool.submit(databases.build, ground)
         uids = {region: clusters.uid(region) for region in (EAST, WEST)}
-        built, balancers = data.result(), names.result()
+        built, (balancers, zone) = data.result(), names.result()
         for deployed in pods:
             deployed.result()
         for ready in [pool.submit(clusters.wait_ready, region) for region in (EAST, WEST)]:
@@ -106,7 +119,7 @@ def build(
         cluster = Cluster(
             server=plan.kubernetes_url(region), ca_file=authorities[region], uid=uids[region]
         )
-        return Side(balancer_name=balancers[region], cluster=cluster)
+        return Side(balancer_name=balancers[region].dns_name, cluster=cluster)
 
     return Estate(
         east=side(EAST),
@@ -117,5 +130,6 @@ def build(
                 "targets": built.targets,
                 "runbooks": built.runbooks,
             },
+            edge.entries(balancers, zone),
         ),
     )

@@ -1,6 +1,7 @@
 """The estate's Kubernetes part, built through the official client."""
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from drctl.lab.access import Secrets
@@ -11,19 +12,27 @@ from drctl.lab.plan import POD_PORT, POSTGRES_PORT, AddressPlan
 from drctl.lab.root import python_path
 
 _TIMEOUT_S = 10.0
-_SECRET = "healing-guard-db"
+SECRET = "healing-guard-db"
 
 
 class Clusters:
     """The lab's clusters, each through its own server and token."""
 
-    def __init__(self, plan: AddressPlan, secrets: Secrets, authorities: dict[str, str]) -> None:
+    def __init__(
+        self,
+        plan: AddressPlan,
+        secrets: Secrets,
+        authorities: dict[str, str],
+        application: Mapping[str, str],
+    ) -> None:
         """
         Args:
             plan: Where the lab listens.
             secrets: Passwords and tokens, all there already.
             authorities: Region to the file of the authority that its API server is trusted by.
+            application: What a shape's parts tell the application, as variables.
         """
+        self._application = application
         self._plan = plan
         self._secrets = secrets
         self._authorities = authorities
@@ -85,7 +94,7 @@ class Clusters:
 
     def _secret(self, database_host: str) -> dict[str, Any]:
         return {
-            "metadata": {"name": _SECRET},
+            "metadata": {"name": SECRET},
             "stringData": {
                 "host": database_host,
                 "port": str(POSTGRES_PORT),
@@ -100,9 +109,11 @@ class Clusters:
         dns_host, dns_port = self._plan.dns
         plain = {
             "PORT": str(POD_PORT),
+            "VERSION": "1.0.0",
             "REGION": region,
             "RESOLVER": f"{dns_host}:{dns_port}",
             "PYTHONPATH": python_path(),
+            **self._application,
         }
         secret = {
             "DATABASE_HOST": "host",
@@ -120,7 +131,7 @@ class Clusters:
                 {"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
                 *({"name": name, "value": value} for name, value in plain.items()),
                 *(
-                    {"name": name, "valueFrom": {"secretKeyRef": {"name": _SECRET, "key": key}}}
+                    {"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": key}}}
                     for name, key in secret.items()
                 ),
             ],

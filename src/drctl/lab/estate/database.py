@@ -56,6 +56,9 @@ async def _schema(host: str, resolver: tuple[str, int], secrets: Secrets) -> str
 
 _SCHEMA = """
 GRANT healing_guard, drctl TO postgres;
+-- The operator may give the application another password.
+ALTER ROLE drctl CREATEROLE;
+GRANT healing_guard TO drctl WITH ADMIN OPTION;
 -- The operator may fence: see and end sessions, and close the database to new ones.
 GRANT pg_monitor, pg_signal_backend TO drctl;
 ALTER DATABASE healing_guard OWNER TO drctl;

@@ -11,13 +11,20 @@ from drctl.lab.plan import ACCOUNT_ID, BALANCER_PORT, PUBLIC_NAME, AddressPlan
 EAST, WEST = "us-east-1", "us-west-2"
 APPLICATION = "healing-guard"
 DATABASE = "healing_guard"
+PRIMARY_BALANCER, RECOVERY_BALANCER = "healing-guard-lb", "healing-guard-dr-lb"
 PRIMARY, REPLICA = "healing-guard-prod", "healing-guard-dr"
+RESTORED = "healing-guard-restored"
+NEIGHBOUR, REPLACEMENT = "healing-guard-standby", "healing-guard-standby-2"
 SWITCH_BUCKET, SWITCH_KEY = "healing-guard-switch", "engaged"
 WITNESS_BUCKET, WITNESS_KEY = "healing-guard-witness", "healing-guard-prod.json"
+RETURN_WITNESS_BUCKET, RETURN_WITNESS_KEY = "healing-guard-return-witness", "healing-guard-dr.json"
 LEASE_BUCKET, LEASE_KEY = "healing-guard-leases", "lab.json"
 SLACK_WEBHOOK, INCIDENT_CHANNEL = "T0LAB/B0LAB/incidents", "incident-response"
 STATUS_PAGE, COMPONENTS = "lab0page0001", ("lab0component1", "lab0component2")
-_AWS_SERVICES = ("ec2", "elbv2", "iam", "rds", "route53", "s3", "sts")
+_AWS_SERVICES = (
+    "application-autoscaling", "autoscaling", "cloudwatch", "ec2", "ecs", "elasticache", "elbv2",
+    "iam", "rds", "route53", "s3", "secretsmanager", "service-quotas", "sts",
+)  # fmt: skip
 Entries: TypeAlias = Mapping[str, Mapping[str, Any]]
 _GLOBAL_SERVICES = {"iam", "route53"}
 
@@ -109,6 +116,8 @@ def writes(host: str) -> str:
 
 
 def _targets(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, Any]:
+    registry_host, registry_port = plan.registry
+
     def app(cluster: str, side: Side) -> dict[str, Any]:
         return {
             "kind": "kubernetes.deployment",
@@ -116,6 +125,7 @@ def _targets(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, A
             "namespace": APPLICATION,
             "name": APPLICATION,
             "url": f"http://{side.balancer_name}:{BALANCER_PORT}",
+            "registry": f"http://{registry_host}:{registry_port}",
         }
 
     return {

@@ -46,6 +46,13 @@ _KUBERNETES: Final[Mapping[Deed, tuple[int, str]]] = {
     Deed.ERROR_AFTER: (500, "InternalError"),
     Deed.ERROR_503: (503, "ServiceUnavailable"),
 }
+_GCP: Final[Mapping[Deed, tuple[int, str]]] = {
+    Deed.THROTTLED: (403, "rateLimitExceeded"),
+    Deed.EXPIRED: (401, "authError"),
+    Deed.ERROR_500: (500, "internalError"),
+    Deed.ERROR_AFTER: (500, "internalError"),
+    Deed.ERROR_503: (503, "backendError"),
+}
 _PLAIN: Final[Mapping[Deed, int]] = {
     Deed.THROTTLED: 429,
     Deed.EXPIRED: 401,
@@ -94,6 +101,21 @@ def kubernetes(deed: Deed, _operation: str) -> Answer:
     }
     wait = {"Retry-After": "1"} if status in {429, 503} else {}
     kind = {"Content-Type": "application/json", "Audit-Id": "fault", **wait}
+    return Answer(status=status, body=json.dumps(body).encode(), headers=kind)
+
+
+def gcp(deed: Deed, operation: str) -> Answer:
+    """Google's error body, and OAuth's where a token is asked for."""
+    status, reason = _GCP[deed]
+    kind = {"Content-Type": "application/json"}
+    if operation.endswith(" token"):
+        status = {Deed.THROTTLED: 429, Deed.EXPIRED: 400}.get(deed, status)
+        word = "invalid_grant" if deed is Deed.EXPIRED else "internal_failure"
+        body: dict[str, object] = {"error": word, "error_description": "made by the fault proxy"}
+        return Answer(status=status, body=json.dumps(body).encode(), headers=kind)
+    message = f"made by the fault proxy: {reason}"
+    one = {"message": message, "domain": "global", "reason": reason}
+    body = {"error": {"code": status, "message": message, "errors": [one]}}
     return Answer(status=status, body=json.dumps(body).encode(), headers=kind)
 
 

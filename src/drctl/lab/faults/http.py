@@ -25,6 +25,7 @@ _OWN: Final = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
 )
 _TRICKLE_S: Final = 0.4
+_SILENCE_S: Final = 0.6
 _REFUSALS: Final = frozenset({Deed.THROTTLED, Deed.ERROR_500, Deed.ERROR_503, Deed.EXPIRED})
 
 
@@ -42,6 +43,8 @@ class _Reply:
     start: str
     headers: Headers
     body: bytes
+    is_upgrade: bool = False
+    """The body is what came after the switch to another protocol."""
 
 
 class HttpFaultProxy:
@@ -173,6 +176,8 @@ class HttpFaultProxy:
             self._upstream.host, self._upstream.port, ssl=tls, limit=HEAD_LIMIT
         )
         try:
+            if request.header("upgrade"):
+                return await _upgraded(reader, writer, request)
             kept = [(name, value) for name, value in request.headers if name.lower() not in _OWN]
             kept += [("Content-Length", str(len(request.body))), ("Connection", "close")]
             head = packed(f"{request.method} {request.target} HTTP/1.1", kept)
@@ -199,6 +204,28 @@ async def _read(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> R
     return Request(method=method, target=target, headers=headers, body=body)
 
 
+async def _upgraded(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, request: Request
+) -> _Reply:
+    """All that the other side says after the switch, until it falls silent: enough for an exec."""
+    writer.write(packed(f"{request.method} {request.target} HTTP/1.1", request.headers))
+    await writer.drain()
+    start, headers = await read_head(reader)
+    if start.split(maxsplit=2)[1] != "101":
+        return _Reply(start=start, headers=headers, body=await reader.read())
+    said = b""
+    while True:
+        try:
+            async with asyncio.timeout(_SILENCE_S):
+                piece = await reader.read(HEAD_LIMIT)
+        except TimeoutError:
+            break
+        if not piece:
+            break
+        said += piece
+    return _Reply(start=start, headers=headers, body=said, is_upgrade=True)
+
+
 async def _read_reply(reader: asyncio.StreamReader, method: str) -> _Reply:
     start, headers = await read_head(reader)
     while start.split(maxsplit=2)[1].startswith("1"):
@@ -218,6 +245,8 @@ async def _read_reply(reader: asyncio.StreamReader, method: str) -> _Reply:
 
 
 def _bytes(reply: _Reply, request: Request) -> bytes:
+    if reply.is_upgrade:
+        return packed(reply.start, reply.headers) + reply.body
     keeps = [(name, value) for name, value in reply.headers if name.lower() not in _OWN]
     size = str(len(reply.body))
     if request.method == "HEAD":  # its own, about a body that is not sent

@@ -15,7 +15,13 @@ _ROUTE53: Final = (
     (re.compile(r"/hostedzone/[^/?]+$"), "zone"),
 )
 _KUBERNETES: Final = re.compile(
-    r"^/(?:api|apis/[^/]+)/v1/(?:namespaces/[^/]+/)?([a-z]+)(?:/[^/?]+)?(/[a-z]+)?"
+    r"^/(?:api|apis/[^/]+)/v[a-z0-9]+/(?:namespaces/[^/]+/)?([a-z]+)(?:/[^/?]+)?(/[a-z]+)?"
+)
+_GCP: Final = (
+    (re.compile(r"/token$"), "token"),
+    (re.compile(r"/instances/[^/]+$"), "instance"),
+    (re.compile(r"/operations/[^/]+$"), "operation"),
+    (re.compile(r"/changes/[^/]+$"), "change"),
 )
 _STATUSPAGE: Final = re.compile(r"/incidents/(unresolved|[^/?]+)")
 
@@ -54,10 +60,19 @@ def aws(request: Request) -> str:
 
 
 def kubernetes(request: Request) -> str:
-    """``PATCH deployments/scale``, ``GET version``."""
+    """``PATCH deployments/scale``, ``GET version``, ``DRYRUN configmaps``: what stores nothing."""
     found = _KUBERNETES.match(request.target)
     what = f"{found[1]}{found[2] or ''}" if found else request.target.partition("?")[0].strip("/")
-    return f"{request.method} {what}"
+    verb = "DRYRUN" if "dryRun=All" in request.target else request.method
+    return f"{verb} {what}"
+
+
+def gcp(request: Request) -> str:
+    """``gcp:POST token``, ``gcp:GET instance``, ``gcp:POST promoteReplica``."""
+    path = request.target.partition("?")[0]
+    last = path.rsplit("/", 1)[-1]
+    what = next((name for form, name in _GCP if form.search(path)), last)
+    return f"gcp:{request.method} {what}"
 
 
 def messages(request: Request) -> str:

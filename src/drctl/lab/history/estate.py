@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from drctl.lab.estate.environment import LEASE_BUCKET, WITNESS_BUCKET
+from drctl.lab.estate.environment import LEASE_BUCKET, RETURN_WITNESS_BUCKET, WITNESS_BUCKET
 from drctl.lab.history import CHECKS, History, check
-from drctl.lab.verdict import Record
+from drctl.lab.verdict import Record, left_by, read_run_folder
 
-_NOT_EFFECTS = (f"/{WITNESS_BUCKET}/", f"/{LEASE_BUCKET}/")
-"""The witness writes its sightings all the time, and a lease is what permission is made of."""
+_NOT_EFFECTS = (f"/{WITNESS_BUCKET}/", f"/{RETURN_WITNESS_BUCKET}/", f"/{LEASE_BUCKET}/")
+"""A witness writes its sightings all the time, and a lease is what permission is made of."""
 
 
 def promises(
@@ -36,7 +36,7 @@ def promises(
         plan=plan,
         ledger=_during(journal, ledger),
         acknowledged=_writes(record, present),
-        old_primary=(record.acknowledged[0].database or "") if record.acknowledged else "",
+        old_primary=left_by(record, read_run_folder(folder)) or "",
     )
     broken = check(history)
     return {

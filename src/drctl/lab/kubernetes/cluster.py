@@ -10,10 +10,12 @@ from pathlib import Path
 from aiohttp import web
 
 from drctl.kernel.ledger import LEDGER
+from drctl.lab.kubernetes.autoscalers import Autoscalers
 from drctl.lab.kubernetes.deployments import Deployments
 from drctl.lab.kubernetes.errors import Object
 from drctl.lab.kubernetes.garbage import collect
 from drctl.lab.kubernetes.gate import Gate
+from drctl.lab.kubernetes.jobs import CronJobs, Jobs
 from drctl.lab.kubernetes.kinds import NAMESPACE, NODE, POD
 from drctl.lab.kubernetes.kubelet import Kubelet, OnReadyPods
 from drctl.lab.kubernetes.objects import Objects
@@ -78,6 +80,9 @@ class KubernetesCluster:
         self._parts: tuple[Callable[[], None], ...] = (
             Deployments(self._store).sync,
             ReplicaSets(self._store, self._delete_pod).sync,
+            Jobs(self._store, self._delete_pod).sync,
+            CronJobs(self._store).sync,
+            Autoscalers(self._store).sync,
             partial(collect, self._store, self._delete_pod),
             self._kubelet.sync,
         )
@@ -90,6 +95,7 @@ class KubernetesCluster:
             address=f"{address}:{port}",
             token=token,
             log_of=self._kubelet.log_of,
+            start_in=self._kubelet.start_in,
             ledger=Ledger(root / LEDGER, f"kubernetes {region}"),
         )
         # A watch whose client left must end at once; without cancellation it would linger.

@@ -3,7 +3,19 @@
 import base64
 
 from drctl.lab.kubernetes.errors import Object
-from drctl.lab.kubernetes.kinds import DEPLOYMENT, NAMESPACE, POD, REPLICA_SET, SECRET, Kind
+from drctl.lab.kubernetes.kinds import (
+    AUTOSCALER,
+    CRON_JOB,
+    DEPLOYMENT,
+    JOB,
+    NAMESPACE,
+    POD,
+    REPLICA_SET,
+    SECRET,
+    Kind,
+)
+
+JOB_LABEL = "batch.kubernetes.io/job-name"
 
 
 def fill(kind: Kind, obj: Object) -> None:
@@ -20,11 +32,37 @@ def fill(kind: Kind, obj: Object) -> None:
         spec.setdefault("enableServiceLinks", True)
     elif kind is SECRET:
         _secret(obj)
+    elif kind is JOB:
+        _job(obj.setdefault("spec", {}), obj["metadata"].get("name", ""))
+    elif kind is CRON_JOB:
+        spec = obj.setdefault("spec", {})
+        spec.setdefault("suspend", False)
+        spec.setdefault("concurrencyPolicy", "Allow")
+        spec.setdefault("successfulJobsHistoryLimit", 3)
+        spec.setdefault("failedJobsHistoryLimit", 1)
+        inner = spec.setdefault("jobTemplate", {}).setdefault("spec", {})
+        _pod_spec(inner.setdefault("template", {}).setdefault("spec", {}))
+    elif kind is AUTOSCALER:
+        obj.setdefault("spec", {}).setdefault("minReplicas", 1)
     elif kind is NAMESPACE:
         labels = obj["metadata"].setdefault("labels", {})
         labels.setdefault("kubernetes.io/metadata.name", obj["metadata"].get("name", ""))
         obj.setdefault("spec", {}).setdefault("finalizers", ["kubernetes"])
         obj["status"] = {"phase": "Active"}
+
+
+def _job(spec: Object, name: str) -> None:
+    """The real one selects by the Job's UID too; names do, as long as nobody reuses one."""
+    spec.setdefault("parallelism", 1)
+    spec.setdefault("completions", 1)
+    spec.setdefault("backoffLimit", 6)
+    spec.setdefault("suspend", False)
+    spec.setdefault("completionMode", "NonIndexed")
+    labels = {JOB_LABEL: name}
+    spec.setdefault("selector", {"matchLabels": labels})
+    template = spec.setdefault("template", {})
+    template.setdefault("metadata", {}).setdefault("labels", {}).update(labels)
+    _pod_spec(template.setdefault("spec", {}))
 
 
 def _secret(obj: Object) -> None:

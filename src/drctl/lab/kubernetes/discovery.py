@@ -4,8 +4,10 @@ import platform
 
 from drctl.lab.kubernetes.errors import Object
 from drctl.lab.kubernetes.kinds import KINDS, Kind
-from drctl.lab.kubernetes.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from drctl.lab.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 
+_SUB_KINDS = {"scale": "Scale", "exec": "PodExecOptions"}
+_SUB_VERBS = {"log": ["get"], "exec": ["create", "get"]}
 _VERSION = {
     "major": "1",
     "minor": "32",
@@ -94,8 +96,8 @@ def _resources(kinds: list[Kind]) -> Object:
                 "name": f"{kind.plural}/{subresource}",
                 "singularName": "",
                 "namespaced": kind.namespaced,
-                "kind": "Scale" if subresource == "scale" else kind.kind,
-                "verbs": ["get"] if subresource == "log" else ["get", "patch", "update"],
+                "kind": _SUB_KINDS.get(subresource, kind.kind),
+                "verbs": _SUB_VERBS.get(subresource, ["get", "patch", "update"]),
             }
             if subresource == "scale":
                 sub |= {"group": "autoscaling", "version": "v1"}
@@ -114,7 +116,9 @@ def _openapi(kinds: list[Kind]) -> Object:
         {"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": True}}
         for name in ("dryRun", "fieldManager", "fieldValidation")
     ]
-    content: Object = {media: {} for media in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)}
+    content: Object = {
+        media: {} for media in (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
+    }
     paths: Object = {}
     for kind in kinds:
         place = "/namespaces/{namespace}" if kind.namespaced else ""

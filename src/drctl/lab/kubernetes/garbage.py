@@ -3,16 +3,17 @@
 from collections.abc import Callable
 
 from drctl.lab.kubernetes.errors import Object
-from drctl.lab.kubernetes.kinds import DEPLOYMENT, POD, REPLICA_SET
+from drctl.lab.kubernetes.kinds import CRON_JOB, DEPLOYMENT, JOB, POD, REPLICA_SET
 from drctl.lab.kubernetes.store import Store
 
-_OWNERS = (DEPLOYMENT, REPLICA_SET)
+_OWNERS = (DEPLOYMENT, REPLICA_SET, JOB, CRON_JOB)
+_OWNED = (REPLICA_SET, JOB, POD)
 
 
 def collect(store: Store, delete_pod: Callable[[Object], None]) -> None:
     """Deletes ReplicaSets and pods whose owner is gone."""
     alive = {obj["metadata"]["uid"] for kind in _OWNERS for obj in store.all_of(kind)}
-    for kind in (REPLICA_SET, POD):
+    for kind in _OWNED:
         for obj in store.all_of(kind):
             metadata = obj["metadata"]
             owners = metadata.get("ownerReferences", [])
@@ -29,7 +30,7 @@ def collect(store: Store, delete_pod: Callable[[Object], None]) -> None:
 def orphan(store: Store, owner: Object) -> None:
     """Cuts what an object owns loose, so that it outlives its owner."""
     uid = owner["metadata"]["uid"]
-    for kind in (REPLICA_SET, POD):
+    for kind in _OWNED:
         for obj in store.all_of(kind, owner["metadata"].get("namespace")):
             references = obj["metadata"].get("ownerReferences", [])
             kept = [reference for reference in references if reference["uid"] != uid]

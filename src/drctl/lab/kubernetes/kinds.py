@@ -23,6 +23,8 @@ class Kind:
     subresources: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     verbs: tuple[str, ...] = _VERBS
+    is_custom: bool = False
+    """Made by a CustomResourceDefinition: no strategic merge patch, every list is one value."""
     unconditional_update: bool = True
     """Whether a PUT may leave ``resourceVersion`` out and so overwrite what it has not seen."""
 
@@ -65,7 +67,7 @@ POD = Kind(
     plural="pods",
     singular="pod",
     short=("po",),
-    subresources=("status", "log"),
+    subresources=("status", "log", "exec"),
     categories=("all",),
 )
 SECRET = Kind(group="", version="v1", kind="Secret", plural="secrets", singular="secret")
@@ -109,7 +111,94 @@ LEASE = Kind(
     unconditional_update=False,
 )
 
-KINDS = (NAMESPACE, NODE, POD, SECRET, CONFIG_MAP, EVENT, DEPLOYMENT, REPLICA_SET, LEASE)
+SERVICE = Kind(
+    group="", version="v1", kind="Service", plural="services", singular="service", short=("svc",)
+)
+ENDPOINTS = Kind(
+    group="",
+    version="v1",
+    kind="Endpoints",
+    plural="endpoints",
+    singular="endpoints",
+    short=("ep",),
+)
+JOB = Kind(
+    group="batch",
+    version="v1",
+    kind="Job",
+    plural="jobs",
+    singular="job",
+    has_generation=True,
+    subresources=("status",),
+    categories=("all",),
+)
+CRON_JOB = Kind(
+    group="batch",
+    version="v1",
+    kind="CronJob",
+    plural="cronjobs",
+    singular="cronjob",
+    short=("cj",),
+    has_generation=True,
+    subresources=("status",),
+    categories=("all",),
+)
+AUTOSCALER = Kind(
+    group="autoscaling",
+    version="v2",
+    kind="HorizontalPodAutoscaler",
+    plural="horizontalpodautoscalers",
+    singular="horizontalpodautoscaler",
+    short=("hpa",),
+    subresources=("status",),
+    categories=("all",),
+)
+
+
+def _custom(
+    group: str, version: str, kind: str, plural: str, *, short: tuple[str, ...] = ()
+) -> Kind:
+    return Kind(
+        group=group,
+        version=version,
+        kind=kind,
+        plural=plural,
+        singular=kind.lower(),
+        short=short,
+        has_generation=True,
+        subresources=("status",),
+        is_custom=True,
+        unconditional_update=False,
+    )
+
+
+POSTGRESQL = _custom("acid.zalan.do", "v1", "postgresql", "postgresqls", short=("pg",))
+CNPG_CLUSTER = _custom("postgresql.cnpg.io", "v1", "Cluster", "clusters")
+APPLICATION = _custom("argoproj.io", "v1alpha1", "Application", "applications", short=("app",))
+KUSTOMIZATION = _custom("kustomize.toolkit.fluxcd.io", "v1", "Kustomization", "kustomizations")
+HELM_RELEASE = _custom("helm.toolkit.fluxcd.io", "v2", "HelmRelease", "helmreleases")
+
+KINDS = (
+    NAMESPACE,
+    NODE,
+    POD,
+    SECRET,
+    CONFIG_MAP,
+    EVENT,
+    SERVICE,
+    ENDPOINTS,
+    DEPLOYMENT,
+    REPLICA_SET,
+    LEASE,
+    JOB,
+    CRON_JOB,
+    AUTOSCALER,
+    POSTGRESQL,
+    CNPG_CLUSTER,
+    APPLICATION,
+    KUSTOMIZATION,
+    HELM_RELEASE,
+)
 
 
 def find_kind(group: str, version: str, plural: str) -> Kind | None:

@@ -7,9 +7,11 @@ all, so that the status stays what it last was.
 """
 
 import asyncio
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,7 @@ from drctl.lab.kubernetes.errors import Object
 from drctl.lab.kubernetes.kinds import POD
 from drctl.lab.kubernetes.records import Recorder
 from drctl.lab.kubernetes.store import Store, timestamp
+from drctl.lab.root import record
 
 _LONGEST_GRACE_S = 2.0  # of the usual 30: enough for an application to close its connections
 _WORDS = {
@@ -67,6 +70,7 @@ class Kubelet:
         self._on_ready_pods = on_ready_pods
         self._told: dict[tuple[str, str], tuple[str, ...]] = {}
         self._sandboxes: dict[str, _Sandbox] = {}
+        self._watching: set[asyncio.Task[None]] = set()
         self._recorder = Recorder(store, "kubelet")
         for folder in ("logs", "pids"):
             (root / folder).mkdir(parents=True, exist_ok=True)
@@ -77,7 +81,11 @@ class Kubelet:
 
     def sync(self) -> None:
         """Does one round over all pods."""
-        pods = self._store.all_of(POD)
+        pods = [
+            pod
+            for pod in self._store.all_of(POD)
+            if pod["spec"].get("nodeName", self._node) == self._node
+        ]
         present = {pod["metadata"]["uid"] for pod in pods}
         for sandbox in [one for one in self._sandboxes.values() if one.uid not in present]:
             self._tear_down(sandbox)  # deleted by force: nobody waits for its processes
@@ -114,6 +122,45 @@ class Kubelet:
                     break
                 await asyncio.sleep(0.02)
         self._sandboxes.clear()
+        for watching in self._watching:
+            watching.cancel()
+        await asyncio.gather(*self._watching, return_exceptions=True)
+
+    async def start_in(
+        self, pod: Object, container: str, argv: list[str], *, stdin: bool
+    ) -> asyncio.subprocess.Process | None:
+        """
+        Starts a process with a container's own variables beside it; nothing when it does not run.
+
+        Raises:
+            NotStartable, OSError: The program cannot be started.
+        """
+        sandbox = self._sandboxes.get(pod["metadata"]["uid"])
+        running = sandbox.containers if sandbox is not None else []
+        found = next((one for one in running if one.spec["name"] == container), None)
+        if found is None or not found.is_running:
+            return None
+        launch = prepare(self._store, pod, found.spec)
+        user, group = self._run_as or (None, None)
+        child = await asyncio.create_subprocess_exec(
+            *argv,
+            env=launch.environment,
+            cwd=launch.directory,
+            stdin=asyncio.subprocess.PIPE if stdin else asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            start_new_session=True,
+            user=user,
+            group=group,
+            extra_groups=[] if self._run_as else None,
+        )
+        # By its record it is found and ended with the lab, whoever started it.
+        pid_file = self._root / "pids" / f"exec-{child.pid}.pid"
+        record(pid_file, child.pid)
+        watching = asyncio.create_task(_unlink_after(child, pid_file))
+        self._watching.add(watching)
+        watching.add_done_callback(self._watching.discard)
+        return child
 
     def _containers(self) -> Iterable[Container]:
         return [one for sandbox in self._sandboxes.values() for one in sandbox.containers]
@@ -255,6 +302,17 @@ class Kubelet:
             if self._told.get(key, ()) != now:
                 self._on_ready_pods(*key, now)
                 self._told[key] = now
+
+
+async def _unlink_after(child: asyncio.subprocess.Process, pid_file: Path) -> None:
+    try:
+        await child.wait()
+    except asyncio.CancelledError:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        await child.wait()
+    finally:
+        pid_file.unlink(missing_ok=True)  # noqa: ASYNC240 (one file of a local folder)
 
 
 def _all_settled(containers: Iterable[Container]) -> bool:

@@ -12,14 +12,19 @@ from typing import Any
 from drctl.lab.kubernetes.defaults import fill
 from drctl.lab.kubernetes.errors import ApiError, Cause, Object, bad_request, conflict, invalid
 from drctl.lab.kubernetes.garbage import orphan
-from drctl.lab.kubernetes.kinds import NAMESPACE, POD, SECRET, Kind
-from drctl.lab.kubernetes.patch import apply_patch
+from drctl.lab.kubernetes.kinds import AUTOSCALER, NAMESPACE, POD, SECRET, Kind
+from drctl.lab.kubernetes.ownership import apply, note_update
+from drctl.lab.kubernetes.patch import APPLY_PATCH, apply_patch
 from drctl.lab.kubernetes.records import random_suffix
 from drctl.lab.kubernetes.schema import decode
 from drctl.lab.kubernetes.store import Store
 from drctl.lab.kubernetes.validation import check, check_base64, check_scale, wrong_body
 
 _SERVER_OWNED = ("creationTimestamp", "generation", "deletionTimestamp")
+_FIRST_STATUS: dict[Kind, Object] = {
+    POD: {"phase": "Pending"},
+    AUTOSCALER: {"currentReplicas": 0, "desiredReplicas": 0},
+}
 _GRACE = "deletionGracePeriodSeconds"
 
 
@@ -39,6 +44,14 @@ class Options:
 
     dry_run: bool = False
     field_validation: str = "Warn"
+    manager: str = "unknown"
+    """Who writes, as ``fieldManager`` or the ``User-Agent`` says."""
+    force: bool = False
+    """Of an apply: take over what others own."""
+    is_apply: bool = False
+    """The body says who owns what."""
+    created: bool = False
+    """Set by an apply that found nothing to change."""
     warnings: list[str] = field(default_factory=list)
     """What the client is told although the request went through."""
 
@@ -74,7 +87,7 @@ class Objects:
         metadata = obj.setdefault("metadata", {})
         if metadata.pop("resourceVersion", None):
             raise bad_request("resourceVersion should not be set on objects to be created")
-        for name in ("uid", "selfLink", "managedFields", _GRACE, *_SERVER_OWNED):
+        for name in ("uid", "selfLink", _GRACE, *_SERVER_OWNED):
             metadata.pop(name, None)
         if metadata.get("generateName") and not metadata.get("name"):
             metadata["name"] = metadata["generateName"] + random_suffix()
@@ -82,9 +95,11 @@ class Objects:
         if kind.namespaced:
             self.store.get(NAMESPACE, "", metadata["namespace"])
         if "status" in kind.subresources:
-            obj["status"] = {"phase": "Pending"} if kind is POD else {}
+            obj["status"] = copy.deepcopy(_FIRST_STATUS.get(kind, {}))
         fill(kind, obj)
         check(kind, obj, None)
+        if not options.is_apply:
+            note_update(obj, None, options.manager, kind.api_version)
         if options.dry_run:
             return self.store.preview(kind, obj)
         return self.store.create(kind, obj)
@@ -125,6 +140,9 @@ class Objects:
         Changes:
             The store, unless it is a dry run.
         """
+        if content_type == APPLY_PATCH:
+            options.is_apply = True
+            return self._apply(target, patch, options)
         before = self.store.get(target.kind, target.namespace or "", target.name)
         if target.subresource == "scale":
             patched = apply_patch(content_type, _scale_of(before), patch)
@@ -132,6 +150,28 @@ class Objects:
         patched = apply_patch(content_type, before, patch)
         obj = _decode(target.kind, patched, options, patched=True)
         return self._change(target, before, obj, options)
+
+    def _apply(self, target: Target, body: Any, options: Options) -> Object:
+        kind, namespace = target.kind, target.namespace or ""
+        if target.subresource:
+            raise bad_request("server-side apply is not emulated for subresources")
+        applied = _decode(kind, body, options, patched=False)
+        metadata = applied.setdefault("metadata", {})
+        if metadata.get("managedFields"):
+            raise bad_request("metadata.managedFields must be nil")
+        _place(metadata, target)
+        before = self.store.find(kind, namespace, target.name)
+        version = metadata.pop("resourceVersion", None)
+        if before is not None and version not in {None, before["metadata"]["resourceVersion"]}:
+            raise conflict(kind.plural, kind.group, target.name)
+        for name in ("uid", *_SERVER_OWNED):
+            metadata.pop(name, None)
+        api_version, manager = kind.api_version, options.manager
+        merged = apply(before, applied, manager, api_version, force=options.force)
+        if before is None:
+            options.created = True
+            return self.create(target, merged, options)
+        return self._change(target, before, merged, options)
 
     def delete(self, target: Target, asked: Object, options: Options) -> Object:
         """
@@ -167,7 +207,13 @@ class Objects:
         grace_s = asked.get("gracePeriodSeconds", usual)
         return self.store.delete(kind, namespace, target.name, grace_s=int(grace_s))
 
-    def _change(self, target: Target, before: Object, obj: Object, options: Options) -> Object:
+    def _change(
+        self,
+        target: Target,
+        before: Object,
+        obj: Object,
+        options: Options,
+    ) -> Object:
         kind, metadata, known = target.kind, obj.setdefault("metadata", {}), before["metadata"]
         _place(metadata, target)
         if metadata.setdefault("uid", known["uid"]) != known["uid"]:
@@ -189,13 +235,14 @@ class Objects:
                 if name in known:
                     metadata[name] = known[name]
             metadata.pop("selfLink", None)
-            metadata.pop("managedFields", None)
             if "status" in before:
                 obj["status"] = before["status"]
             fill(kind, obj)
             if kind is NAMESPACE:
                 obj["status"] = before["status"]
             check(kind, obj, before)
+            if not options.is_apply:
+                note_update(obj, before, options.manager, kind.api_version)
         if options.dry_run:
             return self.store.preview(kind, obj)
         return self.store.replace(kind, obj)
@@ -223,6 +270,7 @@ class Objects:
         check_scale(target.name, replicas)
         obj = copy.deepcopy(before)
         obj["spec"]["replicas"] = replicas
+        note_update(obj, before, options.manager, target.kind.api_version)
         if options.dry_run:
             return _scale_of(obj)
         return _scale_of(self.store.replace(target.kind, obj))

@@ -11,6 +11,8 @@ from drctl.lab.kubernetes.errors import ApiError, Object, bad_request
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
+APPLY_PATCH = "application/apply-patch+yaml"
+"""Server-side apply; `drctl.lab.kubernetes.ownership` does it."""
 STRATEGIC_PATCH = "application/strategic-merge-patch+json"
 
 # From the patchMergeKey tags of k8s.io/api; a list that is not named here is replaced whole.

@@ -10,6 +10,7 @@ from typing import Any
 
 from aiohttp import web
 
+from drctl.kernel import yaml_text, yaml_tree
 from drctl.lab.kubernetes.discovery import document
 from drctl.lab.kubernetes.errors import (
     ApiError,
@@ -19,9 +20,10 @@ from drctl.lab.kubernetes.errors import (
     unauthorized,
     unsupported_media_type,
 )
+from drctl.lab.kubernetes.exec import StartIn, stream_exec
 from drctl.lab.kubernetes.kinds import POD, typed
 from drctl.lab.kubernetes.objects import Objects, Options, Target
-from drctl.lab.kubernetes.patch import JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
+from drctl.lab.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from drctl.lab.kubernetes.paths import NoSuchPath, parse_path
 from drctl.lab.kubernetes.streams import stream_log, stream_watch, wants_table
 from drctl.lab.kubernetes.tables import table
@@ -30,7 +32,8 @@ from drctl.lab.ledger import note
 
 _LARGEST_BODY = 3 * 1024 * 1024  # as etcd's limit makes it for a real API server
 _JSON = ("application/json",)
-_PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH)
+_PATCHES = (JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH, APPLY_PATCH)
+_CUSTOM_PATCHES = (JSON_PATCH, MERGE_PATCH, APPLY_PATCH)
 _HEALTH = frozenset({"healthz", "livez", "readyz"})
 
 
@@ -53,8 +56,10 @@ class Routes:
         token: str,
         log_of: Callable[[str, str], Path],
         ledger: Ledger,
+        start_in: StartIn,
     ) -> None:
         self._objects = objects
+        self._start_in = start_in
         self._ledger = ledger
         self._address = address
         self._token = token
@@ -93,6 +98,8 @@ class Routes:
 
     async def _dispatch(self, request: web.Request, target: Target) -> web.StreamResponse:
         match request.method:
+            case "GET" | "POST" if target.subresource == "exec":
+                return await self._exec(request, target)
             case "GET" if target.name:
                 return await self._get(request, target)
             case "GET":
@@ -113,6 +120,14 @@ class Routes:
             version = {"resourceVersion": obj["metadata"]["resourceVersion"]}
             return web.json_response(table(target.kind, [obj], version))
         return _reply(target, obj)
+
+    async def _exec(self, request: web.Request, target: Target) -> web.StreamResponse:
+        pod = self._objects.get(target)
+        stream = await stream_exec(request, pod, self._start_in)
+        where = f"{target.namespace or ''}/{target.name}"
+        argv = request.query.getall("command", [])
+        note(self._ledger.file, self._ledger.where, "create pods/exec", where, {"command": argv})
+        return stream
 
     async def _list(self, request: web.Request, target: Target) -> web.StreamResponse:
         query = request.query
@@ -171,7 +186,7 @@ class Routes:
 
     async def _write(self, request: web.Request, target: Target) -> web.StreamResponse:
         options = _options(request)
-        if target.subresource == "log":
+        if target.subresource in {"log", "exec"}:
             raise method_not_allowed()
         if request.method == "PUT":
             _allow(target, "update")
@@ -181,14 +196,15 @@ class Routes:
             )
             return _reply(target, replaced, options)
         _allow(target, "patch")
-        patch = await _body(request, _PATCHES)
+        patch = await _body(request, _CUSTOM_PATCHES if target.kind.is_custom else _PATCHES)
+        _must_name_applier(request)
         patched = self._noted(
             target,
             "patch",
             patch,
             lambda: self._objects.patch(target, request.content_type, patch, options),
         )
-        return _reply(target, patched, options)
+        return _reply(target, patched, options, 201 if options.created else 200)
 
     async def _delete(self, request: web.Request, target: Target) -> web.StreamResponse:
         _allow(target, "delete" if target.name else "deletecollection")
@@ -271,7 +287,27 @@ def _options(request: web.Request) -> Options:
             f'fieldValidation: Unsupported value: "{validation}": '
             'supported values: "Ignore", "Warn", "Strict"',
         )
-    return Options(dry_run == "All", validation)
+    agent = request.headers.get("User-Agent", "").partition("/")[0]
+    manager = request.query.get("fieldManager") or agent or "unknown"
+    force = request.query.get("force", "") in {"true", "1"}
+    return Options(dry_run == "All", validation, manager, force)
+
+
+def _must_name_applier(request: web.Request) -> None:
+    if request.content_type == APPLY_PATCH and not request.query.get("fieldManager"):
+        raise ApiError(
+            422,
+            "Invalid",
+            'PatchOptions.meta.k8s.io "" is invalid: fieldManager: Required value: is required for '
+            "apply patch",
+        )
+    if request.content_type != APPLY_PATCH and "force" in request.query:
+        raise ApiError(
+            422,
+            "Invalid",
+            'PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for '
+            "non-apply patch",
+        )
 
 
 async def _body(request: web.Request, accepted: tuple[str, ...]) -> Any:
@@ -279,10 +315,20 @@ async def _body(request: web.Request, accepted: tuple[str, ...]) -> Any:
     undeclared = "Content-Type" not in request.headers and accepted == _JSON
     if request.content_type not in accepted and not undeclared:
         raise unsupported_media_type(list(accepted))
+    raw = await request.read()
     try:
-        return json.loads(await request.read())
+        return json.loads(raw)
     except ValueError as error:
+        if request.content_type == APPLY_PATCH:
+            return _yaml(raw)
         raise bad_request(f"the body of the request is not JSON: {error}") from error
+
+
+def _yaml(raw: bytes) -> Any:
+    document = yaml_text.read(raw.decode("utf-8", "replace"), file="body")
+    if document.problems or document.root is None:
+        raise bad_request(f"error decoding YAML: {document.problems[0].what}")
+    return yaml_tree.plain(document.root)
 
 
 async def _delete_options(request: web.Request) -> Object:

@@ -149,6 +149,20 @@ _SELECTOR = {
     "matchLabels": (_TEXT,),
     "matchExpressions": [{"key": _TEXT, "operator": _TEXT, "values": [_TEXT]}],
 }
+_JOB_SPEC = {
+    "template": _TEMPLATE,
+    "parallelism": _NUMBER,
+    "completions": _NUMBER,
+    "backoffLimit": _NUMBER,
+    "activeDeadlineSeconds": _NUMBER,
+    "ttlSecondsAfterFinished": _NUMBER,
+    "suspend": _BOOL,
+    "selector": _SELECTOR,
+    "manualSelector": _BOOL,
+    "completionMode": _TEXT,
+    "podReplacementPolicy": _TEXT,
+    "podFailurePolicy": _ANY,
+}
 _KINDS: dict[str, Object] = {
     "Namespace": {"spec": {"finalizers": [_TEXT]}, "status": _ANY},
     "Node": {"spec": _ANY, "status": _ANY},
@@ -214,6 +228,91 @@ _KINDS: dict[str, Object] = {
             "strategy": _TEXT,
             "preferredHolder": _TEXT,
         }
+    },
+    "Service": {"spec": _ANY, "status": _ANY},
+    "Endpoints": {"subsets": _ANY},
+    "Job": {"spec": _JOB_SPEC, "status": _ANY},
+    "CronJob": {
+        "spec": {
+            "schedule": _TEXT,
+            "timeZone": _TEXT,
+            "suspend": _BOOL,
+            "concurrencyPolicy": _TEXT,
+            "startingDeadlineSeconds": _NUMBER,
+            "successfulJobsHistoryLimit": _NUMBER,
+            "failedJobsHistoryLimit": _NUMBER,
+            "jobTemplate": {"metadata": _METADATA, "spec": _JOB_SPEC},
+        },
+        "status": _ANY,
+    },
+    "HorizontalPodAutoscaler": {
+        "spec": {
+            "scaleTargetRef": {"apiVersion": _TEXT, "kind": _TEXT, "name": _TEXT},
+            "minReplicas": _NUMBER,
+            "maxReplicas": _NUMBER,
+            "metrics": _ANY,
+            "behavior": _ANY,
+        },
+        "status": _ANY,
+    },
+    # Of the custom ones the first level of the spec: what their schemas would drop, is dropped.
+    "postgresql": {
+        "spec": dict.fromkeys(
+            (
+                *("allowedSourceRanges", "clone", "databases", "dockerImage", "numberOfInstances"),
+                *("patroni", "postgresql", "preparedDatabases", "resources", "spiloRunAsUser"),
+                *("standby", "teamId", "users", "volume", "enableMasterLoadBalancer"),
+            ),
+            _ANY,
+        ),
+        "status": _ANY,
+    },
+    "Cluster": {
+        "spec": dict.fromkeys(
+            (
+                *("affinity", "backup", "bootstrap", "description", "env", "externalClusters"),
+                *("failoverDelay", "imageName", "instances", "maxSyncReplicas", "minSyncReplicas"),
+                *("postgresql", "primaryUpdateMethod", "primaryUpdateStrategy", "replica"),
+                *("replicationSlots", "resources", "stopDelay", "storage", "switchoverDelay"),
+            ),
+            _ANY,
+        ),
+        "status": _ANY,
+    },
+    "Application": {
+        "spec": dict.fromkeys(
+            (
+                *("destination", "ignoreDifferences", "info", "project", "revisionHistoryLimit"),
+                *("source", "sources", "syncPolicy"),
+            ),
+            _ANY,
+        ),
+        "operation": _ANY,
+        "status": _ANY,
+    },
+    "Kustomization": {
+        "spec": dict.fromkeys(
+            (
+                *("dependsOn", "force", "healthChecks", "interval", "path", "patches", "prune"),
+                *("retryInterval", "serviceAccountName", "sourceRef", "suspend", "targetNamespace"),
+                *("timeout", "wait"),
+            ),
+            _ANY,
+        )
+        | {"suspend": _BOOL},
+        "status": _ANY,
+    },
+    "HelmRelease": {
+        "spec": dict.fromkeys(
+            (
+                *("chart", "chartRef", "dependsOn", "driftDetection", "install", "interval"),
+                *("maxHistory", "releaseName", "rollback", "serviceAccountName", "suspend"),
+                *("targetNamespace", "timeout", "upgrade", "values", "valuesFrom"),
+            ),
+            _ANY,
+        )
+        | {"suspend": _BOOL},
+        "status": _ANY,
     },
     "Scale": {"spec": {"replicas": _NUMBER}, "status": _ANY},
 }

@@ -34,7 +34,7 @@ class _Column:
 
 def table(kind: Kind, objects: Sequence[Object], metadata: Object) -> Object:
     """Makes a Table of objects of one kind."""
-    columns = _COLUMNS[kind]
+    columns = _COLUMNS.get(kind, _PLAIN)
     return {
         "kind": "Table",
         "apiVersion": "meta.k8s.io/v1",
@@ -137,6 +137,7 @@ _WORKLOAD_WIDE = (
     _Column("Images", lambda obj: _containers(obj, "image"), priority=1),
     _Column("Selector", _selector, priority=1),
 )
+_PLAIN = (_NAME, _AGE)
 _COLUMNS: dict[Kind, tuple[_Column, ...]] = {
     NAMESPACE: (_NAME, _Column("Status", lambda obj: obj["status"]["phase"]), _AGE),
     NODE: (

@@ -6,8 +6,19 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from drctl.lab.kubernetes.batch_rules import check_batch
 from drctl.lab.kubernetes.errors import ApiError, Cause, Object, bad_request, invalid
-from drctl.lab.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, POD, REPLICA_SET, SECRET, Kind
+from drctl.lab.kubernetes.kinds import (
+    AUTOSCALER,
+    CONFIG_MAP,
+    CRON_JOB,
+    DEPLOYMENT,
+    JOB,
+    POD,
+    REPLICA_SET,
+    SECRET,
+    Kind,
+)
 from drctl.lab.kubernetes.pod_rules import check_pod_change, check_pod_spec
 from drctl.lab.kubernetes.rollout import share
 from drctl.lab.kubernetes.selectors import selects
@@ -49,6 +60,8 @@ def check(kind: Kind, obj: Object, before: Object | None) -> None:
         causes += _workload(kind, obj["spec"])
         if before is not None and obj["spec"].get("selector") != before["spec"].get("selector"):
             causes.append(Cause("spec.selector", f"Invalid value: {_IMMUTABLE}"))
+    elif kind in {JOB, CRON_JOB, AUTOSCALER}:
+        causes += check_batch(kind, obj["spec"], before["spec"] if before else None)
     elif kind is POD:
         causes += check_pod_spec("spec", obj["spec"])
         if before is not None:

@@ -17,6 +17,7 @@ import asyncpg
 
 from drctl.lab.children import RunAs, kill_tree, log_file, pid_file, spawn
 from drctl.lab.plan import Address
+from drctl.lab.postgres.archive import archive_arguments
 from drctl.lab.postgres.binaries import PostgresBinaries
 from drctl.lab.postgres.programs import (
     environment,
@@ -71,6 +72,7 @@ class PostgresServer:
         root: Path,
         binaries: PostgresBinaries,
         run_as: RunAs | None = None,
+        archives: bool = False,
     ) -> None:
         self.name = name
         self.address = address
@@ -79,6 +81,9 @@ class PostgresServer:
         self.run_as = run_as
         self.folder = root / "postgres" / name
         self.data_dir = self.folder / "data"
+        self.archive = root / "archive" / name
+        """Where its WAL goes while it is a primary, when it archives."""
+        self._archives = archives
         self._superuser_password = secrets.token_urlsafe(24)
         self._replication_password = secrets.token_urlsafe(24)
         self._process: Process | None = None
@@ -110,9 +115,7 @@ class PostgresServer:
         Changes:
             Creates the server's folder, starts its processes.
         """
-        # The socket is a neighbour of the data, because a base backup copies its lock file.
-        make_private(self.folder, self.run_as)
-        make_private(self.data_dir, self.run_as)
+        self._make_folders()
         password_file = self.root / f".{self.name}.initdb"
         password_file.touch(mode=0o600)
         password_file.write_text(self._superuser_password + "\n")
@@ -123,6 +126,8 @@ class PostgresServer:
                 *("--pgdata", str(self.data_dir), "--username", SUPERUSER),
                 *("--encoding", "UTF8", "--locale", "C", "--data-checksums"),
                 *("--auth", "scram-sha-256", "--pwfile", str(password_file), "--no-sync"),
+                # A segment is closed, and archived, every few seconds.
+                *(("--wal-segsize", "1") if self._archives else ()),
                 binaries=self.binaries,
                 run_as=self.run_as,
             )
@@ -154,9 +159,7 @@ class PostgresServer:
         Changes:
             Creates the server's folder here, a replication slot there.
         """
-        # The socket is a neighbour of the data, because a base backup copies its lock file.
-        make_private(self.folder, self.run_as)
-        make_private(self.data_dir, self.run_as)
+        self._make_folders()
         host, port = through
         await run_program(
             "pg_basebackup",
@@ -198,6 +201,7 @@ class PostgresServer:
                 self.binaries.path("postgres"),
                 *("-D", str(self.data_dir), "-c", f"listen_addresses={host}"),
                 *("-c", f"port={port}", "-c", f"unix_socket_directories={self.folder}"),
+                *(archive_arguments(self.archive) if self._archives else ()),
             ],
             root=self.root,
             name=self.name,
@@ -224,13 +228,7 @@ class PostgresServer:
         await self._until("takes writes", self._takes_writes, within_s=within_s)
 
     async def wait_until_streaming(self, *, within_s: float = _START_WITHIN_S) -> None:
-        """
-        Waits until the standby receives WAL from its source.
-
-        Raises:
-            RuntimeError: The server does not run.
-            TimeoutError: It receives nothing.
-        """
+        """Waits for a standby to receive WAL; raises as `promote` when it does not."""
         await self._until("receives WAL", self.is_streaming, within_s=within_s)
 
     async def is_streaming(self) -> bool:
@@ -294,14 +292,10 @@ class PostgresServer:
         self._forget()
 
     async def remove(self) -> None:
-        """
-        Kills the server and deletes its data.
-
-        Changes:
-            Ends processes, deletes the server's folder and its log.
-        """
+        """Kills the server; deletes its data, its archive and its log."""
         await self.kill()
-        await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)
+        for folder in (self.folder, self.archive):
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
         log_file(self.root, self.name).unlink(missing_ok=True)
 
     async def execute_as_superuser(self, sql: str, database: str = "postgres") -> None:
@@ -347,6 +341,11 @@ class PostgresServer:
             database, lambda connection: connection.fetch(sql, *arguments)
         )
         return rows
+
+    def _make_folders(self) -> None:
+        # The socket is a neighbour of the data, because a base backup copies its lock file.
+        for folder in (self.folder, self.data_dir, *([self.archive] if self._archives else ())):
+            make_private(folder, self.run_as)
 
     @property
     def _socket(self) -> str:

@@ -9,14 +9,19 @@ network sounds like.
 """
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import TypeAlias
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, OutcomeUnknown, Rejected
-from drctl.actions.targets import RdsInstance, SqlAccess
-from drctl.adapters import _http, _sql
+from drctl.actions.targets import CloudSqlInstance, RdsInstance, SqlAccess
+from drctl.adapters import _http, _one_primary, _sql
+
+Managed: TypeAlias = RdsInstance | CloudSqlInstance
+"""A database that a vendor runs: it is fenced by the vendor's control plane."""
 
 PROBE = timedelta(seconds=2)
 ROUNDS = 3
@@ -57,12 +62,12 @@ class Attempt:
     sentence: str
 
 
-def count(target: RdsInstance) -> int:
+def count(target: Managed) -> int:
     """How many vantage points the environment gives."""
     return len(target.client_write_urls) + (target.sql is not None)
 
 
-async def prove_quarantine(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
+async def prove_quarantine(ctx: Context, target: Managed) -> tuple[str, ...]:
     """
     Tries to write from everywhere, once, after the network was shut and the sessions cut.
 
@@ -79,7 +84,7 @@ async def prove_quarantine(ctx: Context, target: RdsInstance) -> tuple[str, ...]
     return tuple(attempt.sentence for attempt in attempts)
 
 
-async def prove_dead(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
+async def prove_dead(ctx: Context, target: Managed) -> tuple[str, ...]:
     """
     Proves without the control plane that nothing is left that could take a write.
 
@@ -107,7 +112,7 @@ async def prove_dead(ctx: Context, target: RdsInstance) -> tuple[str, ...]:
     return sentences
 
 
-def _must_be_dead(target: RdsInstance, attempt: Attempt, wanted: tuple[Verdict, ...]) -> None:
+def _must_be_dead(target: Managed, attempt: Attempt, wanted: tuple[Verdict, ...]) -> None:
     if attempt.verdict in wanted:
         return
     if attempt.verdict is Verdict.SILENT:
@@ -172,6 +177,60 @@ async def try_url(ctx: Context, url: str) -> Attempt:
         return Attempt(verdict=Verdict.ACCEPTED, sentence=f"{sentence}: it accepted a write")
     verdict = Verdict.REFUSED if answer.status == _CANNOT_WRITE else Verdict.SILENT
     return Attempt(verdict=verdict, sentence=sentence)
+
+
+def old_side(
+    ctx: Context, target: Managed, what_shuts: Callable[[], Awaitable[str | None]]
+) -> _one_primary.OldSide:
+    """
+    An old primary as it is tried after a promotion: by SQL and from every place where clients are,
+    and its vendor is asked each time.
+
+    Args:
+        what_shuts: What the vendor says that keeps it from writing, in a sentence; ``None``:
+            nothing, or nobody answers.
+
+    Raises:
+        Rejected: The environment gives no ``sql``.
+    """
+    access = target.sql
+    if access is None:
+        raise Rejected(f"{target.label} has no sql in the environment: it cannot be tried")
+
+    async def attempt() -> list[_one_primary.Attempt]:
+        said = await what_shuts()
+        is_shut = said is not None
+        sql = await try_sql(ctx, access, write=True)
+        urls = [await try_url(ctx, url) for url in target.client_write_urls]
+        row = f"drctl-fence-{ctx.key}"
+        tried = [_judged(sql, is_shut=is_shut, dead_only=True)]
+        tried += [_judged(one, is_shut=is_shut, dead_only=False, row=row) for one in urls]
+        if said is not None:
+            tried.append(_one_primary.Attempt(verdict="refused", said=said))
+        return tried
+
+    async def is_durable() -> bool:
+        return await what_shuts() is not None
+
+    return _one_primary.OldSide(access=access, attempt=attempt, is_durable=is_durable)
+
+
+def _judged(
+    tried: Attempt, *, is_shut: bool, dead_only: bool, row: str = ""
+) -> _one_primary.Attempt:
+    """
+    As the fence judges: behind a network that is shut silence is a refusal; elsewhere the server
+    must be gone, and a place of clients must say so.
+    """
+    refusals = {Verdict.DEAD} if dead_only else {Verdict.DEAD, Verdict.REFUSED}
+    if is_shut:
+        refusals |= {Verdict.SILENT, Verdict.REFUSED}
+    word: _one_primary.Verdict = "unknown"
+    if tried.verdict is Verdict.ACCEPTED:
+        word = "accepted"
+    elif tried.verdict in refusals:
+        word = "refused"
+    return _one_primary.Attempt(verdict=word, said=tried.sentence, row=row)
 
 
 def _short(ctx: Context) -> Context:

@@ -1,0 +1,1 @@
+"""Valkey: one primary, two replicas and three sentinels, all real."""

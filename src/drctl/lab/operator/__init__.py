@@ -1,0 +1,1 @@
+"""A toy operator: it acts on ``postgresql`` and ``Cluster`` resources with real PostgreSQL."""

@@ -1,0 +1,1 @@
+"""PostgreSQL servers that the estate's owner manages."""
