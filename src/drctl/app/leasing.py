@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 from drctl.actions.cell import Cell
@@ -67,9 +67,19 @@ async def kept(lease: Lease, wake: Callable[[], None]) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+        await _ended(keeper)
+
+
+async def _ended(task: "asyncio.Task[None]") -> None:
+    """
+    Cancels a task until it has ended. Once is not enough: `asyncio.wait_for` of Python 3.11 drops a
+    cancellation that comes in the same turn as its result, and the task would go on for ever.
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=0.5)
+    if not task.cancelled():
+        task.result()
 
 
 def forget(lease: Lease, journal: Journal, first: Event) -> None:
