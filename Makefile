@@ -47,8 +47,9 @@ runbooks: $(READY) ## Every shipped runbook: validated, simulated with each faul
 
 plan-honesty: $(READY) ## Is the plan true? Forecasts, defects, lost regions, and what planning changes
 	@rm -rf build/honesty
-	@for part in tests/honesty/*/run.py; do $(BIN)/python $$part || true; done
-	@$(BIN)/python tests/honesty/table.py
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/honesty; first=$$?; \
+		$(BIN)/python tests/honesty/fate/run.py; second=$$?; \
+		$(BIN)/python tests/honesty/table.py && exit $$((first + second))
 
 safety: ## Every safety suite, whole; about an hour on two cores
 	@for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || exit 1; done

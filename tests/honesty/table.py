@@ -12,10 +12,14 @@ from pathlib import Path
 
 BUILD = Path(__file__).parent.parent.parent / "build" / "honesty"
 PARTS = {
-    "forecast": "the finish lies within the stated interval at the stated rate",
     "ready": "each of 20 prepared defects is named by drctl ready, and nothing else",
     "fate": "drctl plan --assume-down: each call that fails is named, and no other",
-    "zero": "mutating calls that reach any side during every plan of every shipped runbook",
+    "zero": "mutating calls that reach any side in every plan/ready of every shipped runbook",
+    "import": "the plan's five scripts, imported: findings by rule id",
+    "shipped": "findings of the shipped runbooks that no dated waiver names",
+    "forecast_even": "the finish lies within the stated interval at the stated rate",
+    "forecast_skewed": "the same, durations skewed",
+    "forecast_slow_nights": "the same, slow steps coming together",
 }
 """The parts that must have been run, and what they are about."""
 WIDTH = 44

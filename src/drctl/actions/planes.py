@@ -13,8 +13,6 @@ The vocabulary. A plane is ``KIND:PLACE`` or ``KIND:SYSTEM:PLACE``; the last wor
   or in several on purpose; the loss of one region takes none of them.
 - ``data-plane:elsewhere``: a place that only the run knows, as a new primary that a param names, or
   wherever customers are led by then.
-- ``data-plane:elsewhere``: a place that only the run knows, as a new primary that a param names, or
-  wherever customers are led by then.
 """
 
 from collections.abc import Iterable, Mapping

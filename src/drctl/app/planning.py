@@ -55,7 +55,7 @@ async def plan_loaded(
 ) -> Plan:
     """Plans a runbook that was checked against this environment."""
     inputs = resolve_inputs(loaded.runbook, given)
-    planner = _planner(parts)
+    planner = planner_of(parts)
     draft = planner.draft(
         loaded.runbook,
         loaded.sha256,
@@ -70,14 +70,15 @@ async def plan_loaded(
     draft, past = draft.model_copy(update={"sources": sources}), past_of(parts, draft)
     draft = (priced(draft, past) if past.rows else draft).sealed()
     if assume_down:
-        planner = _planner(parts, read_down(assume_down, draft, parts.registry, environment))
+        planner = planner_of(parts, read_down(assume_down, (draft,), parts.registry, environment))
         plan = planner.foretell(draft if offline else await planner.look(draft))
     else:
         plan = draft if offline else await planner.look(draft)
     return with_findings(parts, loaded, environment, plan)
 
 
-def _planner(parts: Parts, down: Down = NOTHING) -> Planner:
+def planner_of(parts: Parts, down: Down = NOTHING) -> Planner:
+    """Plans with these parts, while that does not answer."""
     return Planner(registry=parts.registry, clock=parts.clock, secrets=parts.secrets, down=down)
 
 
@@ -134,7 +135,7 @@ async def still_holds(parts: Parts, saved: Plan) -> Plan:
     """
     require_current(parts, saved)
     require_same_sources(parts, saved)
-    fresh = await _planner(parts).look(saved)
+    fresh = await planner_of(parts).look(saved)
     differences = drift(saved, fresh)
     if differences:
         raise RefusedError(

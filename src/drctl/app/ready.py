@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from drctl.actions.planes import Down
 from drctl.app.compose import Parts
 from drctl.app.own_ground import own_ground
-from drctl.app.runbooks import Loaded, for_scenario
+from drctl.app.planning import planner_of
+from drctl.app.runbooks import for_scenario
 from drctl.config.environment import Environment, find_environment, load_environment
 from drctl.kernel.errors import InvalidError, Problem
+from drctl.plan.assumed import read_down
 from drctl.plan.draft import calls
-from drctl.plan.make import Planner
 from drctl.plan.model import Plan
 from drctl.ready import derive, judge, rehearse
 from drctl.ready.ask import Asker
@@ -29,8 +31,8 @@ class Wanted:
     environment: str
     scenarios: Sequence[str] = ()
     """Empty: every one that the environment names a runbook for, but for `AFTERWARDS`."""
-    down: frozenset[str] = frozenset()
-    """Regions that are assumed down: they are not asked, and what needs them is not ready."""
+    down: Sequence[str] = ()
+    """Places that are assumed down: they are not asked, and what needs them is not ready."""
     inputs: Mapping[str, str] | None = None
 
 
@@ -39,7 +41,9 @@ async def look_whether_ready(parts: Parts, wanted: Wanted) -> Readiness:
     Looks at everything that the runbooks of these scenarios need. Changes nothing.
 
     Raises:
-        InvalidError: The environment or a runbook is wrong, or has no such scenario.
+        InvalidError: The environment is wrong or has no such scenario, no runbook of it fits, or it
+            has nothing in a place that is assumed down. One runbook of several that does not fit is
+            a scenario that is not ready.
     """
     began = parts.clock.now()
     environment = load_environment(find_environment(wanted.environment))
@@ -47,23 +51,30 @@ async def look_whether_ready(parts: Parts, wanted: Wanted) -> Readiness:
     names = tuple(wanted.scenarios) or tuple(named)
     if not names:
         raise InvalidError((_nothing(environment),))
-    plans = [_planned(parts, environment, name, wanted.inputs or {}) for name in names]
+    drafted = [_drafted(parts, environment, name, wanted.inputs or {}) for name in names]
+    plans = [one for one in drafted if isinstance(one, Plan)]
+    broken = [one for one in drafted if isinstance(one, Scenario)]
+    down = read_down(wanted.down, plans, parts.registry, environment)
     asker = Asker(registry=parts.registry, clock=parts.clock, secrets=parts.secrets)
     # Before anything is asked: imports that race in threads deadlock, and are paid by a deadline.
     uses = {call.uses for plan in plans for step in plan.steps for call in calls(step)}
     await parts.registry.ready(uses | {check.name for check in parts.registry.checks})
-    found = await asyncio.gather(*(_look(parts, plan, wanted.down, asker) for plan in plans))
+    found = await asyncio.gather(*(_look(parts, plan, down, asker) for plan in plans))
+    order = {name: place for place, name in enumerate(names)}
+    scenarios = sorted((*broken, *found), key=lambda one: order[one.scenario])
     return Readiness(
         environment=environment.name,
         at=began.wall.isoformat(timespec="seconds"),
         took_s=round(parts.clock.now().boot_s - began.boot_s, 3),
         assume_down=tuple(sorted(wanted.down)),
-        result=worst(tuple(one.result for one in found)),
-        scenarios=tuple(found),
+        result=worst(tuple(one.result for one in scenarios)),
+        scenarios=tuple(scenarios),
     )
 
 
-async def _look(parts: Parts, plan: Plan, down: frozenset[str], asker: Asker) -> Scenario:
+async def _look(parts: Parts, plan: Plan, assumed: Down, asker: Asker) -> Scenario:
+    down = frozenset(assumed.lost)
+    told = planner_of(parts, assumed).foretell(plan).fate if down else None
     asked = derive.questions(plan, parts.registry)
     askable, silent = judge.split(asked, down)
     pins, unnamed = judge.split_pins(plan, down)
@@ -76,33 +87,37 @@ async def _look(parts: Parts, plan: Plan, down: frozenset[str], asker: Asker) ->
     looked_at = {step for one in asked for step in one.asked.steps}
     return judge.verdict(
         plan,
-        (*seen, *rehearsed, *own, *judge.fates(plan, parts.registry, down)),
+        (*seen, *rehearsed, *own, *(judge.fates(plan, told) if told else ())),
         (*silent, *unnamed, *untried),
         frozenset(looked_at | {trial.step.id for trial in tried}),
     )
 
 
-def _planned(
+def _drafted(
     parts: Parts, environment: Environment, scenario: str, given: Mapping[str, str]
-) -> Plan:
-    """The scenario's plan, drafted, not looked at; inputs that only an incident has stay open."""
-    loaded, _why = for_scenario(scenario, environment, parts.registry)
+) -> Plan | Scenario:
+    """
+    The scenario's plan, not looked at; inputs that only an incident has stay open. A runbook that
+    the environment names and that does not fit is the verdict already.
+    """
+    try:
+        loaded, _why = for_scenario(scenario, environment, parts.registry)
+    except InvalidError as error:
+        named = environment.runbooks.get(scenario)
+        if named is None:
+            raise
+        return judge.unfit(scenario, named, error.problems)
     runbook = loaded.runbook
     known = {name: value for name, value in given.items() if name in runbook.inputs}
     open_ = {
         name for name, spec in runbook.inputs.items() if spec.default is None and name not in known
     }
     inputs = resolve_inputs(runbook, known, later=open_)
-    planner = Planner(registry=parts.registry, clock=parts.clock, secrets=parts.secrets)
-    draft = planner.draft(
+    draft = planner_of(parts).draft(
         runbook, loaded.sha256, environment, inputs,
         file=str(loaded.path), included=loaded.source.included,
     )  # fmt: skip
-    return draft.model_copy(update={"scenario": scenario, "sources": _sources(loaded)})
-
-
-def _sources(loaded: Loaded) -> dict[str, str]:
-    return dict(loaded.files)
+    return draft.model_copy(update={"scenario": scenario, "sources": dict(loaded.files)})
 
 
 def _nothing(environment: Environment) -> Problem:

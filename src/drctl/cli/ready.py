@@ -82,7 +82,7 @@ def ready(
         wanted = Wanted(
             environment=env,
             scenarios=tuple(scenario or ()),
-            down=frozenset(assume_down or ()),
+            down=tuple(assume_down or ()),
             inputs=given(inputs),
         )
         made = parts()

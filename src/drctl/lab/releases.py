@@ -64,8 +64,8 @@ class Releases:
         return {}
 
     def environment(self) -> Mapping[str, Mapping[str, Any]]:
-        """Which runbook is for a bad release."""
-        return {"runbooks": {"app-bad-release": "app-rollback"}}
+        """Nothing: the application is in every lab's."""
+        return {}
 
     def strokes(self) -> Mapping[str, Stroke]:
         """``app``."""

@@ -38,13 +38,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
         Shape(
             name="region",
             summary="RDS in two regions, a warm application in the second",
-            parts=("drctl.lab.releases:Releases",),
         ),
         Shape(
             name="operator",
             summary="PostgreSQL by an operator of Kubernetes: a cluster and a standby cluster",
             database="drctl.lab.estate.databases_operator:OperatorDatabases",
-            parts=("drctl.lab.operator.part:PostgresOperator", "drctl.lab.releases:Releases"),
+            parts=("drctl.lab.operator.part:PostgresOperator",),
         ),
         Shape(
             name="database",
@@ -71,7 +70,11 @@ SHAPES: Final[Mapping[str, Shape]] = {
     )
 }
 DEFAULT: Final = "region"
-ALWAYS: Final = ("drctl.lab.monitoring.part:Monitoring", "drctl.lab.routing:RoutingControls")
+ALWAYS: Final = (
+    "drctl.lab.monitoring.part:Monitoring",
+    "drctl.lab.routing:RoutingControls",
+    "drctl.lab.releases:Releases",
+)
 """Parts of every shape: cheap, and wanted after any recovery."""
 
 

@@ -15,16 +15,16 @@ _IN_NO_REGION = {"global", "arc", "slack", "statuspage", "elsewhere"}
 
 
 def read_down(
-    words: Sequence[str], plan: Plan, registry: Registry, environment: Environment
+    words: Sequence[str], plans: Sequence[Plan], registry: Registry, environment: Environment
 ) -> Down:
     """
     Reads ``us-east-1`` or ``us-east-1=silent``.
 
     Raises:
-        InvalidError: Neither this plan nor anything in its environment has to do with such a place.
-            A name that is misspelt would otherwise find that all is well.
+        InvalidError: Neither these plans nor their environment have to do with such a place. A name
+            that is misspelt would otherwise find that all is well.
     """
-    known = places(plan, registry, environment)
+    known = frozenset[str]().union(*(places(plan, registry, environment) for plan in plans))
     lost, problems = {}, []
     for text in words:
         place, _, how = text.partition("=")

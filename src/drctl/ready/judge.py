@@ -4,12 +4,19 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from drctl.actions.check import Standing
-from drctl.actions.registry import Registry
-from drctl.plan.model import Plan, PlannedPin, PlannedStep
+from drctl.kernel.errors import Problem
+from drctl.plan.fate_model import Fate
+from drctl.plan.model import Plan, PlannedPin
 from drctl.ready.derive import Question, unchecked
 from drctl.ready.model import Judged, Scenario, Skipped, result_of
 from drctl.ready.rehearse import Trial
 
+_BREAKING = {"pin", "look", "step", "verify"}
+"""Calls of a fate that a recovery needs; what leases need is looked at itself."""
+_WITHOUT = {
+    True: "use a runbook that does not need it",
+    False: "use an action that works without it: drctl action list",
+}
 _BLOCKS = {Standing.NOT_READY, Standing.CANNOT_TELL}
 
 
@@ -58,26 +65,47 @@ def split_pins(
     return tuple(askable), tuple(skipped)
 
 
-def fates(plan: Plan, registry: Registry, down: frozenset[str]) -> tuple[Judged, ...]:
-    """Steps that cannot work without what is assumed down."""
+def fates(plan: Plan, told: Fate) -> tuple[Judged, ...]:
+    """Steps and identities that cannot do without what is assumed down, as the plan's fate says."""
+    skipped = {step.step for step in told.steps if step.outcome == "skipped"}
     found = []
-    for step in plan.steps:
-        for plane in _planes(plan, registry, step):
-            if region_of(plane) not in down:
-                continue
-            is_message = step.is_message or step.on_failure == "continue"
-            found.append(
-                Judged(
-                    check="plan.fate",
-                    standing=Standing.AT_RISK if is_message else Standing.NOT_READY,
-                    subject=f"step {step.id}",
-                    targets=(step.call.target,) if step.call and step.call.target else (),
-                    steps=(step.id,),
-                    why=f"it needs {plane}, which is assumed down",
-                    do="use an action that works without it: drctl action list",
-                )
+    for call in told.fails:
+        if call.part not in _BREAKING or call.step in skipped:
+            continue
+        if call.tolerated and call.part not in {"step", "verify"}:
+            continue  # a look or an identity that nothing rests on
+        step = plan.by_id.get(call.step)
+        target = step.call.target if step and step.call else None
+        found.append(
+            Judged(
+                check="plan.fate",
+                standing=Standing.AT_RISK if call.tolerated else Standing.NOT_READY,
+                subject=f"step {call.step}" if step else f"{call.uses} of {call.target}",
+                targets=(target,) if target else (),
+                steps=(call.step,) if step else (),
+                why=f"{call.part} {call.uses} {call.why}, assumed down",
+                do=call.alternative or _WITHOUT[call.part == "pin"],
             )
-    return tuple(found)
+        )
+    return tuple({(one.subject, one.standing): one for one in reversed(found)}.values())
+
+
+def unfit(scenario: str, runbook: str, problems: Sequence[Problem]) -> Scenario:
+    """The verdict on a scenario whose runbook cannot be planned in this environment."""
+    judged = tuple(
+        Judged(
+            check="plan.runbook",
+            standing=Standing.NOT_READY,
+            subject=f"runbook {runbook}",
+            why=f"{one.code}: {one.what}",
+            do=one.do or "drctl validate says where",
+        )
+        for one in problems
+    )
+    return Scenario(
+        scenario=scenario, runbook=runbook, title="its runbook cannot be planned here",
+        result=result_of(judged), judged=judged,
+    )  # fmt: skip
 
 
 def region_of(plane: str) -> str:
@@ -151,12 +179,3 @@ def _standing_on_their_own(seen: Sequence[Judged]) -> tuple[tuple[Judged, ...], 
 def _carries(below: Judged, one: Judged) -> bool:
     named = any(fnmatchcase(below.check, pattern) for pattern in one.rests_on)
     return below.rung < one.rung or named
-
-
-def _planes(plan: Plan, registry: Registry, step: PlannedStep) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for call in (step.call, *step.verify):
-        action = registry.get(call.uses) if call else None
-        if call is not None and action is not None and call.target:
-            found |= dict.fromkeys(action.planes(plan.targets[call.target]))
-    return tuple(found)

@@ -1,12 +1,13 @@
 """
-Mutating calls that reach the other side while drctl only plans: none.
+Mutating calls that reach the other side while drctl only plans, or asks what is ready: none.
 
 ``python zero.py [SHAPE ...]``. A lab comes up whose stand-ins write down every request that they
 are sent, taken or refused (`drctl.lab.wire`), whose PostgreSQL logs every statement with its
 sender, and whose caches are watched with MONITOR. Then every shipped runbook for which it has the
-targets is planned. That the counting counts is shown by a run that changes something everywhere.
-Then, unless ``--only-count`` is given, a region is lost in the same lab and some of them are run,
-which `comparison` holds against what was foretold. Numbers go to ``build/honesty/zero.json``.
+targets is planned, and ``drctl ready`` asks for all scenarios. That the counting counts is shown by
+a run that changes something everywhere. Then, unless ``--only-count`` is given, a region is lost in
+the same lab and some of them are run, which `comparison` holds against what was foretold. Numbers
+go to ``build/honesty/zero.json``.
 """
 
 import contextlib
@@ -35,6 +36,8 @@ from drctl.config.environment import Environment, load_environment
 from drctl.kernel.errors import InvalidError
 
 SHAPES = ("region", "two-way", "database-rds", "database", "operator", "cache")
+READY = "drctl ready"
+"""Counted beside the runbooks."""
 AGENT = "drctl"
 """Who drctl says to be, to AWS behind the SDK's own words; the lab's own clients do not."""
 STATEMENT = re.compile(r"drctl\|\S+ LOG:  (?:statement|execute [^:]*): (.*(?:\n\t.*)*)")
@@ -155,6 +158,13 @@ def plan(runbook: str, environment: Path) -> None:
     assert done.exit_code in {0, 8}, done.output
 
 
+def ask_ready(environment: Path) -> None:
+    """For every scenario of the environment."""
+    done = CliRunner().invoke(app, ["ready", "-e", str(environment), "-o", "json"])
+    assert done.exit_code in {0, 5, 8}, done.output
+    assert json.loads(done.stdout)["judged"], done.output
+
+
 COUNTED = """\
 apiVersion: drctl/v1
 kind: Runbook
@@ -215,6 +225,8 @@ def count(
         for runbook in runbooks_of(env):
             with here.during() as told[runbook]:
                 plan(runbook, environment)
+        with here.during() as told[READY]:
+            ask_ready(environment)
         with here.during() as proof:
             change(env, tmp)
         if not loses:
@@ -252,13 +264,15 @@ def keep(shape: str, told: dict[str, Count], proof: Count) -> None:
     parts.write_text(json.dumps(known, indent=1) + "\n")
     plans = [(name, *n) for one in known.values() for name, n in one["plans"].items()]
     found, asked = sum(one[1] for one in plans), sum(one[2] for one in plans)
-    seen = {name for name, *_ in plans}
+    readies = sum(name == READY for name, *_ in plans)
+    seen = {name for name, *_ in plans} - {READY}
     left = sorted({path.stem for path in (ROOT / "runbooks").glob("*.yaml")} - seen)
     runs = {name: one["run"] for name, one in known.items()}
     row = {
-        "line": "mutating calls that reach any side during every plan of every shipped runbook",
+        "line": "mutating calls that reach any side in every plan/ready of every shipped runbook",
         "wanted": "0",
-        "found": f"{found} of {asked} calls, in {len(plans)} plans of {len(seen)} runbooks;"
+        "found": f"{found} of {asked} calls, in {len(plans) - readies} plans of {len(seen)}"
+        f" runbooks and {readies} times ready;"
         f" the same counters during a change: {', '.join(f'{n} {c}' for n, c in runs.items())}"
         + (f"; not planned: {', '.join(left)}" if left else ""),
         "ok": found == 0 and not left and all(runs.values()),
@@ -274,7 +288,7 @@ def main(words: list[str]) -> int:
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
             told, proof, found = count(shape, net, Path(folder), loses=loses)
         for runbook, one in told.items():
-            print(f"{shape} plan {runbook}: {one.mutating.total()} of {one.asked}", flush=True)
+            print(f"{shape} {runbook}: {one.mutating.total()} of {one.asked}", flush=True)
             for what, times in one.mutating.items():
                 print(f"    {times} x {what}", flush=True)
         kinds = dict(Counter(what.split()[0] for what in proof.mutating.elements()))

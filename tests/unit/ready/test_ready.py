@@ -6,9 +6,11 @@ from engine_model import Fake, FakePin, plan_of, step
 from drctl.actions.check import Check, Prerequisite, Rung, Standing, broken, holds
 from drctl.actions.contract import Adapter, Effect, NotPermittedError
 from drctl.actions.errors import Unavailable
+from drctl.actions.planes import Down, Loss
 from drctl.actions.registry import Registry
 from drctl.actions.targets import SlackChannel
 from drctl.config.secrets import LocalSecrets
+from drctl.plan.make import Planner
 from drctl.plan.model import PlannedCall, PlannedPin
 from drctl.ready import derive, judge, rehearse
 from drctl.ready.ask import Asker
@@ -201,7 +203,7 @@ def test_the_result_is_the_worst_standing_and_silence_is_a_risk(standings, resul
 
 
 def test_nobody_asks_what_is_assumed_down_and_steps_that_need_it_are_not_ready():
-    plane = ("control-plane:us-east-1 (Route 53 records)",)
+    plane = ("control-plane:us-east-1",)
     fake = Fake("x", Effect.TRAFFIC)
     fake.planes = lambda _target: plane
     message = Fake("m", Effect.NOTIFY)
@@ -210,14 +212,22 @@ def test_nobody_asks_what_is_assumed_down_and_steps_that_need_it_are_not_ready()
     known = registry(look, actions=(fake, message))
     plan = plan_of(
         step("p", uses="x", target="room", effect=Effect.TRAFFIC),
-        step("q", uses="m", target="room", effect=Effect.NOTIFY),
+        step("q", uses="m", target="room", effect=Effect.NOTIFY, on_failure="continue"),
     )
     down = frozenset({"us-east-1"})
     askable, skipped = judge.split(derive.questions(plan, known), down)
     assert ((), ["c"]) == (askable, [one.check for one in skipped])
-    fates = judge.fates(plan, known, down)
-    assert [("p", "not ready"), ("q", "at risk")] == [(one.steps[0], one.standing) for one in fates]
-    assert () == judge.fates(plan, known, frozenset({"us-west-2"}))
+    told = _told(plan, known, "us-east-1")
+    fates = judge.fates(plan, told)
+    assert {("p", "not ready"), ("q", "at risk")} == {(one.steps[0], one.standing) for one in fates}
+    assert len(fates) == 2
+    assert () == judge.fates(plan, _told(plan, known, "us-west-2"))
+
+
+def _told(plan, known, place):
+    down = Down(lost={place: Loss.DEAD})
+    planner = Planner(registry=known, clock=VirtualClock(), secrets=LocalSecrets(), down=down)
+    return planner.foretell(plan).fate
 
 
 def _looks(*steps, fake):

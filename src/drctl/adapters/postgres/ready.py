@@ -23,17 +23,30 @@ _ON_THE_CLIENTS_TABLE = {"aws.rds.assert_single_primary", "postgres.primary.asse
 _IS_OWNER = (
     "(SELECT pg_has_role(datdba, 'USAGE') FROM pg_database WHERE datname = current_database())"
 )
-_OTHER: dict[str, tuple[tuple[str, str], ...]] = {
-    "postgres.promote": (
-        ("EXECUTE on pg_promote",
-         "has_function_privilege('pg_promote(boolean, integer)', 'EXECUTE')"),
-    ),
-    "postgres.fence": (
-        ("membership in pg_signal_backend", "pg_has_role('pg_signal_backend', 'USAGE')"),
-        ("ownership of the database", _IS_OWNER),
-    ),
-}  # fmt: skip
-"""Privilege in words, and the expression that says whether we have it."""
+_SIGNALS = ("membership in pg_signal_backend", "pg_has_role('pg_signal_backend', 'USAGE')")
+_READ_ONLY = (
+    "ALTER SYSTEM on default_transaction_read_only",
+    "has_parameter_privilege('default_transaction_read_only', 'ALTER SYSTEM')",
+)
+_RELOADS = ("EXECUTE on pg_reload_conf", "has_function_privilege('pg_reload_conf()', 'EXECUTE')")
+_PROMOTES = (
+    "EXECUTE on pg_promote",
+    "has_function_privilege('pg_promote(boolean, integer)', 'EXECUTE')",
+)
+_THERE: dict[str, tuple[tuple[str, str], ...]] = {
+    "postgres.fence": (("ownership of the database", _IS_OWNER),),
+    "postgres.unfence": (("ownership of the database", _IS_OWNER),),
+}
+_FROM_ADMIN: dict[str, tuple[tuple[str, str], ...]] = {
+    "postgres.promote": (_PROMOTES,),
+    "postgres.fence": (_SIGNALS, _READ_ONLY, _RELOADS),
+    "postgres.unfence": (_READ_ONLY, _RELOADS),
+}
+"""
+Of an action: privilege in words, and the expression that says whether we have it, in the database
+from which the action acts. A grant on a function counts in one database only.
+"""
+_ADMIN = "postgres"
 
 
 class Granted(Check[Database]):
@@ -42,7 +55,9 @@ class Granted(Check[Database]):
     name: ClassVar[str] = "postgres.privileges"
     summary: ClassVar[str] = "The operator's role has every privilege that the plan uses"
     targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer, RdsInstance, CloudSqlInstance)
-    actions: ClassVar[tuple[str, ...]] = (*_ON_TABLES, *_ON_THE_CLIENTS_TABLE, *_OTHER)
+    actions: ClassVar[tuple[str, ...]] = (
+        *_ON_TABLES, *_ON_THE_CLIENTS_TABLE, *_FROM_ADMIN,
+    )  # fmt: skip
     minds_undo: ClassVar[bool] = True
 
     def planes(self, target: Database) -> tuple[str, ...]:
@@ -52,24 +67,30 @@ class Granted(Check[Database]):
         target = asked.target
         if target.sql is None:
             return []
-        wanted: dict[tuple[str, str], list[str]] = {}
+        wanted: dict[str, dict[tuple[str, str], list[str]]] = {}
         for use in asked.uses:
-            for privilege in _needed(use.action, target):
-                wanted.setdefault(privilege, []).append(use.step)
-        async with _sql.connect(target.sql, ctx) as connection:
-            has = {
-                privilege: await connection.fetchval(f"SELECT {privilege[1]}")
-                for privilege in wanted
-            }
-        missing = [privilege for privilege in wanted if has[privilege] is not True]
+            admin = str(use.params.get("admin_database", _ADMIN))
+            for database, privileges in (
+                (target.sql.database, tuple(_needed(use.action, target))),
+                (admin, _FROM_ADMIN.get(use.action, ())),
+            ):
+                for one in privileges:
+                    wanted.setdefault(database, {}).setdefault(one, []).append(use.step)
+        missing: dict[str, list[str]] = {}
+        for database, found in wanted.items():
+            async with _sql.connect(target.sql, ctx, database=database) as connection:
+                for (words, test), users in found.items():
+                    if await connection.fetchval(f"SELECT {test}") is not True:
+                        missing[f"{words} in database {database}"] = users
         subject = f"role {target.sql.user} at {target.label}"
         if not missing:
-            return [holds(subject, f"it has all {len(wanted)} privileges that are used")]
-        steps = tuple(dict.fromkeys(step for one in missing for step in wanted[one]))
+            count = sum(map(len, wanted.values()))
+            return [holds(subject, f"it has all {count} privileges that are used")]
+        steps = tuple(dict.fromkeys(step for some in missing.values() for step in some))
         return [
             Prerequisite(
                 standing=Standing.NOT_READY, subject=subject,
-                why=f"it does not have {', '.join(words for words, _test in missing)}",
+                why=f"it does not have {', '.join(missing)}",
                 do=f"grant it to {target.sql.user} on the primary", steps=steps,
             )
         ]  # fmt: skip
@@ -86,4 +107,4 @@ def _needed(action: str, target: Database) -> Iterator[tuple[str, str]]:
         in_schema = f"has_schema_privilege('{schema}', 'USAGE') AND " if schema else ""
         on_table = f"has_table_privilege(to_regclass('{table}'), '{privilege}')"
         yield f"{privilege} on {table}", f"{in_schema}coalesce({on_table}, false)"
-    yield from _OTHER.get(action, ())
+    yield from _THERE.get(action, ())

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from drctl.lab.estate.aws import wait_until
-from drctl.lab.estate.databases import Built, Ground
+from drctl.lab.estate.databases import PROVEN_BY_A_ROW, Built, Ground
 from drctl.lab.estate.environment import (
     EAST,
     WEST,
@@ -57,6 +57,7 @@ class ServerDatabases:
         return Built(
             targets=targets,
             runbooks={
+                **PROVEN_BY_A_ROW,
                 "database-outage": "database-failover",
                 "database-maintenance": "database-switchover",
                 "database-return": "database-failback",

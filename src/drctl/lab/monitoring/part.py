@@ -87,7 +87,6 @@ class Monitoring:
                 "monitoring.prometheus": target("prometheus.server", self._site.plan.prometheus),
                 "monitoring.grafana": target("grafana.server", self._site.plan.grafana),
             },
-            "runbooks": {"validation": "post-recovery-validation"},
         }
 
     def strokes(self) -> Mapping[str, Stroke]:
