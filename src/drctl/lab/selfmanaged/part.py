@@ -9,7 +9,7 @@ from typing import Any
 
 import asyncpg
 
-from drctl.lab import children
+from drctl.lab import children, wire
 from drctl.lab.access import Secrets
 from drctl.lab.estate.aws import MASTER
 from drctl.lab.estate.database import schema
@@ -113,6 +113,8 @@ class DatabaseServers:
 
     def _make_machines(self) -> None:
         password = self._secrets.read(_SECRET)
+        if wanted := os.environ.get(wire.VARIABLE):
+            (self._root / "wire").symlink_to(wanted)
         for folder in (self._layout.archive, self._layout.base_backups):
             make_private(folder, self._run_as)
         for name in NUMBERS:
