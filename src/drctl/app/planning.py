@@ -68,7 +68,7 @@ async def plan_loaded(
     own = str(loaded.path.resolve())
     sources = {own: files[own], str(environment.file.resolve()): environment.sha256, **files}
     draft, past = draft.model_copy(update={"sources": sources}), past_of(parts, draft)
-    draft = (priced(draft, past) if past.rows else draft).sealed()
+    draft = priced(draft, past) if past.rows else draft
     if assume_down:
         planner = planner_of(parts, read_down(assume_down, (draft,), parts.registry, environment))
         plan = planner.foretell(draft if offline else await planner.look(draft))

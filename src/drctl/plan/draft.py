@@ -42,7 +42,7 @@ class Drafting:
 
     def draft(self, environment: Environment, inputs: Mapping[str, Any], *, now: Instant) -> Plan:
         """
-        The plan as far as it is known without looking at anything.
+        The plan as far as it is known without looking at anything; not sealed.
 
         Raises:
             InvalidError: What an included runbook is given does not fit it.
@@ -102,7 +102,7 @@ class Drafting:
             forecast_s=forecast.p50_s,
             critical_path=pricing.critical_path(),
             forecast=forecast,
-        ).sealed()
+        )
 
     @property
     def _room(self) -> Room:

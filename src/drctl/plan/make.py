@@ -84,7 +84,7 @@ class Planner:
         included: Mapping[StepId, Included] = MappingProxyType({}),
     ) -> Plan:
         """
-        The plan as far as it is known without looking at anything.
+        The plan as far as it is known without looking at anything; not sealed.
 
         Raises:
             InvalidError: What an included runbook is given does not fit it.

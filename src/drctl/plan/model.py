@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,6 +54,9 @@ class Prediction(_Frozen):
     readings: Mapping[str, Any] = Field(default_factory=dict)
 
 
+NOT_LOOKED: Final = Prediction(symbol="?", why="planned offline")
+
+
 class PlannedStep(_Frozen):
     """One step, resolved."""
 
@@ -85,7 +88,8 @@ class PlannedStep(_Frozen):
     planes: tuple[str, ...] = ()
     no_way_back: str = ""
     """What cannot be had again once it has begun; empty: it can be taken back, or only looks."""
-    prediction: Prediction = Prediction(symbol="?", why="planned offline")
+    # A default that is a value would be copied, all of it, for each step.
+    prediction: Prediction = Field(default_factory=lambda: NOT_LOOKED)
 
     @property
     def is_message(self) -> bool:
