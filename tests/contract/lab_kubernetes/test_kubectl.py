@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import time
 
 from .conftest import CRASHER, NAMESPACE, Kubectl, Running, deployment, template
 
@@ -138,7 +139,12 @@ def test_rollout_status_never_calls_a_crashing_version_done(
     assert "successfully" not in ended.stdout
     assert "exceeded its progress deadline" in ended.stderr
     assert "cannot start" in kubectl("logs", f"pod/{crashing(running)}")
-    assert "CrashLoopBackOff" in kubectl("get", "pods") or "Error" in kubectl("get", "pods")
+    # In between it is started once more, and Running for a moment.
+    assert any(_is_crashing(kubectl("get", "pods")) or time.sleep(0.1) for _ in range(100))
+
+
+def _is_crashing(pods: str) -> bool:
+    return "CrashLoopBackOff" in pods or "Error" in pods
 
 
 def crashing(running: Running) -> str:

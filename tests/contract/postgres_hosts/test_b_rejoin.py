@@ -184,6 +184,32 @@ async def test_rows_that_nobody_else_has_are_counted_and_refuse(pair):
     assert not await pair.estate.ask(pair.old, HAS, rows[0], database=DATABASE)
 
 
+@pytest.mark.parametrize("parted", ["there", "before"])
+async def test_wal_that_ends_with_its_file_is_not_gone(pair, parted):
+    """A quiet primary closes a file (archive_timeout), and dies before it has begun the next."""
+    for link in pair.estate.part._links.values():
+        await link.set_mode("blackhole")
+    if parted == "before":
+        await pair.estate.ask(pair.old, "SELECT pg_logical_emit_message(false, 'a', 'b')")
+    switched = await pair.estate.ask(
+        pair.old, "SELECT split_part(pg_walfile_name(pg_switch_wal()), '.', 1)"
+    )
+    pair.estate.lose(pair.old)
+    for link in pair.estate.part._links.values():
+        await link.cut()
+        await link.set_mode("open")
+    await pair.promote()
+    programs = Programs(pair.estate.context(), pair.target)
+    ran = await programs.read("ls", f"{programs.data}/pg_wal")
+    later = [one for one in ran.out.split() if len(one) == 24 and one > switched]
+    for segment in later:  # made in advance, and empty
+        await programs.change("rm", "-f", f"{programs.data}/pg_wal/{segment}")
+
+    outputs = await rejoined(pair)
+
+    assert (outputs.method, outputs.discarded_commits) == ("rewound", 0)
+
+
 async def test_a_primary_that_takes_writes_is_left_alone(pair):
     # "old" is the living primary, and "new" its standby: nobody is to be followed.
     with pytest.raises(Rejected, match="is a standby; a server rejoins a primary"):

@@ -108,6 +108,7 @@ def test_what_cannot_be_read_is_told_at_its_place(text: str, expected: str) -> N
         ("[" + "1," * (MAX_NODES + 1) + "]", "DR1002"),
         ("a: &a [x]\nb: &b [*a,*a]\nc: [*b,*b]\n", "DR1003"),
     ],
+    ids=lambda word: repr(word[:12]),
 )
 def test_hostile_text_is_refused_quickly(text: str, code: str) -> None:
     """The C composer ends the process on 200,000 brackets; a slow answer would be an outage too."""

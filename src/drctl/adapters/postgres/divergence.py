@@ -4,11 +4,13 @@ import re
 from dataclasses import dataclass
 
 from drctl.actions.errors import Rejected
-from drctl.adapters import _candidate, _candidate_look, _sql
+from drctl.adapters import _candidate, _candidate_look, _host, _sql
 from drctl.adapters._witness import lsn_to_int
 from drctl.adapters.postgres.programs import Control, Programs
 
 _COMMIT = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), .*desc: COMMIT (?:PREPARED )?(\S+ \S+ \S+)")
+_SWITCH = re.compile(r"lsn: ([0-9A-F]+/[0-9A-F]+), .*desc: SWITCH\b")
+_NO_FILE = re.compile(r'could not (?:find|open) file "(?:[^"]*/)?([0-9A-F]{24})"')
 _CLEAN = {"shut down", "shut down in recovery"}
 
 
@@ -65,13 +67,10 @@ async def measure(programs: Programs, control: Control, primary: _candidate.Seen
 
 async def _commits_after(programs: Programs, control: Control, fork: str) -> Divergence:
     # It reads until the first record that is not valid, which is the end of the WAL.
-    ran = await programs.read(
-        *programs.postgres("pg_waldump", "-p", f"{programs.data}/pg_wal"),
-        *("-t", str(control.timeline), "-s", fork, "-r", "Transaction"),
-        may_fail=True,
-    )
+    ran = await _dump(programs, control, fork, "Transaction")
     found = _COMMIT.findall(ran.out)
-    if "could not find file" in ran.err or "could not open file" in ran.err:
+    missing = _NO_FILE.search(ran.err)
+    if missing is not None and not await _ends_before(programs, control, fork, missing[1]):
         return Divergence(
             fork_lsn=fork, commits=None, said=f"its WAL after {fork} is gone: {ran.said}"
         )
@@ -80,3 +79,29 @@ async def _commits_after(programs: Programs, control: Control, fork: str) -> Div
     first, last = found[0][1], found[-1][1]
     said = f"it committed {len(found)} transaction(s) after {fork}, from {first} to {last}"
     return Divergence(fork_lsn=fork, commits=len(found), said=said)
+
+
+async def _dump(programs: Programs, control: Control, start: str, kind: str) -> _host.Ran:
+    return await programs.read(
+        *programs.postgres("pg_waldump", "-p", f"{programs.data}/pg_wal"),
+        *("-t", str(control.timeline), "-s", start, "-r", kind),
+        may_fail=True,
+    )
+
+
+async def _ends_before(programs: Programs, control: Control, fork: str, file: str) -> bool:
+    """
+    Whether the WAL ends with a switch to that file, which nobody has begun: a primary that dies
+    right after it has closed a file leaves none behind that says "here is the end". The fork may
+    be that end, and the switch lie before it; what follows the checkpoint is there in any case,
+    because a crash's recovery needs it.
+    """
+    start = min(control.checkpoint_lsn, fork, key=lsn_to_int)
+    ran = await _dump(programs, control, start, "XLOG")
+    switches = _SWITCH.findall(ran.out)
+    if not switches:
+        return False
+    at = lsn_to_int(switches[-1]) // control.segment_bytes + 1
+    files_in_4_gib = 2**32 // control.segment_bytes
+    name = f"{control.timeline:08X}{at // files_in_4_gib:08X}{at % files_in_4_gib:08X}"
+    return name == file

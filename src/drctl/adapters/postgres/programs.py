@@ -29,6 +29,8 @@ class Control:
     timeline: int
     checkpoint_lsn: str
     """Of the latest checkpoint; after a clean end nothing follows it."""
+    segment_bytes: int
+    """Of a file of WAL."""
 
 
 class Programs:
@@ -221,6 +223,7 @@ def read_control(text: str) -> Control:
                 int(found["Min recovery ending loc's timeline"]),
             ),
             checkpoint_lsn=found["Latest checkpoint location"].strip(),
+            segment_bytes=int(found["Bytes per WAL segment"]),
         )
     except (KeyError, ValueError) as error:
         raise Rejected(f"pg_controldata does not say {error}") from None
