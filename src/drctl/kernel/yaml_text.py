@@ -113,24 +113,27 @@ class _Composer:
         self._root: Node | None = None
         self._nodes = 0
         self._documents = 0
-        self._handlers: dict[str, Callable[[Any], None]] = {
-            "DocumentStartEvent": self._take_start,
-            "AliasEvent": self._take_alias,
-            "ScalarEvent": self._take_scalar,
-            "MappingStartEvent": self._take_mapping,
-            "SequenceStartEvent": self._take_list,
-            "MappingEndEvent": self._take_end,
-            "SequenceEndEvent": self._take_end,
-        }
 
     def compose(self) -> Document:
         import yaml
 
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        # By the event's exact class: a chain of `isinstance` costs more than all the rest.
+        handlers: dict[type, Callable[[Any], None]] = {
+            yaml.DocumentStartEvent: self._take_start,
+            yaml.AliasEvent: self._take_alias,
+            yaml.ScalarEvent: self._take_scalar,
+            yaml.MappingStartEvent: self._take_mapping,
+            yaml.SequenceStartEvent: self._take_list,
+            yaml.MappingEndEvent: self._take_end,
+            yaml.SequenceEndEvent: self._take_end,
+        }
         whole = True
         try:
-            for event in yaml.parse(self._text, Loader=loader):
-                self._take(event)
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text)
+            while (event := loader.get_event()) is not None:
+                handle = handlers.get(type(event))
+                if handle is not None:
+                    handle(event)
         except _Stop:
             whole = False
         except yaml.MarkedYAMLError as error:
@@ -150,12 +153,6 @@ class _Composer:
         if whole and self._root is None:
             self._report("DR1001", "the file is empty", Position(self._file, 1, 1))
         return Document(root=self._root if whole else None, problems=tuple(self._problems))
-
-    def _take(self, event: "yaml.Event") -> None:
-        """By the event's exact class: a chain of ``isinstance`` costs more than all the rest."""
-        handle = self._handlers.get(type(event).__name__)
-        if handle is not None:
-            handle(event)
 
     def _take_start(self, event: Any) -> None:
         self._documents += 1
