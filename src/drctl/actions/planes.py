@@ -33,6 +33,11 @@ def data(region: str, service: str = "", **more: Any) -> "Ask":
     return Ask(plane=f"data-plane:{region}", service=service, **more)
 
 
+def sightings(url: str | None, region: str | None, **more: Any) -> tuple["Ask", ...]:
+    """What a witness saw is read by its address, which does not say where it is."""
+    return () if url is None else (data(region or "elsewhere", "what the witness saw", **more),)
+
+
 class Loss(StrEnum):
     """In which way a place is lost; what a look from outside makes of it differs."""
 
@@ -66,6 +71,11 @@ def place_of(plane: str) -> str:
 def needed(asks: Iterable[Ask]) -> tuple[str, ...]:
     """The planes that a call cannot work without, each once, in order."""
     return tuple(dict.fromkeys(ask.plane for ask in asks if not ask.copes))
+
+
+def places_needed(asks: Iterable[Ask]) -> tuple[str, ...]:
+    """The same where it is known."""
+    return tuple(plane for plane in needed(asks) if plane != ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,8 +81,9 @@ class Outages:
             "database": self._break_database,
             "certificate": self._break_certificate,
         }
+        # A part with a database of its own knows better what its loss is.
         for part in self._parts:
-            strokes |= part.strokes()
+            strokes |= {name: one for name, one in part.strokes().items() if name != "region"}
         if what not in strokes:
             raise ValueError(f"this lab has no {what!r} to break, only {', '.join(strokes)}")
         async with self._turn:
@@ -96,7 +97,10 @@ class Outages:
         state = {"kill": "killed", "partition": "partitioned"}[how]
         if self._states[region] not in {"up", state}:
             raise ValueError(f"{region} is {self._states[region]} already; heal it first")
-        # Both gates before anything else: nobody may watch the region die.
+        for part in self._parts:
+            if lose := part.strokes().get("region"):
+                await lose(words)
+        # Both gates before anything else of it: nobody may watch the region die.
         self._plane.set_reachable(region, reachable=False)
         await self._clusters[region].set_reachable(reachable=False)
         await strike(region)

@@ -113,7 +113,13 @@ class Part(Protocol):
         """
 
     def strokes(self) -> Mapping[str, Stroke]:
-        """What ``drctl lab break`` can do to it, by name."""
+        """
+        What ``drctl lab break`` can do to it, by name. ``region`` is called besides the lab's own:
+        what it runs in that region goes with it.
+
+        Raises (a stroke):
+            ValueError: It cannot be lost in that way; nothing was done.
+        """
 
     async def heal(self) -> None:
         """Undoes its strokes as far as it can."""

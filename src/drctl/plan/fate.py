@@ -65,7 +65,10 @@ class _Telling:
             if isinstance(engaged, bool) and step.call and step.call.target:
                 self.moved[step.call.target] = engaged
         refusals += self._looks()
-        refusals += self._lease(is_refused=bool(refusals))
+        unbounded = self._unbounded()
+        # A person may accept a loss that nobody bounds: then the lease is asked for.
+        at: Reached = "no" if refusals else "perhaps" if unbounded else "yes"
+        refusals += [*unbounded, *self._lease(at)]
         blockers: list[PlannedStep] = []
         order = [self.plan.by_id[name] for group in waves(self.plan.steps) for name in group]
         for step in (*(s for s in order if not s.is_final), *(s for s in order if s.is_final)):
@@ -108,20 +111,18 @@ class _Telling:
                 return reader.asks(target)
         return ()
 
-    def _lease(self, *, is_refused: bool) -> list[str]:
+    def _lease(self, reached: Reached) -> list[str]:
         lease = self.plan.lease
         cell = cell_of(self.registry, lease) if lease.identities else None
         if cell is None:
             return []
         asks = tuple(Ask(plane=f"data-plane:{place}", service=cell.label) for place in cell.places)
-        reached: Reached = "no" if is_refused else "yes"
         fails = self._note("lease", None, lease.store or "", cell.label, asks, reached, "")
         return [f"the lease cannot be had: {cell.label}"] if fails else []
 
     def _looks(self) -> list[str]:
-        """A look before the run that fails is a ``?``, but for the one that bounds the loss."""
+        """A look before the run that fails is a ``?``; an unfit candidate refuses the run."""
         refusals = []
-        measured = False
         for step in self.plan.steps:
             if step.call is None:
                 continue
@@ -131,12 +132,24 @@ class _Telling:
             asks = self._now(step.call, action.asks_to_look(target, params))
             is_compared = step.effect is Effect.PROMOTE
             tolerated = "" if is_compared else "a look that fails is shown as ?"
-            self._note("look", step, action.name, step.call.target or "", asks, "yes", tolerated)
-            if step.measures_loss and action.effect is Effect.READ and not measured and params:
-                measured = True
-                if self.down.fatal(action.asks(target, params)):
-                    refusals.append(f"{step.id} cannot bound the loss")
+            fails = self._note(
+                "look", step, action.name, step.call.target or "", asks, "yes", tolerated
+            )
+            if is_compared and not fails and (lost := self.down.survived(asks)):
+                refusals.append(f"{step.id}: {lost[0].copes}")
         return refusals
+
+    def _unbounded(self) -> list[str]:
+        """The first look that bounds the loss decides whether it is known."""
+        for step in self.plan.steps:
+            if step.call is None or not step.measures_loss:
+                continue
+            action, target, params = self.prepared(step, step.call)
+            if action is None or action.effect is not Effect.READ or not params:
+                continue
+            lost = self.down.fatal(action.asks(target, params))
+            return [f"{step.id} cannot bound the loss"] if lost else []
+        return []
 
     # The run.
 

@@ -17,8 +17,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from drctl.actions.contract import Action, Params
 from drctl.actions.planes import place_of
 from drctl.actions.registry import installed
 from drctl.actions.targets import AnyTarget
@@ -136,7 +137,7 @@ class Group:
         words = ("plan", runbook, "-e", "lab", *inputs(runbook), "-o", "json", "--assume-down")
         plan = json.loads(self.drctl(record, *words, down).stdout)
         inside = f"127.{self.net + OCTET[self.region]}."
-        asked = {a for line in lines(record) for a in line["asked"] if a.startswith(inside)}
+        asked = {a for line in lines(record) for a in line["asked"] if is_inside(a, inside)}
         return plan["fate"], sorted(asked)
 
     def take_away(self) -> None:
@@ -238,6 +239,13 @@ def lines(path: Path) -> list[dict]:
     return [json.loads(one) for one in path.read_text().splitlines()] if path.exists() else []
 
 
+def is_inside(address: str, inside: str) -> bool:
+    """Whether an address, or a machine that programs are run on, is in a region of the lab."""
+    octet = int(inside.split(".")[1])
+    is_east = octet % 4 == OCTET["us-east-1"]
+    return address.startswith(inside) or (is_east and address.startswith("machine:"))
+
+
 @dataclass
 class Seen:
     """What `recorded` has written, by call."""
@@ -255,7 +263,7 @@ class Seen:
         ]
 
     def has_asked_there(self, told: list[dict]) -> bool:
-        return any(address.startswith(self.inside) for line in told for address in line["asked"])
+        return any(is_inside(a, self.inside) for line in told for a in line["asked"])
 
 
 def count_looks(found: Found, plan: dict, seen: Seen) -> None:
@@ -320,13 +328,22 @@ def undeclared(plan: dict, seen: list[dict], net: int) -> list[str]:
         if action is None or target is None:
             continue
         is_blind_look = line["part"] == "observe" and action.looks_blind
-        asks = action.asks_to_look(target, None) if is_blind_look else action.asks(target, None)
+        given = defaults(action)
+        asks = action.asks_to_look(target, given) if is_blind_look else action.asks(target, None)
         declared = {place_of(ask.plane) for ask in asks}
         for address in line["asked"]:
             region = next((r for p, r in regions.items() if address.startswith(p)), None)
             if region and declared.isdisjoint({region, "elsewhere"}):
                 wrong.add(f"{line['part']} {line['uses']} {line['target']} asks {region}")
     return sorted(wrong)
+
+
+def defaults(action: Action) -> Params | None:
+    """What an action is given by a step that says nothing."""
+    try:
+        return action.params()
+    except ValidationError:
+        return None
 
 
 def target_of(raw: dict) -> AnyTarget:

@@ -42,9 +42,9 @@ class NoSecrets:
 def planned(tmp_path):
     """Plans a shipped runbook offline, as if places were down."""
 
-    async def made(runbook, *down, offline=True):
+    async def made(runbook, *down, offline=True, model=MODEL):
         parts = Parts(registry=REGISTRY, clock=SystemClock(), secrets=NoSecrets(), runs=tmp_path)
-        env = load_environment(MODEL)
+        env = load_environment(model)
         loaded = load(
             find_runbook(str(ROOT / "runbooks" / f"{runbook}.yaml")), REGISTRY, env.targets
         )
@@ -131,6 +131,48 @@ async def test_losing_the_recovery_region_refuses_the_run_before_it_begins(plann
     assert "measure_lag cannot bound the loss" in fate.why
     assert "aws.account of us-west-2 does not answer" in fate.why
     assert {one.reached for one in fate.steps if one.outcome != "skipped"} == {"no"}
+
+
+@pytest.fixture
+def watched(tmp_path):
+    """The model, with a witness that is read from the other region, where the leases are too."""
+    text = MODEL.read_text()
+    witness = "sightings_url: http://witness.west/seen, sightings_region: us-west-2, "
+    text = text.replace("name: orders-standby, sql", f"name: orders-standby, {witness}sql")
+    text = text.replace(
+        "\ntargets:", "\nlease: {store: s3, aws: west, bucket: l, key: k}\ntargets:", 1
+    )
+    assert witness in text
+    file = tmp_path / "watched.yaml"
+    file.write_text(text)
+    return file
+
+
+async def test_without_the_witness_a_candidate_is_said_to_be_unfit_and_no_lease_is_asked(
+    planned, watched
+):
+    """As the run does: nothing says which timeline the primary was on."""
+    fate = (await planned("database-failover-kubernetes", "us-west-2", model=watched)).fate
+    assert fate.ending == "refused"
+    assert "promote: it is said to be unfit" in fate.why
+    reached = {(one.part, one.step): one.reached for one in fate.fails}
+    assert reached["step", "measure_lag"] == "no"
+    assert reached["lease", ""] == "no"
+    assert ("look", "promote") in {(one.part, one.step) for one in fate.copes}
+
+
+async def test_a_loss_that_nobody_bounds_may_be_accepted_and_then_the_lease_is_asked(
+    planned, watched
+):
+    text = watched.read_text()
+    witness = "{aws: west, bucket: w, key: k}"
+    watched.write_text(
+        text.replace("instance: orders-standby,", f"instance: orders-standby, witness: {witness},")
+    )
+    fate = (await planned("database-failover-rds", "us-west-2", model=watched)).fate
+    assert fate.ending == "refused"
+    [lease] = [one for one in fate.fails if one.part == "lease"]
+    assert lease.reached == "perhaps"
 
 
 async def test_a_record_of_route_53_needs_us_east_1_and_has_an_alternative(planned):

@@ -132,6 +132,7 @@ def _target(
         "client_path": client_path(),
         "client_write_urls": [writes(balancer)],
         "sightings_url": _sightings(ground.plan),
+        "sightings_region": WEST,
         "runs_on": _runs_on(ground, layout, name) | {"upstreams": [upstream]},
     }
 
