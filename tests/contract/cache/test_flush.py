@@ -13,7 +13,8 @@ FLUSH = Flush()
 async def filled(group, ctx, db, count):
     async with connect(ctx, group.server(0).at, group.server(0).access, db=db) as link:
         for number in range(count):
-            await link.ask("SET", f"k{number}", "v")
+            await link._connection.send_command("SET", f"k{number}", "v")
+            await link._connection.read_response()
 
 
 async def keys(group, ctx, db, server=0):
@@ -50,7 +51,8 @@ async def test_a_failover_right_after_it_is_no_success(group, monkeypatch):
     ctx, other = group.context(key="f1"), group.server(1)
     await filled(group, ctx, 0, 3)
     async with connect(ctx, other.at, other.access) as link:
-        await link.ask("REPLICAOF", "NO", "ONE")
+        await link._connection.send_command("REPLICAOF", "NO", "ONE")
+        await link._connection.read_response()
     named = [group.server(0).at, other.at]
 
     async def moved(*_asked):
