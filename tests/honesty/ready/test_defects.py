@@ -4,6 +4,7 @@ follows fails exactly where it said.
 """
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -18,6 +19,9 @@ from e2e_lab import lab_of  # noqa: E402
 from estate_hands import EAST, Hands  # noqa: E402
 
 NET = 240
+IS_FULL = os.environ.get("DRCTL_SAFETY") == "full"
+CHOSEN = DEFECTS if IS_FULL else DEFECTS[::4]
+"""Each takes ten seconds; `make plan-honesty` takes them all."""
 ROWS = ROOT / "build" / "honesty" / "ready.json"
 TROUBLE = {"not ready", "at risk", "cannot tell"}
 CODES = {"not ready": 5, "at risk": 8, "ready": 0}
@@ -48,12 +52,12 @@ def test_each_defect_is_named_and_nothing_else_and_the_failover_fails_where_it_s
     assert _troubles(under) == []
     assert assumed == 0
     rows = []
-    for defect in DEFECTS:
+    for defect in CHOSEN:
         rows.append(_tried(hands, defect))
         _written(rows, hands.asked_again)
     wrong = [row for row in rows if not row["ok"]]
     assert wrong == []
-    assert len(rows) >= 20
+    assert len(rows) >= (20 if IS_FULL else 6)
 
 
 def _tried(hands: Hands, defect: Defect) -> dict:
