@@ -11,6 +11,7 @@ from drctl.adapters.postgres.only import AssertOnly
 from drctl.adapters.postgres.power import Start, Stop
 from drctl.adapters.postgres.promote import Promote
 from drctl.adapters.postgres.ready import Granted
+from drctl.adapters.postgres.ready_backups import BackupsFresh
 from drctl.adapters.postgres.rejoin import RewindAndRejoin
 from drctl.adapters.postgres.replication import WaitForReplay
 from drctl.adapters.postgres.restore import RestoreToTime
@@ -47,6 +48,6 @@ ADAPTER = Adapter(
     ),
     pins=(SystemIdentifierPin(),),
     stores=(RowStore(),),
-    checks=(Granted(),),
+    checks=(Granted(), BackupsFresh()),
     libraries=("asyncpg", "httpx", "dns.asyncresolver"),
 )
