@@ -9,7 +9,7 @@ SUITES := crash faults postgres-safety leases integrity sim clocks
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo demo-loss demo-alive test e2e check fix schema readme golden lock bench clean \
-	runbooks safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
+	runbooks plan-honesty safety guard-kill safety-table crash faults postgres-safety leases integrity sim clocks
 
 help: ## Show this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' Makefile | expand -t 14
@@ -44,6 +44,12 @@ runbooks: $(READY) ## Every shipped runbook: validated, simulated with each faul
 	@$(BIN)/drctl validate runbooks/*.yaml
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup tests/scenarios tests/shipped tests/e2e; \
 		code=$$?; $(BIN)/python tests/e2e/table.py && exit $$code
+
+plan-honesty: $(READY) ## Is the plan true? Forecasts, defects, lost regions, and what planning changes
+	@rm -rf build/honesty
+	@DRCTL_SAFETY=full $(BIN)/python -m pytest -q tests/honesty; first=$$?; \
+		$(BIN)/python tests/honesty/fate/run.py; second=$$?; \
+		$(BIN)/python tests/honesty/table.py && exit $$((first + second))
 
 safety: ## Every safety suite, whole; about an hour on two cores
 	@for suite in $(SUITES); do $(MAKE) --no-print-directory $$suite || exit 1; done

@@ -14,6 +14,7 @@ from typing import Any
 
 import engine
 import failover
+import large
 import peers
 import startup
 from timing import Harness, Row
@@ -28,7 +29,7 @@ def main() -> None:
         "--quick", action="store_true", help="fewer rounds, no lab: under a minute"
     )
     options.add_argument(
-        "--only", choices=("startup", "engine", "failover"), help="one part instead of all"
+        "--only", choices=("startup", "engine", "large", "failover"), help="one part instead of all"
     )
     options.add_argument("--steps", type=int, default=1000, help="no-op steps (default 1,000)")
     chosen = options.parse_args()
@@ -61,6 +62,8 @@ def _measure(chosen: argparse.Namespace, programs: Path) -> dict[str, Any]:
             print(
                 f"{'':16}one step in {shape}: " + ", ".join(f"{k} {v:.2f}" for k, v in cost.items())
             )
+    if chosen.only in {None, "large"}:
+        rows += _shown(large.measure(harness, BUILD / "bench" / "large", 1 if quick else 5))
     if chosen.only == "failover" or (chosen.only is None and not quick):
         made, seen = failover.measure(programs, BUILD / "bench" / "failover")
         rows += _shown(made)

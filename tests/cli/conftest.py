@@ -10,6 +10,8 @@ import pytest
 
 import drctl
 
+sys.path.insert(0, str(Path(__file__).parent))
+
 ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENT = ROOT / "tests" / "scenarios" / "environment.yaml"
 

@@ -139,8 +139,9 @@ def _text(plan: Plan) -> str:
     stream = io.StringIO()
     show_plan(plan, Console(file=stream, width=160, highlight=False))
     text = stream.getvalue().replace(str(REPOSITORY) + "/", "")
-    # The digest covers the code of the actions: it is another one after every edit.
-    lines = [line.rstrip() for line in text.splitlines() if not line.startswith("  digest ")]
+    # The digests cover the code of the actions: they are others after every edit.
+    apart = ("  digest ", "  seal ")
+    lines = [line.rstrip() for line in text.splitlines() if not line.startswith(apart)]
     return "\n".join(lines) + "\n"
 
 

@@ -2,7 +2,7 @@
 
 import importlib
 import tomllib
-from datetime import timedelta
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 
@@ -11,12 +11,33 @@ import pytest
 import yaml
 
 from drctl.actions.registry import Registry
+from drctl.app.compose import Parts
+from drctl.app.judging import plan_to_judge
+from drctl.app.runbooks import load
+from drctl.config.environment import Environment, load_environment
+from drctl.config.secrets import LocalSecrets
+from drctl.kernel.clock import SystemClock
+from drctl.kernel.errors import InvalidError
+from drctl.plan.rules.waivers import LONGEST
 from drctl.runbook import ancestors, load_runbook, resolve_inputs
 from drctl.runbook.schema import schema
 
 RUNBOOKS = sorted((Path(__file__).parents[2] / "runbooks").glob("*.yaml"))
 PROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+MODELS = [
+    load_environment(Path(__file__).parents[1] / "scenarios" / name)
+    for name in ("environment.yaml", "database.yaml")
+]
 ADAPTERS = tuple(PROJECT["entry-points"]["drctl.actions"])
+
+
+class _Yaml12(yaml.SafeLoader):
+    """As editors read it: a day is text; only YAML 1.1 makes a date of it."""
+
+    yaml_implicit_resolvers = {  # noqa: RUF012
+        first: [one for one in resolvers if one[0] != "tag:yaml.org,2002:timestamp"]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +55,8 @@ def test_a_shipped_runbook_fits_the_editor_schema(path: Path, registry: Registry
     text = path.read_text()
     assert text.startswith("# yaml-language-server: $schema=../src/drctl/schemas/runbook.v1.json\n")
     validator = jsonschema.Draft7Validator(schema(registry))
-    errors = [error.message for error in validator.iter_errors(yaml.safe_load(text))]
+    tree = yaml.load(text, _Yaml12)  # noqa: S506 (it is a SafeLoader)
+    errors = [error.message for error in validator.iter_errors(tree)]
     assert errors == []
 
 
@@ -68,3 +90,26 @@ def test_the_region_failover_fits_its_objective(registry: Registry) -> None:
 def test_the_region_failover_asks_for_one_input_only(registry: Registry) -> None:
     runbook = load_runbook(RUNBOOKS[0].parent / "region-failover.yaml", registry=registry)
     assert resolve_inputs(runbook, {"incident": "inc-20261122-001"})["to_region"] == "us-west-2"
+
+
+@pytest.mark.parametrize("path", RUNBOOKS, ids=lambda path: path.stem)
+def test_no_rule_finds_anything_that_the_runbook_does_not_waive(path, registry, tmp_path) -> None:
+    """Alone, and in the model estate that has its targets, as `drctl validate` judges."""
+    parts = Parts(
+        registry=registry, clock=SystemClock(), secrets=LocalSecrets(), runs=tmp_path / "runs"
+    )
+    alone = plan_to_judge(parts, load(path, registry), None)
+    assert [(one.id, one.what) for one in alone.findings] == []
+    environment = next(env for env in MODELS if _fits(path, registry, env))
+    there = plan_to_judge(parts, load(path, registry, environment.targets), environment)
+    assert [(one.id, one.what) for one in there.findings] == []
+    for waiver in alone.waived:
+        assert date.fromisoformat(waiver.until) <= SystemClock().now().wall.date() + LONGEST
+
+
+def _fits(path: Path, registry: Registry, environment: Environment) -> bool:
+    try:
+        load(path, registry, environment.targets)
+    except InvalidError:
+        return False
+    return True

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
+from drctl.actions.planes import Ask
 from drctl.actions.targets import Target
 from drctl.kernel.canonical import JSON
 from drctl.kernel.clock import Clock, Deadline
@@ -22,6 +23,7 @@ from drctl.kernel.secret import Secrets
 
 if TYPE_CHECKING:
     from drctl.actions.cell import AnyStore
+    from drctl.actions.check import AnyCheck
 
 
 class Effect(StrEnum):
@@ -62,13 +64,19 @@ class Repeat(StrEnum):
 class Params(BaseModel):
     """The ``with:`` of a step. Subclasses document each field: editors show it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_timedelta="float")
+    # Built when first used: a runbook uses ten of two hundred, and every command loads all.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_timedelta="float", defer_build=True
+    )
 
 
 class Outputs(BaseModel):
     """What a step gives to later steps."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_timedelta="float")
+    # Built when first used: a runbook uses ten of two hundred, and every command loads all.
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", ser_json_timedelta="float", defer_build=True
+    )
 
 
 class NoParams(Params):
@@ -198,6 +206,20 @@ class Cleared:
     key: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restores:
+    """What an action that brings data back from a backup makes of it."""
+
+    into: str = ""
+    """The param that names what is made; empty: the target itself is what is made."""
+    source: str = ""
+    """With *into*: the field of the target that is the source's own name."""
+    lag_s: float | None = None
+    """The newest moment that can be had is usually this old; ``None``: the estate decides."""
+    from_snapshot: bool = False
+    """What can be had is as old as the newest snapshot."""
+
+
 class Action(ABC, Generic[T, P, O]):
     """
     One kind of step. Subclass it, set the class variables, give it to the adapter's `Adapter`.
@@ -228,16 +250,58 @@ class Action(ABC, Generic[T, P, O]):
     at what a failed run left behind is possible."""
     measures_loss: ClassVar[bool] = False
     """True when its outputs are a `drctl.actions.loss.LossBound`."""
+    is_prerequisite: ClassVar[bool] = False
+    """True when it reads what must be there before anything is lost, as an image or a quota:
+    `drctl ready` then performs it now, where a runbook has it before its first change."""
+    makes_target: ClassVar[bool] = False
+    """True when it makes a thing that is not there before it: a restore, a new replica."""
     proves_one_primary: ClassVar[bool] = False
     """True when its success shows that one primary takes writes and no other one does. A run that
     promotes ends well only after such a step."""
+    no_way_back: ClassVar[str] = ""
+    """Of what has none: what cannot be had again, as the plan says it to who approves it."""
+    looks_blind: ClassVar[bool] = True
+    """False: `observe` asks nobody while the params are not known."""
+    engages: ClassVar[bool | None] = None
+    """Of what leads customers somewhere: whether its success leads them to the recovery side."""
+    alternative: ClassVar[str] = ""
+    """What does the same through a data plane, for those that need a control plane; empty: nothing
+    is known."""
+    runs_anything: ClassVar[bool] = False
+    """True when its params are a program or a command: what that changes nobody can foresee."""
+    asks_service: ClassVar[bool] = False
+    """True when it asks the service as its callers do: a step of it can prove that it is back."""
+    restores: ClassVar[Restores | None] = None
+    """Set by those that bring data back from a backup."""
 
     def planes(self, target: T) -> tuple[str, ...]:
         """
         The planes it cannot work without, as ``control-plane:us-east-1`` or ``data-plane:us-
-        west-2``.
+        west-2``; the words are in `drctl.actions.planes`.
         """
         return ()
+
+    def asks(self, target: T, params: P | None = None) -> tuple[Ask, ...]:
+        """
+        Every plane that `perform` and `settled` ask: the `planes`, and those that it can do
+        without, each with how. Pure.
+
+        Args:
+            params: ``None`` while they are not known.
+        """
+        return tuple(Ask(plane=plane) for plane in self.planes(target))
+
+    def asks_to_look(self, target: T, params: P | None = None) -> tuple[Ask, ...]:
+        """The same for `observe`. Pure."""
+        if type(self).observe is Action.observe or (params is None and not self.looks_blind):
+            return ()
+        return self.asks(target, params)
+
+    def without(self, target: T, params: P | None, lost: tuple[Ask, ...]) -> Mapping[str, Any]:
+        """
+        What is known of the outputs of a `perform` that copes without what it *lost*. Pure.
+        """
+        return {}
 
     async def observe(self, ctx: Context, target: T, params: P | None) -> Observation:
         """
@@ -312,6 +376,10 @@ class Pin(ABC):
         What the environment pins for this target; ``None`` when this pin is not about it. Pure.
         """
 
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        """The planes that `read` asks for a target that this pin is about. Pure."""
+        return tuple(Ask(plane=f"data-plane:{place}") for place in target.places[:1])
+
     @abstractmethod
     async def read(self, ctx: Context, target: Target) -> str:
         """
@@ -331,6 +399,8 @@ class Adapter:
     pins: tuple[Pin, ...] = ()
     stores: "tuple[AnyStore, ...]" = ()
     """Where leases may be kept (`drctl.actions.cell`)."""
+    checks: "tuple[AnyCheck, ...]" = ()
+    """What its actions need to be there (`drctl.actions.check`)."""
     libraries: tuple[str, ...] = ()
     """Heavy modules that its actions import when they are called. Whoever is about to call several
     imports     them first, so that importing is not paid out of a call's deadline."""

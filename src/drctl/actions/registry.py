@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from drctl.actions.cell import AnyStore
+from drctl.actions.check import AnyCheck
 from drctl.actions.contract import Action, Adapter, Pin
 from drctl.kernel.errors import InvalidError, Problem
 
@@ -27,10 +28,15 @@ class Registry:
         """Heavy modules by action name."""
         self.stores: dict[str, AnyStore] = {}
         """Places for leases by the name that an environment gives them."""
+        self.checks: tuple[AnyCheck, ...] = ()
+        """Prerequisites that can be looked at."""
         self._actions: dict[str, AnyAction] = {}
         for adapter in adapters:
             self.pins += adapter.pins
             self.stores |= {store.name: store for store in adapter.stores}
+            self.checks += adapter.checks
+            for check in adapter.checks:
+                self.libraries[check.name] = adapter.libraries
             for action in adapter.actions:
                 if action.name in self._actions:
                     raise InvalidError(

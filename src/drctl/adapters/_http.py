@@ -29,6 +29,7 @@ from drctl.actions.errors import (
     Unavailable,
 )
 from drctl.adapters import _resolver
+from drctl.adapters._read_only import require_http
 from drctl.kernel.canonical import JSON
 
 if TYPE_CHECKING:
@@ -127,6 +128,8 @@ async def send(
     may_change = method != "GET" if changes is None else changes
     if may_change:
         ctx.permit()
+    else:
+        require_http(method, asks_token=form is not None and changes is False)
     try:
         async with asyncio.timeout(left_s):
             question = _Question(

@@ -40,7 +40,8 @@ Verdict: TypeAlias = Literal["accepted", "refused", "unknown"]
 
 _STATE = f"""
 SELECT pg_is_in_recovery() AS is_in_recovery,
-       current_setting('transaction_read_only') = 'on' AS is_read_only,
+       (pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on')
+         AS is_read_only,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        {_wal.COLUMNS},
        ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int AS timeline
@@ -187,7 +188,8 @@ async def _arrived(
 
 _STATE_OR_STANDBY = """
 SELECT pg_is_in_recovery() AS is_in_recovery,
-       current_setting('transaction_read_only') = 'on' AS is_read_only,
+       (pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on')
+         AS is_read_only,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier
 """
 

@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Literal, TypeAlias
 
-from drctl.actions.contract import Context
+from drctl.actions.contract import Context, NotPermittedError
 from drctl.actions.errors import (
     ActionError,
     AuthRejected,
@@ -27,6 +27,7 @@ from drctl.actions.errors import (
 )
 from drctl.actions.targets import SqlAccess
 from drctl.adapters import _resolver, _secret
+from drctl.adapters._read_only import require_sql
 
 Connection: TypeAlias = Any
 """An ``asyncpg.Connection``; the library has no types."""
@@ -34,6 +35,7 @@ Reason: TypeAlias = Literal["refused", "timeout", "read_only", "auth", "other"]
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
+_FETCHES = {"execute", "fetch", "fetchrow", "fetchval"}
 _STATEMENTS = {"execute", "executemany", "fetch", "fetchrow", "fetchval", "transaction"}
 
 _Verdict: TypeAlias = tuple[type[ActionError], Reason]
@@ -129,7 +131,7 @@ async def connect(
     try:
         with _mapped(where, mutates=mutates):
             async with asyncio.timeout(ctx.deadline.left_s(ctx.clock)):
-                yield _Permitted(connection, ctx) if mutates else connection
+                yield _Permitted(connection, ctx) if mutates else _OnlyReads(connection)
     finally:
         await _close(connection)
 
@@ -144,6 +146,36 @@ class _Permitted:
         if name in _STATEMENTS:
             self._ctx.permit()
         return getattr(self._connection, name)
+
+
+class _OnlyReads:
+    """
+    A connection that refuses every statement which does not read, and runs the others in
+    transactions that only read: of its own, because a setting of the session would be left behind
+    in a pooler.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._is_framed = False
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _FETCHES:
+            if name in _STATEMENTS or name.startswith("copy_"):
+                raise NotPermittedError(f"SQL: {name} is no read, and this session only reads")
+            return getattr(self._connection, name)
+
+        async def run(statement: str, *values: Any, **more: Any) -> Any:
+            is_read = require_sql(statement)
+            call = getattr(self._connection, name)
+            if not is_read:
+                self._is_framed = statement.lstrip()[:5].upper() == "BEGIN"
+            if self._is_framed or not is_read:
+                return await call(statement, *values, **more)
+            async with self._connection.transaction(readonly=True):
+                return await call(statement, *values, **more)
+
+        return run
 
 
 def classify(error: BaseException) -> Reason:

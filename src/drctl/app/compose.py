@@ -9,7 +9,6 @@ from pathlib import Path
 from drctl.actions.registry import Registry, installed
 from drctl.config.places import runs_folder
 from drctl.config.secrets import LocalSecrets
-from drctl.journal.lease import LEASE_S
 from drctl.kernel.clock import Clock, SystemClock
 from drctl.kernel.secret import Secrets
 
@@ -22,7 +21,8 @@ class Parts:
     clock: Clock
     secrets: Secrets
     runs: Path
-    lease_s: float = LEASE_S
+    lease_s: float | None = None
+    """``None``: as long as leases usually last."""
 
 
 def parts() -> Parts:

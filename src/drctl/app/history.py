@@ -19,7 +19,7 @@ class History:
     latest_wall: datetime | None
     """The highest wall time on record: a clock that was set back does not lower it."""
     denied: frozenset[str]
-    """Digests of plans to which somebody has said no."""
+    """Seals of plans to which somebody has said no."""
 
 
 def look_back(parts: Parts) -> History:
@@ -37,5 +37,5 @@ def look_back(parts: Parts) -> History:
         said = (record.event for record in records)
         is_denied = any(isinstance(e, GateAnswered) and e.answer == "deny" for e in said)
         if isinstance(first, RunStarted) and is_denied:
-            denied.add(first.plan_digest)
+            denied.add(first.plan_seal or first.plan_digest)
     return History(latest_wall=latest, denied=frozenset(denied))

@@ -17,7 +17,7 @@ from drctl.journal.access import WATCH_EVERY_S, Access, Watch
 from drctl.journal.book import FINAL, Book, Holder, ended
 from drctl.journal.file_cell import FileCell
 from drctl.journal.folder import Journal
-from drctl.journal.lease import TAKE, Claim, RunLease
+from drctl.journal.lease import LEASE_S, TAKE, Claim, RunLease
 from drctl.journal.process import Process, is_gone
 from drctl.kernel.clock import Deadline
 from drctl.kernel.errors import RefusedError
@@ -54,7 +54,8 @@ def lease_of(parts: Parts, plan: Plan, run: str, first: Event, state: State) -> 
         again_reason=start.again_reason if start else None,
         is_undo=isinstance(first, UndoRequested),
     )
-    return RunLease(access_to(parts, plan.lease, plan.resolvers), claim, lease_s=parts.lease_s)
+    access = access_to(parts, plan.lease, plan.resolvers)
+    return RunLease(access, claim, lease_s=parts.lease_s or LEASE_S)
 
 
 @asynccontextmanager

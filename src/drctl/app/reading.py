@@ -55,7 +55,7 @@ def read_run(folder: Folder) -> tuple[Plan, Chain]:
     """
     plan, chain = folder.plan(), folder.read()
     first = chain.records[0].event if chain.records else None
-    if first is None or (isinstance(first, RunStarted) and first.plan_digest == plan.digest):
+    if first is None or (isinstance(first, RunStarted) and _began_with(first, plan)):
         return plan, chain
     problem = Problem(
         code="DR4005",
@@ -64,3 +64,8 @@ def read_run(folder: Folder) -> tuple[Plan, Chain]:
         do=f"look by eye: less {folder.journal}",
     )
     raise JournalError((problem,))
+
+
+def _began_with(first: RunStarted, plan: Plan) -> bool:
+    """A journal from before plans had a seal names a digest only."""
+    return first.plan_digest == plan.digest and first.plan_seal in {"", plan.seal}

@@ -87,6 +87,9 @@ def preflight(plan: Plan, consent: Consent) -> None:
 
 
 def _stale(plan: Plan) -> list[Problem]:
+    if plan.fate is not None:
+        what = "this plan was made with --assume-down: it has not looked at the world as it is"
+        return [Problem(code="DR3222", what=what, do="plan again without --assume-down")]
     if not plan.is_offline:
         return []
     what = "this plan was made offline: nothing was looked at"
@@ -186,6 +189,7 @@ async def run_plan(
     first = RunStarted(
         run_id=journal.folder.run_id,
         plan_digest=plan.digest,
+        plan_seal=plan.seal,
         runbook=plan.runbook,
         environment=plan.environment,
         world=plan.world,

@@ -21,7 +21,12 @@ _AHEAD = timedelta(minutes=1)
 """How far the clock of the machine that made a plan may be ahead of this one."""
 _MOST = 20
 """Differences shown."""
-_LOOKED_AT = {"digest", "loss", "loss_digest", "created_at", "sources", "is_offline"}
+_PRICED = {"forecast", "forecast_s", "critical_path"}
+"""They follow from the estimates, which are compared, and from what was recorded since."""
+_LOOKED_AT = {
+    "digest", "seal", "loss", "loss_digest", "created_at", "sources", "is_offline", "findings",
+    "waived", *_PRICED,
+}  # fmt: skip
 _LOOKED_AT_IN_STEPS = {"prediction", "planes"}
 
 
@@ -56,7 +61,7 @@ def require_current(parts: Parts, plan: Plan) -> None:
         problems.append(
             Problem(code="DR3205", what=what, why=why, now="nothing was changed", do=AGAIN)
         )
-    if plan.digest in history.denied:
+    if plan.seal in history.denied:
         what = "somebody has said no to this very plan"
         problems.append(
             Problem(code="DR3304", what=what, now="nothing was changed", do="drctl runs list")

@@ -16,6 +16,15 @@ CODES: dict[str, str] = {
     "DR1091": "No runbook file of that name is in ./runbooks or among the shipped ones.",
     "DR1092": "The runbook file cannot be read.",
     "DR1094": "A runbook that includes itself, however far down, would never end.",
+    "DR1095": "A script, or a Markdown file of scripts, is larger than anybody writes: 256 KiB, a"
+    " line of 20,000 characters, 2,000 commands or 200 blocks.",
+    "DR1096": "drctl runbook import needs libraries that drctl does without otherwise:"
+    " pip install 'drctl[import]'.",
+    "DR1097": "A Markdown file without a block of shell: nothing can be imported from it.",
+    "DR1098": "An import never writes over a file, and a draft for each script needs a folder.",
+    "DR1099": "A new runbook is never written over a file that is there.",
+    "DR1100": "A draft begins with the shipped runbook of its scenario; there is none, or several"
+    " of which one must be named with --like.",
     "DR1093": "No runbook, or more than one, is for this scenario. The environment file decides"
     " with runbooks: {SCENARIO: NAME}.",
     "DR2001": "A step failed. The state of the world is under now, its own words are under why.",
@@ -48,6 +57,10 @@ CODES: dict[str, str] = {
     "DR3102": "A failover asks for the name of the region that will serve, and a run in a protected"
     " environment for the environment's name, typed by a person or given with --confirm. Anything"
     " else is a no.",
+    "DR3221": "--assume-down takes a region, as us-east-1, or us-east-1=silent when it is cut off"
+    " and may be alive. It must be one that the plan or its environment has to do with.",
+    "DR3222": "A plan with --assume-down tells what would fail. It has not looked at the world as"
+    " it is, so it can be neither saved nor run.",
     "DR3301": "People are enrolled in this environment, so a gate takes signed answers only:"
     " drctl approve RUN GATE --key FILE, or, from a machine that has a key and nothing else,"
     " drctl approval request, drctl approval sign, drctl approve --token.",
@@ -89,6 +102,8 @@ CODES: dict[str, str] = {
     " (10 when it does not say). A selector that matched too much looks like this.",
     "DR3208": "The runbook, the environment file or the code of an action is not the one that the"
     " saved plan was made from. What was approved would not be what you think you run.",
+    "DR3210": "The step is not one that the forecast counts: its name is another one, or it is a"
+    " step of finally, for which the clock does not wait.",
     "DR4001": "The journal's chain of hashes is broken: a line is not what was written.",
     "DR4002": "Another process took the run's folder, or it is gone. Nothing further is sent.",
     "DR4003": "The run's folder cannot be written or read. Nothing is sent that is not on disk "

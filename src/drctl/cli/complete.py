@@ -39,3 +39,30 @@ ToOption = Annotated[
     str,
     typer.Option("--to", help="Back to before this step; default: all.", autocompletion=steps),
 ]
+
+
+def runbooks(incomplete: str) -> list[str]:
+    """Names of runbooks, and files; nothing heavy is read for it."""
+    from drctl.app.runbooks import all_runbooks
+
+    return [name for name in all_runbooks() if name.startswith(incomplete)]
+
+
+def environments(incomplete: str) -> list[str]:
+    """Names of environments."""
+    from drctl.config.environment import environment_names
+
+    return [name for name in environment_names() if name.startswith(incomplete)]
+
+
+def scenarios(incomplete: str) -> list[str]:
+    """What the shipped runbooks are for."""
+    from drctl.app.authoring import shipped
+
+    return sorted({one for one in shipped().values() if one.startswith(incomplete)})
+
+
+RunbookArgument = Annotated[
+    str,
+    typer.Argument(help="A file, or a name from `drctl runbook list`.", autocompletion=runbooks),
+]

@@ -139,6 +139,17 @@ class Manner:
         return not self.no_input and sys.stdin.isatty() and sys.stdout.isatty()
 
 
+def show_findings(plan: "Plan") -> None:
+    """
+    Says what the rules find, one line each, and goes on: they are for the pull request. What must
+    stop a run is validation and the preflight.
+    """
+    from drctl.view.findings import short_lines
+
+    for line in short_lines(plan.findings):
+        typer.echo(line, err=True)
+
+
 def execute(parts: "Parts", plan: "Plan", agreed: "Consent", manner: Manner) -> None:
     """
     Runs the plan and leaves with the exit code of what came of it.

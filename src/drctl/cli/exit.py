@@ -46,7 +46,7 @@ def errors_shown() -> Iterator[None]:
     try:
         yield
     except errors.DrctlError as error:
-        _leave(error.problems, _code_of(error))
+        _leave(error.problems, code_of(error))
     except (KeyboardInterrupt, asyncio.CancelledError):
         typer.echo("interrupted", err=True)
         raise typer.Exit(Exit.INTERRUPTED) from None
@@ -66,7 +66,8 @@ def errors_shown() -> Iterator[None]:
         _leave((problem,), Exit.BUG)
 
 
-def _code_of(error: "DrctlError") -> Exit:
+def code_of(error: "DrctlError") -> Exit:
+    """The exit code that belongs to an error."""
     from drctl.kernel import errors
 
     if isinstance(error, errors.BrokenOffError):

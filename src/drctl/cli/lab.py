@@ -67,6 +67,9 @@ def status(output: OutputOption = Format.TEXT) -> None:
         typer.echo("up" if seen.is_up else "down")
         for region, how in seen.regions.items():
             typer.echo(f"  {region:<12} {how}")
+            for zone, state in seen.zones.items():
+                if zone.startswith(region) and state != how:
+                    typer.echo(f"    {zone:<10} {state}")
         if seen.replication:
             typer.echo(f"  {'replication':<12} {seen.replication}")
         for name, pid in sorted(seen.processes.items()):
@@ -96,19 +99,30 @@ def traffic(
 def break_(
     what: Annotated[
         str,
-        typer.Argument(help="region, replication, or what a part of this lab's shape offers."),
+        typer.Argument(
+            help="region, zone, replication, or what a part of this lab's shape offers."
+        ),
     ],
     name: Annotated[
-        str, typer.Argument(help="Which one: us-east-1 or us-west-2 for a region.")
+        str,
+        typer.Argument(
+            help="Which one: us-east-1 or us-west-2 for a region; each has two zones, us-east-1a "
+            "and us-east-1b."
+        ),
     ] = "",
     how: Annotated[
-        How, typer.Option("--how", help="kill: SIGKILL; partition: alive, and nobody reaches it.")
+        How,
+        typer.Option(
+            "--how", help="kill: SIGKILL; partition (a region): alive, and nobody reaches it."
+        ),
     ] = How.KILL,
 ) -> None:
     """
     Takes something away: its processes, its endpoints, its link.
 
-    Example: drctl lab break region us-east-1 --how partition
+    A region lives on in the zone that is left; without both it is lost.
+
+    Example: drctl lab break region us-east-1 --how partition; drctl lab break zone us-east-1a
     """
     with errors_shown():
         from drctl.lab import control

@@ -1,63 +1,108 @@
 """``drctl plan``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.complete import RunbookArgument
+from drctl.cli.defaulted import DEFAULT, DefaultCommand, Defaulted
 from drctl.cli.exit import Exit, errors_shown
-from drctl.cli.output import (
-    Color,
-    ColorOption,
-    EnvOption,
-    Format,
-    InputOption,
-    OutputOption,
-    console,
-    given,
-    looking,
-)
+from drctl.cli.output import Color, ColorOption, EnvOption, InputOption, console, given, looking
+from drctl.cli.plan_diff import diff
+from drctl.cli.reports import CiFormat, CiOutputOption, JunitOption, Reports, SarifOption
+from drctl.cli.what_if import WhatIfOption, answer, supposed
+
+if TYPE_CHECKING:
+    from drctl.plan.model import Plan
+
+app = typer.Typer(cls=Defaulted, help="Shows what would happen now, and whether it fits the RTO.")
+app.command("diff")(diff)
 
 
+@app.command(DEFAULT, cls=DefaultCommand)
 def plan(
-    runbook: Annotated[str, typer.Argument(help="A file, or a name from `drctl runbook list`.")],
+    runbook: RunbookArgument,
     env: EnvOption,
     inputs: InputOption = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="Save the plan for `drctl run`.")
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look at nothing; for CI.")] = False,
-    output: OutputOption = Format.TEXT,
+    what_if: WhatIfOption = None,
+    assume_down: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--assume-down",
+            metavar="REGION",
+            help="What fails while it is dead (or REGION=silent); not asked; may be repeated.",
+        ),
+    ] = None,
+    output: CiOutputOption = CiFormat.TEXT,
+    junit: JunitOption = None,
+    sarif: SarifOption = None,
     color: ColorOption = Color.AUTO,
 ) -> None:
     """
     Shows what would happen now, and whether it fits the RTO. Changes nothing.
 
-    Exits 8 when the forecast misses the RTO.
+    Exits 8 when a rule finds an error that the runbook does not waive, as a forecast that misses
+    the RTO: in more than one run of ten where recorded runs say so, else by the declared estimates.
+    Exits 5 when a run would not succeed with what --assume-down takes away. An answer to
+    --assume-down or --what-if can be neither saved nor run.
 
     Example: drctl plan region-failover -e lab -i incident=inc-20261122-001 --out plan.json
     """
-    with errors_shown():
+    others = supposed(what_if)
+    if out is not None and (what_if or assume_down):
+        why = "what might be is no plan of the world as it is, and is not saved"
+        raise typer.BadParameter(why, param_hint="--out")
+    reports = Reports(output=output, junit=junit, sarif=sarif)
+    with errors_shown(), reports.of_errors([runbook]):
         import asyncio
 
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook
-        from drctl.kernel.text import sanitize_json
-        from drctl.view.plan_text import show_plan
 
-        if not offline:
+        if not offline and output is not CiFormat.GITHUB:
             looking(env)
-        made = asyncio.run(plan_runbook(parts(), runbook, env, given(inputs), offline=offline))
+        making = plan_runbook(
+            parts(), runbook, env, given(inputs), offline=offline, assume_down=assume_down or ()
+        )
+        made = asyncio.run(making)
+        if what_if:
+            answer(made, others, output, color)
+            return
         if out is not None:
-            try:
-                out.write_bytes(made.as_saved())
-            except OSError as error:
-                raise typer.BadParameter(str(error), param_hint="--out") from error
-        if output is Format.TEXT:
-            show_plan(made, console(color))
-            if out is not None:
-                typer.echo(f"saved to {out}; run it with: drctl run {out}", err=True)
-        else:
-            typer.echo(sanitize_json(made.model_dump_json(indent=2)))
-        if made.forecast_s > made.objectives.rto_s:
-            raise typer.Exit(Exit.MISSED)
+            _save(made, out)
+        reports.plan(made, next(iter(made.sources), runbook))
+        _show(made, output, color)
+        if out is not None and output is CiFormat.TEXT:
+            typer.echo(f"saved to {out}; run it with: drctl run {out}", err=True)
+        _end(made)
+
+
+def _save(made: "Plan", out: Path) -> None:
+    try:
+        out.write_bytes(made.as_saved())
+    except OSError as error:
+        raise typer.BadParameter(str(error), param_hint="--out") from error
+
+
+def _show(made: "Plan", output: CiFormat, color: Color) -> None:
+    from drctl.kernel.text import sanitize_json
+    from drctl.view.plan_text import show_plan
+
+    if output is CiFormat.TEXT:
+        show_plan(made, console(color))
+    elif output is not CiFormat.GITHUB:
+        typer.echo(sanitize_json(made.model_dump_json(indent=2)))
+
+
+def _end(made: "Plan") -> None:
+    from drctl.plan.findings import gates_merge
+
+    if made.fate is not None and made.fate.ending != "succeeds":
+        raise typer.Exit(Exit.REFUSED)
+    if gates_merge(made.findings):
+        raise typer.Exit(Exit.MISSED)

@@ -4,13 +4,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli import importing
 from drctl.cli.exit import Exit, errors_shown
 from drctl.cli.output import Color, ColorOption, Format, OutputOption, console, print_json
 
 if TYPE_CHECKING:
     from drctl.actions.registry import AnyAction
 
-runbook_app = typer.Typer(help="Runbooks: list, show, schema.", no_args_is_help=True)
+runbook_app = typer.Typer(
+    help="Runbooks: list, show, draw, begin a new one, schema.", no_args_is_help=True
+)
 action_app = typer.Typer(help="Actions: what a step can use.", no_args_is_help=True)
 env_app = typer.Typer(help="Environments: list, show.", no_args_is_help=True)
 
@@ -59,7 +62,9 @@ def show_runbook(
         registry = installed()
         loaded = load(path, registry)
         if output is not Format.TEXT:
-            shown = loaded.runbook.model_dump(mode="json", by_alias=True, exclude_none=True)
+            shown = loaded.runbook.model_dump(
+                mode="json", by_alias=True, exclude_none=True, exclude={"places"}
+            )
             print_json({"version": 1, "file": str(path), "runbook": shown})
             return
         page = runbook_page(
@@ -77,6 +82,9 @@ def schema() -> None:
         from drctl.runbook.schema import text
 
         typer.echo(text(installed()), nl=False)
+
+
+runbook_app.command("import")(importing.import_script)
 
 
 @action_app.command("list")
@@ -177,27 +185,43 @@ def show_environment(
 
 
 def explain(
-    subject: Annotated[str, typer.Argument(help="A topic or an error code.")],
+    subject: Annotated[str, typer.Argument(help="A topic, an error code, or a rule's id.")],
     color: ColorOption = Color.AUTO,
 ) -> None:
     """
-    Says more about a topic (safety) or an error code.
+    Says more about a topic (safety), an error code or a rule; "rules" lists all of them.
 
-    Example: drctl explain safety; drctl explain DR3101
+    Example: drctl explain safety; drctl explain DR3101; drctl explain rules
     """
     from drctl.cli.codes import CODES, topics
 
     found = topics()
+    if subject.lower() == "rules" or subject.upper().startswith("DR6"):
+        from drctl.view.rules_page import about
+        from drctl.view.topic import show_topic
+
+        page = about(subject)
+        if page is not None:
+            with errors_shown():
+                show_topic(page, console(color))
+            return
     if subject.lower() in found:
         from drctl.view.topic import show_topic
 
         with errors_shown():
             show_topic(found[subject.lower()].read_text(encoding="utf-8"), console(color))
         return
+    if subject.upper().startswith("DR65"):
+        from drctl.cli.importing import explained
+
+        shown = explained(subject.upper())
+        if shown:
+            typer.echo(shown)
+            return
     text = CODES.get(subject.upper())
     if text is None:
         typer.echo(f'error DR9404: no topic and no error is called "{subject}"', err=True)
-        typer.echo(f"  do   one of {', '.join([*found, *sorted(CODES)])}", err=True)
+        typer.echo(f"  do   one of {', '.join([*found, 'rules', *sorted(CODES)])}", err=True)
         raise typer.Exit(Exit.USAGE)
     typer.echo(f"{subject.upper()}: {text}")
 

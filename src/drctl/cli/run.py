@@ -16,6 +16,7 @@ from drctl.cli.execute import (
     StartedOption,
     consent,
     execute,
+    show_findings,
 )
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
@@ -85,6 +86,7 @@ def run(
         else:
             plan = asyncio.run(plan_runbook(made, what, env, given(inputs)))
         manner = Manner(output=output, color=color, no_input=no_input)
+        show_findings(plan)
         is_asked = plan.protected or force_ungraceful
         if is_asked and any(step.effect.changes_something for step in plan.steps):
             preflight(plan, agreed)

@@ -25,6 +25,7 @@ from drctl.cli.execute import (
     consent,
     execute,
     moment,
+    show_findings,
 )
 from drctl.cli.exit import errors_shown
 from drctl.cli.output import (
@@ -171,6 +172,8 @@ def _command(verb: Verb) -> Callable[..., None]:
             plan = asyncio.run(plan_loaded(made, loaded, environment, values))
             if output is Format.TEXT:
                 show_plan(plan, console(color))
+            else:
+                show_findings(plan)
             preflight(plan, agreed)
             manner = Manner(output=output, color=color, no_input=no_input)
             wanted = str(plan.inputs.get(verb.confirm, plan.environment))

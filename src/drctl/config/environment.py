@@ -22,6 +22,7 @@ from drctl.actions.targets import (
 )
 from drctl.config.people import Person, Word, complaints
 from drctl.config.places import environment_folders, lab_root
+from drctl.config.stores import Store, stray_targets
 from drctl.kernel import yaml_text, yaml_tree
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import InvalidError, Position, Problem
@@ -55,6 +56,7 @@ class _Shape(Part):
     resolvers: tuple[Text, ...] = ()
     runbooks: dict[str, Text] = Field(default_factory=dict)
     people: dict[Word, Person] = Field(default_factory=dict)
+    stores: dict[Word, Store] = Field(default_factory=dict)
     plan_expires_after: str = "15m"
     limits: _Limits = _Limits()
 
@@ -93,6 +95,8 @@ class Environment:
     """How long after a failover the same targets are not failed over again."""
     people: Mapping[str, Person] = field(default_factory=dict)
     """Empty: a gate takes the word of whoever may write the run's folder."""
+    stores: Mapping[str, Store] = field(default_factory=dict)
+    """What must be there again for the service to work, by name."""
     plan_expires_after_s: float = 900.0
     """How long after it was made a plan may be run."""
     max_targets: int = 10
@@ -187,6 +191,9 @@ def load_environment(path: Path) -> Environment:
         for where, what in complaints(shape.people):
             at = yaml_tree.key_position(root, ("people", *where))
             problems.append(_problem(f"{'.'.join(('people', *where))}: {what}", at))
+        for where, what in stray_targets(shape.stores, _declared(root)):
+            at = yaml_tree.key_position(root, ("stores", *where))
+            problems.append(_problem(f"stores: {what}", at))
     except ValidationError as error:
         problems += _complaints(error, (), root)
         limits = {}
@@ -210,9 +217,21 @@ def load_environment(path: Path) -> Environment:
         lease=lease,
         cool_down_s=cool_down_s,
         people=shape.people,
+        stores={
+            name: store.model_copy(
+                update={"position": yaml_tree.key_position(root, ("stores", name))}
+            )
+            for name, store in shape.stores.items()
+        },
         plan_expires_after_s=limits["plan"],
         max_targets=shape.limits.max_targets,
     )
+
+
+def _declared(root: yaml_tree.MapNode) -> tuple[str, ...]:
+    """Names of targets as written: one that is wrong otherwise was told so."""
+    node = root.entries.get("targets")
+    return tuple(node.keys) if isinstance(node, yaml_tree.MapNode) else ()
 
 
 def _plan_age_s(text: str, root: yaml_tree.Node, problems: list[Problem]) -> float:

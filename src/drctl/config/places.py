@@ -21,10 +21,15 @@ def environment_folders() -> tuple[Path, ...]:
 
 def runbook_folders() -> tuple[Path, ...]:
     """Where a runbook is looked for by name or scenario: here first, then what drctl ships."""
+    return (Path("runbooks"), shipped_runbooks())
+
+
+def shipped_runbooks() -> Path:
+    """The folder of what drctl ships."""
     package = Path(__file__).parent.parent
     shipped = package / "runbooks_shipped"
     # In a checkout the shipped runbooks are the folder beside ``src``.
-    return (Path("runbooks"), shipped if shipped.is_dir() else package.parent.parent / "runbooks")
+    return shipped if shipped.is_dir() else package.parent.parent / "runbooks"
 
 
 def lab_root() -> Path:

@@ -83,6 +83,8 @@ def question(plan: Plan, state: State, step_id: str) -> dict[str, JSON]:
     labels = {_thing(plan, one) for one in behind}
     return {
         "digest": plan.digest,
+        "seal": plan.seal,
+        "made": plan.created_at,
         "run": state.start.run_id if state.start else "",
         "environment": plan.environment,
         "runbook": plan.title,

@@ -50,6 +50,8 @@ class RunStarted:
     """Who of the enrolled people asks for what its gates decide."""
     requester_is_claimed: bool = False
     """The operator said so (``--as``); no account of this machine is theirs."""
+    plan_seal: str = ""
+    """Of the one plan that runs: its digest is that of every plan of the same world."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

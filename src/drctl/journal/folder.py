@@ -1,10 +1,11 @@
 """A run's folder: the plan, the journal, who holds it, and where answers are dropped."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from drctl.engine.events import DebtClosed, Event, OrderGiven, Result, RunFinished
 from drctl.engine.state import Record
@@ -57,6 +58,20 @@ class Folder:
         if not plan.is_whole:
             raise cannot(f"the plan of run {self.run_id} was changed", None)
         return plan
+
+    def plan_as_written(self) -> Any:
+        """
+        The plan as bare JSON, also of another version of drctl. Nothing is verified: for what only
+        informs.
+
+        Raises:
+            JournalError: It is missing, or no JSON.
+        """
+        try:
+            with files.opened(self.path, ours=2) as home:
+                return json.loads(files.read_file(home, PLAN, largest=files.PLAN_BYTES))
+        except (OSError, ValueError) as error:
+            raise cannot(f"the plan of run {self.run_id} cannot be read", error) from error
 
     def read(self) -> Chain:
         """

@@ -14,9 +14,13 @@ Exceptions are for code; what they carry is data (`Problem`) that `cli` prints a
 from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(slots=True, order=True, unsafe_hash=True)
 class Position:
-    """A place in a text file; lines and columns count from one."""
+    """
+    A place in a text file; lines and columns count from one. Never changed once it is made: it is
+    not frozen because there is one for each word of a file, and making a frozen one takes thrice
+    as long.
+    """
 
     file: str
     line: int

@@ -16,6 +16,8 @@ def sanitize(text: str, *, limit: int = 2000, keep_lines: bool = False) -> str:
 
     *limit* keeps one hostile field from filling a screen at 3 a.m.; 2,000 is about 25 lines.
     """
+    if len(text) <= limit and text.isprintable():
+        return text  # nothing but spaces, and characters of no kind below
     shown = "".join(
         character
         if unicodedata.category(character) not in _UNSAFE
@@ -28,12 +30,14 @@ def sanitize(text: str, *, limit: int = 2000, keep_lines: bool = False) -> str:
 
 def sanitize_json(text: str) -> str:
     """The same JSON document, with what could act on a terminal written as JSON's own escapes."""
-    return "".join(
-        character
-        if character == "\n" or unicodedata.category(character) not in _UNSAFE
-        else json.dumps(character)[1:-1]
-        for character in text
+    return "\n".join(
+        line if line.isprintable() else "".join(map(_as_escape, line)) for line in text.split("\n")
     )
+
+
+def _as_escape(character: str) -> str:
+    is_safe = unicodedata.category(character) not in _UNSAFE
+    return character if is_safe else json.dumps(character)[1:-1]
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -14,6 +14,7 @@ each one.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,11 +25,13 @@ from drctl.kernel.yaml_tree import TRUTH, Kind, ListNode, MapNode, Node, ScalarN
 if TYPE_CHECKING:
     import yaml
 
-MAX_BYTES = 1024 * 1024
-"""A runbook of 1,000 steps is about 300 kB."""
+MAX_BYTES = 4 * 1024 * 1024
+"""A runbook of 10,000 steps is about 2.5 MB."""
 MAX_DEPTH = 32
 """The deepest place of a real runbook, ``steps.verify.with.data.host.x``, is 8."""
-MAX_NODES = 20_000
+MAX_NODES = 300_000
+"""A runbook of 10,000 steps has about 255,000. As many cost 1 s and 250 MiB, and there is no way to
+have more of them than the file has characters: nothing in it can be referred to twice."""
 MAX_DIGITS = 18
 """Every integer of 18 digits fits into 64 bits, so nothing is rounded on the way to an
 expression."""
@@ -36,6 +39,7 @@ expression."""
 _INT = re.compile(rf"[-+]?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17})?(?:[eE][-+]?[0-9]{1,2})?")
 _NULL = {"", "~", "null", "Null", "NULL"}
+_LONGEST_DOUBTFUL = 3
 _DOUBTFUL = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
 _UNREADABLE = re.compile(
     "[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
@@ -69,7 +73,13 @@ def read(text: str, *, file: str) -> Document:
     return _Composer(text, file).compose()
 
 
+_OTHER_THAN_TEXT = frozenset("~nNtTfF+-0123456789")
+"""What a null, a boolean and a number begin with."""
+
+
 def _kind(text: str) -> Kind:
+    if text and text[0] not in _OTHER_THAN_TEXT:
+        return "str"
     if text in _NULL:
         return "null"
     if text in TRUTH:
@@ -107,11 +117,23 @@ class _Composer:
     def compose(self) -> Document:
         import yaml
 
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        # By the event's exact class: a chain of `isinstance` costs more than all the rest.
+        handlers: dict[type, Callable[[Any], None]] = {
+            yaml.DocumentStartEvent: self._take_start,
+            yaml.AliasEvent: self._take_alias,
+            yaml.ScalarEvent: self._take_scalar,
+            yaml.MappingStartEvent: self._take_mapping,
+            yaml.SequenceStartEvent: self._take_list,
+            yaml.MappingEndEvent: self._take_end,
+            yaml.SequenceEndEvent: self._take_end,
+        }
         whole = True
         try:
-            for event in yaml.parse(self._text, Loader=loader):
-                self._take(event)
+            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text)
+            while (event := loader.get_event()) is not None:
+                handle = handlers.get(type(event))
+                if handle is not None:
+                    handle(event)
         except _Stop:
             whole = False
         except yaml.MarkedYAMLError as error:
@@ -132,55 +154,59 @@ class _Composer:
             self._report("DR1001", "the file is empty", Position(self._file, 1, 1))
         return Document(root=self._root if whole else None, problems=tuple(self._problems))
 
-    def _take(self, event: "yaml.Event") -> None:
-        import yaml
+    def _take_start(self, event: Any) -> None:
+        self._documents += 1
+        if self._documents > 1:
+            self._fail("DR1003", "a second document starts here; a file holds one", event)
+        if event.tags or event.version:
+            self._report("DR1003", "directives are not accepted", self._at(event))
 
-        match event:
-            case yaml.DocumentStartEvent():
-                self._documents += 1
-                if self._documents > 1:
-                    self._fail("DR1003", "a second document starts here; a file holds one", event)
-                if event.tags or event.version:
-                    self._report("DR1003", "directives are not accepted", self._at(event))
-            case yaml.AliasEvent():
-                place, name = self._at(event), sanitize(event.anchor or "", limit=40)
-                self._report("DR1003", f"the alias *{name} is not accepted: write it out", place)
-                self._add(ScalarNode(text="", kind="null", position=place, is_broken=True))
-            case yaml.ScalarEvent():
-                self._add(self._scalar(event))
-            case yaml.MappingStartEvent():
-                self._push(event, MapNode(position=self._at(event), is_broken=self._marked(event)))
-            case yaml.SequenceStartEvent():
-                self._push(event, ListNode(position=self._at(event), is_broken=self._marked(event)))
-            case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
-                self._add(self._open.pop().node, counted=True)
-            case _:
-                pass
+    def _take_alias(self, event: Any) -> None:
+        place, name = self._at(event), sanitize(event.anchor or "", limit=40)
+        self._report("DR1003", f"the alias *{name} is not accepted: write it out", place)
+        self._add(ScalarNode(text="", kind="null", position=place, is_broken=True))
 
-    def _scalar(self, event: "yaml.ScalarEvent") -> ScalarNode:
-        position, text = self._at(event), event.value
-        is_broken = self._marked(event)
-        is_plain = event.style in {None, ""}
-        is_value = not self._wants_key()
-        if is_plain and is_value and _DOUBTFUL.fullmatch(text):
-            truth = "true" if text.lower() in {"yes", "on"} else "false"
-            what = (
-                f"{text} is text to some readers of YAML and a boolean to others;"
-                f' write "{text}" or {truth}'
-            )
-            self._report("DR1005", what, position)
-            is_broken = True
+    def _take_scalar(self, event: Any) -> None:
+        self._add(self._scalar(event))
+
+    def _take_mapping(self, event: Any) -> None:
+        position = self._at(event)
+        self._push(event, MapNode(position=position, is_broken=self._marked(event, position)))
+
+    def _take_list(self, event: Any) -> None:
+        position = self._at(event)
+        self._push(event, ListNode(position=position, is_broken=self._marked(event, position)))
+
+    def _take_end(self, _event: Any) -> None:
+        self._add(self._open.pop().node, counted=True)
+
+    def _scalar(self, event: Any) -> ScalarNode:
+        start, text = event.start_mark, event.value
+        position = Position(self._file, start.line + 1, start.column + 1)
+        is_broken = self._marked(event, position)
+        is_plain = not event.style
+        if is_plain and len(text) <= _LONGEST_DOUBTFUL and _DOUBTFUL.fullmatch(text):
+            is_broken |= not self._wants_key() and self._is_doubtful(text, position)
+        size = event.end_mark.index - start.index
         return ScalarNode(
             text=text,
             kind=_kind(text) if is_plain else "str",
             position=position,
-            raw=self._raw(event),
+            # Mostly the text itself, which is then kept once.
+            raw=text
+            if is_plain and size == len(text)
+            else self._text[start.index : start.index + size],
             is_broken=is_broken,
         )
 
-    def _raw(self, event: "yaml.Event") -> str:
-        start, end = event.start_mark, event.end_mark
-        return self._text[start.index : end.index] if start and end else ""
+    def _is_doubtful(self, text: str, position: Position) -> bool:
+        truth = "true" if text.lower() in {"yes", "on"} else "false"
+        what = (
+            f"{text} is text to some readers of YAML and a boolean to others;"
+            f' write "{text}" or {truth}'
+        )
+        self._report("DR1005", what, position)
+        return True
 
     def _push(self, event: "yaml.NodeEvent", node: MapNode | ListNode) -> None:
         if self._wants_key():
@@ -235,13 +261,14 @@ class _Composer:
             and self._open[-1].key_at is None
         )
 
-    def _marked(self, event: "yaml.NodeEvent") -> bool:
+    def _marked(self, event: Any, position: Position) -> bool:
         """Reports an anchor or a tag; what carries one is broken."""
-        position = self._at(event)
+        if event.anchor is None and event.tag is None:
+            return False
         if event.anchor:
             what = f"the anchor &{sanitize(event.anchor, limit=40)} is not accepted"
             self._report("DR1003", what, position)
-        tag = getattr(event, "tag", None)
+        tag = event.tag
         if tag:
             self._report("DR1003", f"the tag {sanitize(tag, limit=80)} is not accepted", position)
         return bool(event.anchor or tag)

@@ -13,9 +13,12 @@ TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 """The booleans of YAML 1.2 core."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ScalarNode:
-    """A scalar as text, and what YAML 1.2 core says it is."""
+    """
+    A scalar as text, and what YAML 1.2 core says it is. Never changed; not frozen for the reason
+    that `Position` has.
+    """
 
     text: str
     kind: Kind

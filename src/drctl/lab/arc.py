@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from drctl.lab import wire
 from drctl.lab.aws.front import scope_of
 from drctl.lab.plan import ACCOUNT_ID, AddressPlan
 
@@ -113,6 +114,9 @@ class RoutingCluster:
 
     async def _answer(self, region: str, request: web.Request) -> web.Response:
         self.asked.append(region)
+        action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
+        agent = request.headers.get("User-Agent")
+        wire.note(f"arc {region}", action, agent, mutates=not action.startswith(("Get", "List")))
         body: dict[str, Any]
         try:
             body, status = self._do(region, request, await request.json()), HTTPStatus.OK

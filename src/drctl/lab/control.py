@@ -19,7 +19,14 @@ from drctl.lab.access import Secrets
 from drctl.lab.blocking import run_apart
 from drctl.lab.channel import ChannelError, ask
 from drctl.lab.history.estate import promises
-from drctl.lab.plan import BALANCER_PORT, DEFAULT_NET, PUBLIC_NAME, REGIONS, AddressPlan
+from drctl.lab.plan import (
+    AVAILABILITY_ZONES,
+    BALANCER_PORT,
+    DEFAULT_NET,
+    PUBLIC_NAME,
+    REGIONS,
+    AddressPlan,
+)
 from drctl.lab.root import SUPERVISOR, LabRoot, Process
 from drctl.lab.traffic import DEFAULT_RATE, DEFAULT_WRITERS
 
@@ -54,6 +61,8 @@ class Status:
     root: Path
     regions: dict[str, str]
     """Region to ``up``, ``killed`` or ``partitioned``; empty when it is not up."""
+    zones: dict[str, str]
+    """Availability zone to the same words; ``killed`` also where its whole region is up."""
     replication: str | None
     """``up`` or ``blackholed``."""
     processes: dict[str, int]
@@ -144,6 +153,7 @@ def status(net: int = DEFAULT_NET) -> Status:
         is_up=told is not None,
         root=root.path,
         regions=told["regions"] if told else {},
+        zones=told["zones"] if told else {},
         replication=told["replication"] if told else None,
         processes=alive,
         has_traffic=_TRAFFIC in alive,
@@ -206,10 +216,11 @@ def strike(what: str, net: int = DEFAULT_NET, *, name: str = "", how: How = "kil
     Takes something away.
 
     Args:
-        what: ``region``, ``replication``, or what a part of this lab's shape offers.
+        what: ``region``, ``zone``, ``replication``, or what a part of this lab's shape offers.
         net: Which lab.
-        name: Which one, where there are several: a region.
-        how: ``kill``: its processes get SIGKILL; ``partition``: they live, and nobody reaches them.
+        name: Which one, where there are several: a region, a zone.
+        how: ``kill``: its processes get SIGKILL; ``partition``, of a region only: they live, and
+            nobody reaches them.
             A lost region's AWS and Kubernetes endpoints accept connections and never answer.
 
     Raises:
@@ -218,9 +229,10 @@ def strike(what: str, net: int = DEFAULT_NET, *, name: str = "", how: How = "kil
     Changes:
         Processes and endpoints.
     """
-    if what == "region" and name not in REGIONS:
-        known = ", ".join(REGIONS)
-        raise _refused("DR5305", f'the lab has no region "{name}"', why=f"it has {known}")
+    for kind, known in (("region", REGIONS), ("zone", tuple(AVAILABILITY_ZONES))):
+        if what == kind and name not in known:
+            why = f"it has {', '.join(known)}"
+            raise _refused("DR5305", f'the lab has no {kind} "{name}"', why=why)
     words = {"name": name, "how": how}
     told = _asked(net, {"do": "break", "what": what, "words": words})
     return _break(told, what=name or what, how="blackhole" if what == "replication" else how)

@@ -41,6 +41,10 @@ class ImageRegistry:
             await self._runner.cleanup()
             self._runner = None
 
+    def has(self, name: str, tag: str) -> bool:
+        """Whether a repository has a tag."""
+        return tag in self.tags.get(name, ())
+
     async def _root(self, _request: web.Request) -> web.Response:
         return web.json_response({})
 

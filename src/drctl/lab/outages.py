@@ -1,4 +1,4 @@
-"""What can happen to a region of the lab, and what undoes it."""
+"""What can happen to a region of the lab, or to one of its zones, and what undoes it."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ from drctl.lab.aws.rds import RdsBridge
 from drctl.lab.aws.rds_parts import RdsInstance
 from drctl.lab.estate.environment import PRIMARY, WEST
 from drctl.lab.kubernetes import KubernetesCluster
-from drctl.lab.plan import as_region
+from drctl.lab.plan import AVAILABILITY_ZONES, as_region, zones_of
 from drctl.lab.relay import Mode
 from drctl.lab.relay_handle import RelayGoneError
 from drctl.lab.root import LabRoot, python_path
@@ -27,7 +27,7 @@ _CLOCK = SystemClock()
 
 
 class Outages:
-    """Breaks and heals regions; asked by one caller at a time."""
+    """Breaks and heals regions and zones; asked by one caller at a time."""
 
     def __init__(
         self,
@@ -52,9 +52,13 @@ class Outages:
         self._turn = asyncio.Lock()
 
     def status(self) -> dict[str, Any]:
-        """Which regions are how."""
+        """Which regions and zones are how."""
+        zones = {
+            zone: "killed" if zone in self._rds.lost_zones else self._states[region]
+            for zone, region in AVAILABILITY_ZONES.items()
+        }
         replication = "blackholed" if self._is_replication_broken else "up"
-        return {"regions": dict(self._states), "replication": replication}
+        return {"regions": dict(self._states), "zones": zones, "replication": replication}
 
     async def start_witness(self, environment: Mapping[str, str]) -> dict[str, Any]:
         """Starts the observer of the primary in the recovery region."""
@@ -72,11 +76,14 @@ class Outages:
         """
         strokes: dict[str, Stroke] = {
             "region": self._break_region,
+            "zone": self._break_zone,
             "replication": self._break_replication,
             "database": self._break_database,
+            "certificate": self._break_certificate,
         }
+        # A part with a database of its own knows better what its loss is.
         for part in self._parts:
-            strokes |= part.strokes()
+            strokes |= {name: one for name, one in part.strokes().items() if name != "region"}
         if what not in strokes:
             raise ValueError(f"this lab has no {what!r} to break, only {', '.join(strokes)}")
         async with self._turn:
@@ -90,11 +97,34 @@ class Outages:
         state = {"kill": "killed", "partition": "partitioned"}[how]
         if self._states[region] not in {"up", state}:
             raise ValueError(f"{region} is {self._states[region]} already; heal it first")
-        # Both gates before anything else: nobody may watch the region die.
+        for part in self._parts:
+            if lose := part.strokes().get("region"):
+                await lose(words)
+        # Both gates before anything else of it: nobody may watch the region die.
         self._plane.set_reachable(region, reachable=False)
         await self._clusters[region].set_reachable(reachable=False)
         await strike(region)
         self._states[region] = state
+
+    async def _break_zone(self, words: Mapping[str, str]) -> None:
+        """
+        Takes a zone's node and its database servers; what AWS spreads over zones goes on in the
+        other one: APIs, load balancers, names. Without its last zone a region is lost.
+        """
+        zone = words["name"]
+        region = AVAILABILITY_ZONES[zone]
+        if words["how"] != "kill":
+            raise ValueError("a zone can only be killed; --how partition is for a region")
+        if zone in self._rds.lost_zones:
+            return
+        if self._states[region] != "up":
+            raise ValueError(f"{region} is {self._states[region]} already; heal it first")
+        if all(other in self._rds.lost_zones for other in zones_of(region) if other != zone):
+            self._rds.lost_zones.add(zone)
+            await self._break_region({"name": region, "how": "kill"})
+            return
+        self._clusters[region].lose_zone(zone)
+        await self._rds.lose_zone(zone)
 
     async def _break_replication(self, words: Mapping[str, str]) -> None:
         await self._set_links("blackhole", self._rds.instances.values())
@@ -106,10 +136,17 @@ class Outages:
             raise ValueError(f"RDS has no instance {name!r}, only {', '.join(self._rds.instances)}")
         await self._rds.crash(name)
 
+    async def _break_certificate(self, words: Mapping[str, str]) -> None:
+        """The API server of a region's cluster shows a certificate whose time has run out."""
+        self._clusters[as_region(words["name"] or WEST)].set_certificate(expired=True)
+
     async def heal(self) -> dict[str, Any]:
         """Undoes every outage as far as it can; tells what is left."""
         left: list[str] = []
         async with self._turn:
+            self._rds.restore_zones()
+            for cluster in self._clusters.values():
+                cluster.restore_zones()
             for region, state in self._states.items():
                 if state == "up":
                     continue
@@ -120,6 +157,8 @@ class Outages:
                     left.append(f"{region}: {type(error).__name__}: {error}")
                     continue
                 self._states[region] = "up"
+            for cluster in self._clusters.values():
+                cluster.set_certificate(expired=False)
             with contextlib.suppress(RelayGoneError):
                 await self._set_links("open", self._rds.instances.values())
             self._is_replication_broken = False

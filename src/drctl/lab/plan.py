@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
 
@@ -13,6 +13,11 @@ Region = Literal["us-east-1", "us-west-2"]
 REGIONS: Final[tuple[Region, ...]] = get_args(Region)
 GLOBAL_REGION: Final[Region] = "us-east-1"
 """Where AWS runs the control planes of its global services (Route 53, IAM)."""
+
+AVAILABILITY_ZONES: Final[Mapping[str, Region]] = {
+    f"{region}{letter}": region for region in REGIONS for letter in "ab"
+}
+"""Every zone, with its region: as few as let one die and the other go on."""
 
 DEFAULT_NET: Final = 70
 ACCOUNT_ID: Final = "123456789012"
@@ -52,6 +57,11 @@ def as_region(name: str) -> Region:
     if name not in REGIONS:
         raise ValueError(f"the lab has no region {name!r}, only {', '.join(REGIONS)}")
     return name
+
+
+def zones_of(region: str) -> tuple[str, ...]:
+    """Returns the availability zones of a region; none of one that the lab has not."""
+    return tuple(zone for zone, its in AVAILABILITY_ZONES.items() if its == region)
 
 
 class AddressPlan:

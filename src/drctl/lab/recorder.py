@@ -14,6 +14,7 @@ from typing import Any
 
 from aiohttp import web
 
+from drctl.lab import wire
 from drctl.lab.record import Record
 from drctl.lab.slack_api import SlackApi
 from drctl.lab.statuspage_api import StatuspageApi
@@ -25,6 +26,10 @@ STATUSPAGE_TOKEN = "lab-statuspage-key"
 STATUSPAGE_PAGE = "labpage"
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+_READS = ("/auth.test", "/conversations.info", "/conversations.history", "/conversations.list")
+"""Methods of Slack's API that are POSTs and change nothing."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -111,6 +116,10 @@ class Recorder:
     @web.middleware
     async def _with_faults(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
         service = _service_of(request.path)
+        if service is not None:
+            changes = request.method not in {"GET", "HEAD"} and not request.path.endswith(_READS)
+            agent = request.headers.get("User-Agent")
+            wire.note(service, f"{request.method} {request.path}", agent, mutates=changes)
         fault = self._faults.get(service) if service else None
         if service is None or fault is None:
             return await handler(request)

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Final
 
 from drctl.lab.aws.bridge import backend
-from drctl.lab.kubernetes.kubelet import OnReadyPods
+from drctl.lab.kubernetes.endpoints import OnReadyPods
 from drctl.lab.plan import POD_PORT
 
 _POLL_S: Final = 0.1

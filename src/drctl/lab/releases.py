@@ -53,13 +53,19 @@ class Releases:
         """Closes it."""
         await self._registry.stop()
 
+    def has(self, image: str) -> bool:
+        """Whether a node could pull an image from here; those of others are not this registry's."""
+        return not image.startswith(f"{IMAGE}:") or self._registry.has(
+            APPLICATION, image.removeprefix(f"{IMAGE}:")
+        )
+
     def facts(self) -> Mapping[str, Any]:
         """Nothing that a builder needs."""
         return {}
 
     def environment(self) -> Mapping[str, Mapping[str, Any]]:
-        """Which runbook is for a bad release."""
-        return {"runbooks": {"app-bad-release": "app-rollback"}}
+        """Nothing: the application is in every lab's."""
+        return {}
 
     def strokes(self) -> Mapping[str, Stroke]:
         """``app``."""

@@ -38,13 +38,12 @@ SHAPES: Final[Mapping[str, Shape]] = {
         Shape(
             name="region",
             summary="RDS in two regions, a warm application in the second",
-            parts=("drctl.lab.releases:Releases",),
         ),
         Shape(
             name="operator",
             summary="PostgreSQL by an operator of Kubernetes: a cluster and a standby cluster",
             database="drctl.lab.estate.databases_operator:OperatorDatabases",
-            parts=("drctl.lab.operator.part:PostgresOperator", "drctl.lab.releases:Releases"),
+            parts=("drctl.lab.operator.part:PostgresOperator",),
         ),
         Shape(
             name="database",
@@ -71,7 +70,11 @@ SHAPES: Final[Mapping[str, Shape]] = {
     )
 }
 DEFAULT: Final = "region"
-ALWAYS: Final = ("drctl.lab.monitoring.part:Monitoring", "drctl.lab.routing:RoutingControls")
+ALWAYS: Final = (
+    "drctl.lab.monitoring.part:Monitoring",
+    "drctl.lab.routing:RoutingControls",
+    "drctl.lab.releases:Releases",
+)
 """Parts of every shape: cheap, and wanted after any recovery."""
 
 
@@ -110,7 +113,13 @@ class Part(Protocol):
         """
 
     def strokes(self) -> Mapping[str, Stroke]:
-        """What ``drctl lab break`` can do to it, by name."""
+        """
+        What ``drctl lab break`` can do to it, by name. ``region`` is called besides the lab's own:
+        what it runs in that region goes with it.
+
+        Raises (a stroke):
+            ValueError: It cannot be lost in that way; nothing was done.
+        """
 
     async def heal(self) -> None:
         """Undoes its strokes as far as it can."""

@@ -16,6 +16,7 @@ from drctl.lab.aws.bridge import BalancerBridge
 from drctl.lab.aws.delays import VendorDelays
 from drctl.lab.aws.elbv2 import Elbv2Overlay
 from drctl.lab.aws.global_caches import GlobalCaches
+from drctl.lab.aws.permissions import Permissions
 from drctl.lab.aws.plane import AwsControlPlane
 from drctl.lab.aws.quotas import Quotas
 from drctl.lab.aws.rds import RdsBridge
@@ -61,6 +62,7 @@ class Supervisor:
         self._route53 = Route53Overlay(delays)
         self._elbv2 = Elbv2Overlay()
         self._replication = S3Replication()
+        permissions = Permissions(ACCESS_KEY_ID)
         self._plane = AwsControlPlane(
             plan,
             access_keys={ACCESS_KEY_ID},
@@ -72,8 +74,10 @@ class Supervisor:
                 Scaling().install,
                 Quotas().install,
                 GlobalCaches().install,
+                permissions.install,
             ],
             ledger=root.ledger,
+            forbids=permissions.refusal,
         )
         self._replication.watch(self._plane.is_reachable)
         self._balancers = BalancerBridge(plan, root.path, is_active=self._elbv2.is_active)
@@ -196,7 +200,13 @@ class Supervisor:
             pod_addresses=self._plan.pod_addresses(region),
             root=self._root.path,
             on_ready_pods=self._registrar.listener(region),
+            has_image=self._has_image,
         )
+
+    def _has_image(self, image: str) -> bool:
+        """Whether a node could pull it; what no registry of the lab is for, everybody has."""
+        registry = getattr(self._parts.get("Releases"), "has", None)
+        return registry is None or bool(registry(image))
 
 
 async def run(net: int, chosen: Shape) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 from drctl import __version__
 from drctl.actions.contract import Effect
-from drctl.actions.registry import Registry
+from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
-from drctl.plan.forecast import Progress, left_s
-from drctl.plan.graph import longest_chain
+from drctl.plan.forecast_make import Pricing
+from drctl.plan.forecast_past import Past
 from drctl.plan.inline import Room, joined
 from drctl.plan.leases import planned_lease
 from drctl.plan.model import (
@@ -42,15 +42,17 @@ class Drafting:
 
     def draft(self, environment: Environment, inputs: Mapping[str, Any], *, now: Instant) -> Plan:
         """
-        The plan as far as it is known without looking at anything.
+        The plan as far as it is known without looking at anything; not sealed.
 
         Raises:
             InvalidError: What an included runbook is given does not fit it.
         """
         runbook, room = self.source.runbook, self._room
         steps = tuple(
-            self._step(inside, step, is_final=is_final) for inside, step, is_final in room.walk()
+            self._step(inside, step, environment, is_final=is_final)
+            for inside, step, is_final in room.walk()
         )
+        detection = runbook.objectives.clock.detection
         objectives = Objectives(
             rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
             rpo_s=environment.rpo_s
@@ -58,10 +60,11 @@ class Drafting:
             else runbook.objectives.rpo.total_seconds(),
             starts_at=runbook.objectives.clock.starts_at,
             stops_after=room.stops(),
+            detection_s=None if detection is None else detection.total_seconds(),
         )
-        work = [step for step in steps if not step.is_final]
-        left = {step.id: left_s(step, Progress()) for step in work}
-        forecast, chain = longest_chain(work, left, objectives.stops_after)
+        work = tuple(step for step in steps if not step.is_final)
+        pricing = Pricing(steps=work, objectives=objectives, past=Past())
+        forecast = pricing.forecast()
         used = {call.target for step in steps for call in calls(step) if call.target}
         targets = {name: environment.targets[name] for name in sorted(used)}
         return Plan(
@@ -80,7 +83,7 @@ class Drafting:
             types=room.types(),
             scopes=self._scopes(environment, inputs),
             objectives=objectives,
-            targets=targets,
+            targets={name: one for name, one in targets.items() if one.kind != Target().kind},
             steps=steps,
             gates=self._gates(),
             people={
@@ -96,9 +99,10 @@ class Drafting:
             pins=self._pins(targets),
             lease=planned_lease(self.registry, environment, steps, targets),
             is_offline=True,
-            forecast_s=forecast,
-            critical_path=chain,
-        ).sealed()
+            forecast_s=forecast.p50_s,
+            critical_path=pricing.critical_path(),
+            forecast=forecast,
+        )
 
     @property
     def _room(self) -> Room:
@@ -155,7 +159,9 @@ class Drafting:
         action = self.registry.get(step.uses) if step.uses else None
         return action is not None and action.asks_person
 
-    def _step(self, room: Room, step: Step, *, is_final: bool) -> PlannedStep:
+    def _step(
+        self, room: Room, step: Step, environment: Environment, *, is_final: bool
+    ) -> PlannedStep:
         runbook = room.runbook
         action = self.registry.get(step.uses) if step.uses else None
         is_task = self._asks_person(step)
@@ -163,13 +169,12 @@ class Drafting:
         timeout = step.timeout.total_seconds() if step.timeout else DEFAULT_TIMEOUT_S
         if step.gate:
             timeout = runbook.gates[step.gate].expires_after.total_seconds()
+        call = None if is_task else _call(runbook, step.uses, step.target, step.with_, step.timeout)
         return PlannedStep(
             id=joined(room.scope, step.id),
             scope=room.scope,
             title=step.label,
-            call=None
-            if is_task
-            else _call(runbook, step.uses, step.target, step.with_, step.timeout),
+            call=call,
             gate=_task(room, step)
             if is_task
             else (joined(room.scope, step.gate) if step.gate else None),
@@ -196,6 +201,8 @@ class Drafting:
             show=(*map(str, step.with_.values()), *step.show) if is_task else step.show,
             is_final=is_final,
             at=str(step.position),
+            planes=_planes(action, call, environment),
+            no_way_back=action.no_way_back if action is not None and call is not None else "",
         )
 
     def _pins(self, targets: Mapping[str, Target]) -> tuple[PlannedPin, ...]:
@@ -222,6 +229,17 @@ def calls(step: PlannedStep) -> tuple[PlannedCall, ...]:
     own = (step.call,) if step.call else ()
     undo = (step.undo,) if step.undo else ()
     return (*own, *step.verify, *undo)
+
+
+def _planes(
+    action: AnyAction | None, call: PlannedCall | None, environment: Environment
+) -> tuple[str, ...]:
+    """The planes of a step; none where nothing is known of its target."""
+    if action is None or call is None:
+        return ()
+    target = environment.targets[call.target] if call.target else Target()
+    is_known = not action.targets or isinstance(target, action.targets)
+    return action.planes(target) if is_known else ()
 
 
 def _task(room: Room, step: Step) -> str:

@@ -14,6 +14,11 @@ from graphlib import TopologicalSorter
 from drctl.plan.model import PlannedStep
 
 
+def in_order(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """Steps so that each comes after those that it needs."""
+    return tuple(TopologicalSorter(needs).static_order())
+
+
 def waves(steps: Sequence[PlannedStep]) -> tuple[tuple[str, ...], ...]:
     """
     Groups steps that may start together, in order.
@@ -45,7 +50,7 @@ def longest_chain(
     by_id = {step.id: step for step in steps}
     total: dict[str, float] = {}
     before: dict[str, str | None] = {}
-    for name in TopologicalSorter({step.id: step.needs for step in steps}).static_order():
+    for name in in_order({step.id: step.needs for step in steps}):
         previous = max(by_id[name].needs, key=total.__getitem__, default=None)
         total[name] = left_s.get(name, 0.0) + (total[previous] if previous else 0.0)
         before[name] = previous

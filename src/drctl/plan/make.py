@@ -21,6 +21,7 @@ from drctl.actions.contract import (
     Preview,
 )
 from drctl.actions.loss import LossBound
+from drctl.actions.planes import NOTHING, Ask, Down
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
@@ -31,9 +32,11 @@ from drctl.kernel.ids import StepId
 from drctl.kernel.secret import Secrets
 from drctl.kernel.text import sanitize
 from drctl.plan.draft import Drafting, calls
+from drctl.plan.fate import foretell
 from drctl.plan.model import (
     LossLook,
     Plan,
+    PlannedCall,
     PlannedPin,
     PlannedStep,
     Prediction,
@@ -67,6 +70,8 @@ class Planner:
     registry: Registry
     clock: Clock
     secrets: Secrets
+    down: Down = NOTHING
+    """What is assumed not to answer: it is not asked."""
 
     def draft(
         self,
@@ -79,7 +84,7 @@ class Planner:
         included: Mapping[StepId, Included] = MappingProxyType({}),
     ) -> Plan:
         """
-        The plan as far as it is known without looking at anything.
+        The plan as far as it is known without looking at anything; not sealed.
 
         Raises:
             InvalidError: What an included runbook is given does not fit it.
@@ -105,22 +110,37 @@ class Planner:
         loss = self._measure(plan, known)
         predictions, found, measured = await asyncio.gather(looks, pins, loss)
         steps = tuple(
-            step.model_copy(update={"prediction": prediction, "planes": planes})
-            for step, (prediction, planes) in zip(plan.steps, predictions, strict=True)
+            step.model_copy(update={"prediction": prediction})
+            for step, prediction in zip(plan.steps, predictions, strict=True)
         )
         return plan.model_copy(
             update={"steps": steps, "pins": tuple(found), "loss": measured, "is_offline": False}
         ).sealed()
 
-    async def _predict(
-        self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
-    ) -> tuple[Prediction, tuple[str, ...]]:
-        action, target, params, why = self._prepared(plan, step, known)
+    def foretell(self, plan: Plan) -> Plan:
+        """The plan with what fails while `down` is down. Asks nobody."""
+        known = _known(plan)
+        told = foretell(
+            plan,
+            self.registry,
+            lambda step, call: self._prepared(plan, step, call, known[step.scope])[:3],
+            lambda step: dict(known[step.scope]),
+            self.down,
+        )
+        return plan.model_copy(update={"fate": told}).sealed()
+
+    def _is_lost(self, asks: tuple[Ask, ...]) -> bool:
+        return self.down.is_touched(asks)
+
+    async def _predict(self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]) -> Prediction:
+        action, target, params, why = self._prepared(plan, step, step.call, known)
         if step.call is None:
-            return Prediction(symbol=" ", why="a person says go"), ()
+            return Prediction(symbol=" ", why="a person says go")
         if action is None:
-            return Prediction(symbol="?", why=why), ()
-        planes = action.planes(target)
+            return Prediction(symbol="?", why=why)
+        if self._is_lost(action.asks_to_look(target, params)):
+            lost: Symbol = "!" if action.effect.is_irreversible else "?"
+            return Prediction(symbol=lost, why=f"not looked at: assumed down is {self.down}")
         try:
             observation = await asyncio.wait_for(
                 action.observe(self._context(plan), target, params),
@@ -129,14 +149,13 @@ class Planner:
             preview = action.preview(observation, target, params)
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not keep a plan from being made)
             symbol: Symbol = "!" if action.effect.is_irreversible else "?"
-            return Prediction(symbol=symbol, why=_said(error)), planes
-        return _prediction(action, observation, preview, why), planes
+            return Prediction(symbol=symbol, why=_said(error))
+        return _prediction(action, observation, preview, why)
 
     def _prepared(
-        self, plan: Plan, step: PlannedStep, known: Mapping[str, Any]
+        self, plan: Plan, step: PlannedStep, call: PlannedCall | None, known: Mapping[str, Any]
     ) -> tuple[AnyAction | None, Target, Any, str]:
         """The action, its target and its params, or ``None`` for params known only in the run."""
-        call = step.call
         if call is None:
             return None, Target(), None, ""
         action = self.registry.get(call.uses)
@@ -170,6 +189,8 @@ class Planner:
             identity = reader.identity(target)
             if identity is None or (identity.name, identity.subject) != (pin.name, pin.subject):
                 continue
+            if self._is_lost(reader.asks(target)):
+                return pin
             try:
                 found = await asyncio.wait_for(
                     reader.read(self._context(plan, patience), target), patience.total_seconds() + 1
@@ -182,10 +203,13 @@ class Planner:
     async def _measure(self, plan: Plan, known: Mapping[str, Mapping[str, Any]]) -> LossLook | None:
         """The first measuring step that depends on nothing that happens in the run."""
         for step in plan.steps:
-            action, target, params, _why = self._prepared(plan, step, known[step.scope])
+            action, target, params, _why = self._prepared(plan, step, step.call, known[step.scope])
             is_look = action is not None and action.effect is Effect.READ and step.measures_loss
             if action is None or params is None or not is_look:
                 continue
+            if self._is_lost(action.asks(target, params)):
+                why = f"not measured: assumed down is {self.down}"
+                return LossLook(step=step.id, bound_s=None, source=why)
             try:
                 bound = await asyncio.wait_for(
                     action.perform(self._context(plan), target, params),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self, TypeAlias
+from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,6 +10,9 @@ from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
+from drctl.plan.fate_model import Fate
+from drctl.plan.findings import Finding, Waived
+from drctl.plan.forecast_model import Forecast, StepForecast
 
 Symbol: TypeAlias = Literal["+", "~", "!", ">", "?", "-", " "]
 """create, change, no way back, traffic, cannot tell, skipped, only looks."""
@@ -51,6 +54,9 @@ class Prediction(_Frozen):
     readings: Mapping[str, Any] = Field(default_factory=dict)
 
 
+NOT_LOOKED: Final = Prediction(symbol="?", why="planned offline")
+
+
 class PlannedStep(_Frozen):
     """One step, resolved."""
 
@@ -80,7 +86,10 @@ class PlannedStep(_Frozen):
     at: str = ""
     """Where it is written: file:line:column."""
     planes: tuple[str, ...] = ()
-    prediction: Prediction = Prediction(symbol="?", why="planned offline")
+    no_way_back: str = ""
+    """What cannot be had again once it has begun; empty: it can be taken back, or only looks."""
+    # A default that is a value would be copied, all of it, for each step.
+    prediction: Prediction = Field(default_factory=lambda: NOT_LOOKED)
 
     @property
     def is_message(self) -> bool:
@@ -175,6 +184,8 @@ class Objectives(_Frozen):
     rpo_s: float
     starts_at: Literal["incident", "declared", "run"]
     stops_after: tuple[str, ...]
+    detection_s: float | None = None
+    """From the fault until somebody knows, as declared; ``None``: nobody has declared it."""
 
 
 class Plan(_Frozen):
@@ -216,32 +227,63 @@ class Plan(_Frozen):
     loss: LossLook | None = None
     is_offline: bool = False
     """Nothing was looked at; such a plan is for reading, and cannot be run."""
+    fate: Fate | None = None
+    """What fails while the places of ``--assume-down`` do not answer. A plan with it is for reading
+    too: it has not looked at the world as it is."""
     forecast_s: float
+    """Seconds from the start of a run until half of such runs have proven service: the p50."""
     critical_path: tuple[str, ...]
+    """The longest chain when every step takes its p50."""
+    forecast: Forecast | None = None
+    findings: tuple[Finding, ...] = ()
+    """What rules say against it, errors first; they stop no run."""
+    waived: tuple[Waived, ...] = ()
+    """What they would say, and the runbook says that it is known."""
     digest: str = ""
-    """What people approve."""
+    """What would happen: the same for the same inputs and the same observation, whenever and
+    wherever the plan was made."""
+    seal: str = ""
+    """Of this one plan, and so of when it was made: what people approve, deny and run."""
     loss_digest: str = ""
-    """Of the loss bound alone; see `computed_digest`."""
+    """Of the loss bound alone; see `computed_seal`."""
+
+    def __repr__(self) -> str:
+        """Short: asyncio writes the result of a task into errors, also those that nobody sees."""
+        return f"<plan of {self.runbook}, {len(self.steps)} steps, {self.digest[:12]}>"
 
     def computed_digest(self) -> str:
         """
-        SHA-256 over everything but the digests themselves and the loss bound: that is measured anew
-        before a saved plan runs, and the run's record must name the digest that was approved.
+        SHA-256 over what would happen and what it was concluded from: inputs, texts, targets, what
+        must still hold. Left out is what is another thing each time (`_ONE_TIME`).
         """
-        return digest(self.model_dump(mode="json", exclude={"digest", "loss", "loss_digest"}))
+        return _digest(self._sealable())
+
+    def computed_seal(self) -> str:
+        """
+        SHA-256 over everything but the digests themselves and the loss bound: that is measured anew
+        before a saved plan runs, and the run's record must name the seal that was approved.
+        """
+        return digest(self._sealable())
+
+    def _sealable(self) -> dict[str, Any]:
+        return self.model_dump(mode="json", exclude=_APART)
 
     def sealed(self) -> "Plan":
         """The same plan with its digests filled in."""
-        return self.with_loss(self.loss).model_copy(update={"digest": self.computed_digest()})
+        raw = self._sealable()
+        seals = {"digest": _digest(raw), "seal": digest(raw)}
+        return self.with_loss(self.loss).model_copy(update=seals)
 
     def with_loss(self, loss: LossLook | None) -> "Plan":
-        """The same plan, of the same digest, with another measurement of the loss bound."""
+        """The same plan, of the same seal, with another measurement of the loss bound."""
         return self.model_copy(update={"loss": loss, "loss_digest": _loss_digest(loss)})
 
     @property
     def is_whole(self) -> bool:
         """True when nothing in it was changed since it was sealed."""
-        return (self.digest, self.loss_digest) == (self.computed_digest(), _loss_digest(self.loss))
+        raw = self._sealable()
+        wanted = (_digest(raw), digest(raw), _loss_digest(self.loss))
+        return (self.digest, self.seal, self.loss_digest) == wanted
 
     def as_saved(self) -> bytes:
         """The one way in which this plan is written to a file."""
@@ -261,7 +303,7 @@ class Plan(_Frozen):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """As pydantic's, without what was computed from the steps that it replaces."""
         copied = super().model_copy(update=update, deep=deep)
-        for name in ("by_id", "before_promotion", "messages"):
+        for name in ("by_id", "before_promotion", "messages", "timed"):
             copied.__dict__.pop(name, None)
         return copied
 
@@ -269,6 +311,18 @@ class Plan(_Frozen):
     def by_id(self) -> Mapping[str, PlannedStep]:
         """Steps by id."""
         return {step.id: step for step in self.steps}
+
+    @cached_property
+    def timed(self) -> Mapping[str, StepForecast]:
+        """Where each step stands in time, by id; without those of ``finally``."""
+        return {step.step: step for step in self.forecast.steps} if self.forecast else {}
+
+    @property
+    def spare_s(self) -> float:
+        """What nine of ten runs would leave of the RTO; negative: the plan does not fit."""
+        if self.forecast is None:
+            return self.objectives.rto_s - self.forecast_s
+        return self.forecast.spare_s(self.objectives.rto_s)
 
     def before(self, step: str) -> tuple[PlannedStep, ...]:
         """Every step that *step* waits for, however far away."""
@@ -295,6 +349,32 @@ class Plan(_Frozen):
     def messages(self) -> tuple[str, ...]:
         """Ids of the steps that only tell people."""
         return tuple(step.id for step in self.steps if step.is_message)
+
+
+_APART = {"digest", "seal", "loss", "loss_digest"}
+_ONE_TIME = frozenset(
+    {"created_at", "sources", "findings", "waived", "forecast", "forecast_s", "critical_path"}
+)
+"""Of a plan: when it was made, where its files are (what is in them is under ``runbook_sha256`` and
+its like), what the rules say, which turns with the date on which a waiver ends, and the forecast,
+which turns with every run that is recorded."""
+_ONE_TIME_IN_STEP = frozenset({"at"})
+"""Of a step: the path of its file, as somebody typed it."""
+_PASSING = frozenset({"before", "after", "why", "readings"})
+"""Of a look: a lag and the sentence that has it in it. ``facts`` is what must hold, and is in."""
+
+
+def _digest(raw: Mapping[str, Any]) -> str:
+    return digest({**_but(raw, _ONE_TIME), "steps": [_lasting(step) for step in raw["steps"]]})
+
+
+def _lasting(step: Mapping[str, Any]) -> dict[str, Any]:
+    prediction = _but(step["prediction"], _PASSING)
+    return {**_but(step, _ONE_TIME_IN_STEP), "prediction": prediction}
+
+
+def _but(raw: Mapping[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in raw.items() if name not in left_out}
 
 
 def _loss_digest(loss: LossLook | None) -> str:

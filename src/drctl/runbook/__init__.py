@@ -21,6 +21,7 @@ from drctl.runbook.models import (
     Retry,
     Runbook,
     Step,
+    Waiver,
 )
 from drctl.runbook.params import bind_params, names_in
 from drctl.runbook.scopes import Scopes, scopes_of
@@ -45,6 +46,7 @@ __all__ = [
     "Step",
     "Template",
     "Unknown",
+    "Waiver",
     "ancestors",
     "bind_params",
     "check_runbook",

@@ -55,6 +55,7 @@ CODES: Mapping[str, str] = MappingProxyType(
         "DR1065": "until repeats a reading step, every so often.",
         "DR1066": "retry.on_errors names a kind of failure that does not exist.",
         "DR1067": "verify looks, undo takes back; an action of this effect can do neither.",
+        "DR1070": "A waiver names a step that is not there.",
         "DR1080": "An input was given that the runbook does not have.",
         "DR1081": "An input is missing that has no default.",
         "DR1082": "The value given for an input does not fit it.",

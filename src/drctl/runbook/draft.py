@@ -8,7 +8,7 @@ from drctl.kernel.ids import StepId
 from drctl.kernel.text import did_you_mean, sanitize
 from drctl.kernel.yaml_tree import MapNode, Node, Path, ScalarNode, at, key_position
 from drctl.runbook.faults import ExpressionError
-from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step
+from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step, Waiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +48,7 @@ class Draft:
     gates: dict[str, Gate | None] = field(default_factory=dict)
     """``None``: declared, but wrongly."""
     steps: list[Placed] = field(default_factory=list)
+    waivers: list[tuple[Waiver, Path]] = field(default_factory=list)
     meant: set[Path] = field(default_factory=set)
     """Keys that an unknown one was probably meant to be; missing them is no second mistake."""
     unreadable: set[str] = field(default_factory=set)

@@ -51,6 +51,11 @@ MAX_LENGTH = 4096
 MAX_MARKS = 100
 """More ``${{ }}`` than any text has; each is compiled, and each fault searched for."""
 
+_NUMBERED = "drctl_name_"
+_RESERVED = frozenset({
+    "as", "break", "const", "continue", "else", "false", "for", "function", "if", "import", "in",
+    "let", "loop", "namespace", "null", "package", "return", "true", "var", "void", "while",
+})  # fmt: skip
 _LITERAL = re.compile(
     r'"""(?:\\.|[^\\])*?"""'
     r"|'''(?:\\.|[^\\])*?'''"
@@ -76,8 +81,11 @@ class Expression:
     """What it refers to, by whole dotted name, with types."""
     wanted: CelType | None
     """The type that its place asks for."""
-    program: Any
-    """The library's; nobody else touches it."""
+
+    @property
+    def program(self) -> Any:
+        """The library's; nobody else touches it. Made when it is first evaluated."""
+        return _compiled(self.text, frozenset(self.names.items()))[0]
 
 
 class Scope:
@@ -115,10 +123,10 @@ class Scope:
         if len(text) > MAX_LENGTH:
             what = f"an expression of {len(text)} characters; {MAX_LENGTH} are allowed"
             raise ExpressionError(Fault(code="DR1040", what=what))
-        names, faults = self._references(text)
+        names, alike, faults = self._references(text)
         if faults:
             raise ExpressionError(*faults)
-        program, found = _compiled(text, frozenset(names.items()))
+        found = _type(text, names, alike)
         if not _RESULTS.fullmatch(found):
             raise ExpressionError(
                 Fault(code="DR1043", what=f"an expression cannot give a value of type {found}")
@@ -126,7 +134,7 @@ class Scope:
         if wanted is not None and found not in {wanted, "dyn"}:
             what = f"this must be {wanted}, and is {found}"
             raise ExpressionError(Fault(code="DR1043", what=what, fragment=text))
-        return Expression(text=text, type=found, names=names, wanted=wanted, program=program)
+        return Expression(text=text, type=found, names=names, wanted=wanted)
 
     def template(self, text: str) -> "Template":
         """
@@ -154,8 +162,12 @@ class Scope:
             raise ExpressionError(*faults)
         return Template(text=text, parts=tuple(part for part in parts if part != ""))
 
-    def _references(self, text: str) -> tuple[dict[str, CelType], list[Fault]]:
+    def _references(self, text: str) -> tuple[dict[str, CelType], str, list[Fault]]:
+        """What *text* refers to, the same text with these names numbered, and what is wrong."""
         bare = _LITERAL.sub(_blank, text)
+        numbers: dict[str, str] = {}
+        alike: list[str] = []
+        end = 0
         names: dict[str, CelType] = {}
         faults: list[Fault] = []
         if found := _HAS.search(bare):
@@ -173,9 +185,13 @@ class Scope:
             name = next((n for n in _prefixes(words) if n in self.names), None)
             if name is not None:
                 names[name] = self.names[name]
+                number = numbers.setdefault(name, f"{_NUMBERED}{len(numbers)}")
+                if " " not in chain[0] and chain[0].startswith(name):
+                    alike += [text[end : chain.start()], number]
+                    end = chain.start() + len(name)
             else:
                 faults.append(self._missing(".".join(words), chain.start(), chain[0]))
-        return names, faults
+        return names, "".join((*alike, text[end:])), faults
 
     def _missing(self, name: str, offset: int, fragment: str) -> Fault:
         code, what = self._why_not(name) or ("DR1041", "")
@@ -332,6 +348,22 @@ def _marks(text: str, faults: list[Fault]) -> list[tuple[int, int]]:
             return []
         start = text.find("${{", at + 2)
     return found
+
+
+def _type(text: str, names: Mapping[str, CelType], alike: str) -> CelType:
+    """
+    The type of an expression. Ten thousand steps have few expressions that differ in more than the
+    steps they name: those are compiled once, with numbers for names.
+    """
+    is_alike = alike != text and _NUMBERED not in text
+    # What the library makes of these words in a name, only the name itself can say.
+    if is_alike and not any(_RESERVED.intersection(name.split(".")) for name in names):
+        numbered = {f"{_NUMBERED}{number}": kind for number, kind in enumerate(names.values())}
+        try:
+            return _compiled(alike, frozenset(numbered.items()))[1]
+        except ExpressionError:
+            pass  # said again below, about the text as it is written
+    return _compiled(text, frozenset(names.items()))[1]
 
 
 @lru_cache(maxsize=4096)

@@ -26,14 +26,16 @@ _INT = re.compile(r"[-+]?[0-9]{1,18}")
 _DOUBLE = re.compile(r"[-+]?[0-9]+(\.[0-9]*)?([eE][-+]?[0-9]{1,3})?")
 
 
-def resolve_inputs(runbook: Runbook, given: Mapping[str, str]) -> dict[str, InputValue]:
+def resolve_inputs(
+    runbook: Runbook, given: Mapping[str, str], *, later: AbstractSet[str] = frozenset()
+) -> dict[str, InputValue]:
     """
-    Turns what the operator gave into typed values, defaults filled in.
+    Turns what the operator gave into typed values, defaults filled in; those *later* are left out.
 
     Raises:
         InvalidError: Unknown names, missing ones, values that do not fit; all of them at once.
     """
-    return _resolved(runbook, given, _from_text)
+    return _resolved(runbook, given, _from_text, later)
 
 
 def resolve_values(

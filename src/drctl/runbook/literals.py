@@ -3,8 +3,10 @@
 import math
 import re
 from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
 
-from drctl.kernel.yaml_tree import Path, scalars
+from drctl.kernel.yaml_tree import ListNode, MapNode, Node, ScalarNode
 from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import has_expression
 
@@ -26,14 +28,20 @@ _REFERENCE = re.compile(r"(env|file|aws-sm|k8s):\S+")
 _SHAPES = (
     (re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN "), "a private key or certificate"),
-    (re.compile(r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:[^\s/@$]+@"), "a URL with a password in it"),
+    (re.compile(r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@]*:[^\s/@$]+@"), "a URL with a password in it"),
     (re.compile(r"\b(password|passwd|pwd|secret)\s*=\s*[^\s$;,]+", re.IGNORECASE), "a password"),
     (re.compile(r"\bxox[abeoprs]-[0-9A-Za-z-]{8,}"), "a Slack token"),
     (re.compile(r"hooks\.slack\.com/services/\S+"), "a Slack webhook"),
     (re.compile(r"\b(gh[opsu]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,})"), "a token"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), "a JSON web token"),
+    (re.compile(r"\beyJ[\w-]{8,4000}\.[\w-]{8,4000}\.[\w-]*"), "a JSON web token"),
     (re.compile(r"\bBearer\s+[\w.~+/-]{12,}", re.IGNORECASE), "a bearer token"),
 )
+_HINTS = re.compile(
+    r"AKIA|ASIA|-----BEGIN|://|=|xox|hooks\.slack|gh[opsu]_|github_pat_|glpat-|eyJ|bearer",
+    re.IGNORECASE,
+)
+"""Every shape above has one of these in it: most texts have none, and are looked at once."""
+_NOISE_LENGTH = 20
 _NOISE = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _AWS_LENGTH = 40
 """A secret access key; some have a single digit."""
@@ -44,30 +52,54 @@ lies above 3.9."""
 
 def check_literals(draft: Draft) -> None:
     """Notes every scalar that looks like a secret. The text itself is never repeated."""
-    for path, node in scalars(draft.root):
-        if not node.text or node.is_broken:
-            continue
-        kind = _by_shape(node.text) or _by_name(path, node.text)
-        if kind is None and _is_noise(node.text):
-            kind = "a random key"
-        if kind:
-            what = (
-                f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
-            )
-            draft.say("DR1030", what, node.position)
-            draft.secrets.add(node.position)
+    left: list[tuple[str, Node]] = [("", draft.root)]
+    while left:
+        key, node = left.pop()
+        match node:
+            case ScalarNode():
+                if node.text and not node.is_broken:
+                    _check(draft, key, node)
+            case MapNode():
+                left += node.entries.items()
+            case ListNode():
+                left += [(key, item) for item in node.items]
+
+
+def _check(draft: Draft, key: str, node: ScalarNode) -> None:
+    kind = _by_shape(node.text) or _by_name(key, node.text)
+    if kind is None and len(node.text) >= _NOISE_LENGTH and _is_noise(node.text):
+        kind = "a random key"
+    if kind:
+        what = f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
+        draft.say("DR1030", what, node.position)
+        draft.secrets.add(node.position)
+
+
+def secret_spans(text: str) -> Iterator[tuple[int, int, str]]:
+    """Start, end and kind of everything in *text* that looks like a secret by shape or noise."""
+    for shape, kind in _SHAPES:
+        for found in shape.finditer(text):
+            yield found.start(), found.end(), kind
+    for run in _NOISE.finditer(text):
+        if _is_noise(run[0]):
+            yield run.start(), run.end(), "a random key"
 
 
 def _by_shape(text: str) -> str | None:
+    if not _HINTS.search(text):
+        return None
     return next((kind for shape, kind in _SHAPES if shape.search(text)), None)
 
 
-def _by_name(path: Path, text: str) -> str | None:
-    key = next((part for part in reversed(path) if isinstance(part, str)), "")
+def _by_name(key: str, text: str) -> str | None:
+    is_literal = _is_secret(key) and not has_expression(text) and not _REFERENCE.fullmatch(text)
+    return f'a literal "{key}"' if is_literal else None
+
+
+@lru_cache(maxsize=4096)
+def _is_secret(key: str) -> bool:
     words = [word.lower() for word in _WORDS.findall(key)]
-    is_secret = bool(words) and (words[-1] in _NAMES or tuple(words[-2:]) in _PAIRS)
-    is_literal = not has_expression(text) and not _REFERENCE.fullmatch(text)
-    return f'a literal "{key}"' if is_secret and is_literal else None
+    return bool(words) and (words[-1] in _NAMES or tuple(words[-2:]) in _PAIRS)
 
 
 def _is_noise(text: str) -> bool:

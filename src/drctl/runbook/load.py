@@ -1,12 +1,13 @@
 """From the text of a file to a checked runbook, or to everything that is wrong with it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.kernel.errors import InvalidError, Position, Problem
 from drctl.kernel.yaml_text import MAX_BYTES, read
+from drctl.kernel.yaml_tree import MapNode, at, key_position
 from drctl.runbook.draft import Draft
 from drctl.runbook.graph import ancestors, check_graph
 from drctl.runbook.inputs import check_inputs
@@ -14,7 +15,7 @@ from drctl.runbook.literals import check_literals
 from drctl.runbook.models import Runbook
 from drctl.runbook.order import check_order
 from drctl.runbook.read import read_parts
-from drctl.runbook.rules import check_steps, check_targets
+from drctl.runbook.rules import check_steps, check_targets, check_waivers
 from drctl.runbook.scopes import Scopes
 
 TEXT = "<text>"
@@ -81,6 +82,7 @@ def check_runbook(
     check_targets(draft, environment)
     check_steps(draft, registry, scopes, environment)
     check_order(draft, registry, above, environment)
+    check_waivers(draft)
     if draft.problems:
         return None, _sorted(draft.problems)
     return _runbook(draft), ()
@@ -120,9 +122,25 @@ def _runbook(draft: Draft) -> Runbook:
             "gates": draft.gates,
             "steps": [placed.step for placed in draft.main],
             "finally": [placed.step for placed in draft.steps if placed.is_final],
+            "waivers": [waiver for waiver, _path in draft.waivers],
             "position": Position(draft.file, 1, 1),
+            "places": dict(_places(draft)),
         }
     )
+
+
+_PLACED = ("metadata", "objectives", "inputs", "targets", "gates")
+
+
+def _places(draft: Draft) -> Iterator[tuple[str, Position]]:
+    """Where the parts are written that have no position of their own."""
+    for key in _PLACED:
+        node = at(draft.root, (key,))
+        if not draft.has((key,)) or not isinstance(node, MapNode):
+            continue
+        yield key, key_position(draft.root, (key,))
+        for name, position in node.keys.items():
+            yield f"{key}.{name}", position
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -1,6 +1,6 @@
 """A checked runbook as data, in the words of the language page; nothing here knows YAML."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import (
@@ -63,6 +63,7 @@ Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 """Never empty: empty selects nothing."""
 SNAKE_CASE = r"^[a-z][a-z0-9_]*$"
 KEBAB_CASE = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+RULE = r"^DR6[1-3][0-9]{2}$"
 ENV_NAME = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=SNAKE_CASE)]
 """``snake_case``; a hyphen is minus in an expression."""
@@ -102,6 +103,9 @@ class ClockSpec(Part):
     starts_at: Literal["incident", "declared", "run"] = "incident"
     """``incident``: when the outage began; ``declared``: when a person said so; ``run``: when the
     run did."""
+    detection: PositiveDuration | None = None
+    """From the fault until somebody knows: the alert's ``for:``, with its scrape and evaluation.
+    Part of the budget when the clock starts at the incident."""
     stops_after: Annotated[tuple[StepId, ...], Field(min_length=1)]
     """The clock stops when all of these steps have succeeded."""
 
@@ -235,6 +239,23 @@ class Step(Part):
         return self.title or self.id
 
 
+class Waiver(Part):
+    """A finding that stands, and is known: for a reason, until a day. ``drctl explain rules``."""
+
+    rule: Annotated[str, StringConstraints(pattern=RULE)]
+    """The rule that finds it: ``DR6101``."""
+    step: StepId | None = None
+    """Only what it finds at this step; without it, wherever it finds something."""
+    store: Text | None = None
+    """Only what it finds about this store of the environment."""
+    reason: Text
+    """Why it stands, for whoever reads the plan."""
+    until: date
+    """The last day on which it counts, as ``2027-03-31``; then the finding is back."""
+    position: Position = NOWHERE
+    """Where it is written; not a key of the file."""
+
+
 class Runbook(Part):
     """What to do in one scenario."""
 
@@ -252,8 +273,12 @@ class Runbook(Part):
     """In reading order; a step without ``needs`` waits for the one above."""
     finally_: tuple[Step, ...] = Field(default=(), alias="finally")
     """Steps that run when the others are over, however they ended."""
+    waivers: tuple[Waiver, ...] = ()
+    """Findings that are known and stand, each for a reason and until a day."""
     position: Position = NOWHERE
     """The file; not a key of it."""
+    places: dict[str, Position] = Field(default_factory=dict, repr=False)
+    """Where its other parts are written, as ``gates.go``; not a key of the file."""
 
     def step(self, step_id: StepId) -> Step:
         """

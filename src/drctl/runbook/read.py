@@ -8,7 +8,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from drctl.kernel.text import sanitize
 from drctl.kernel.yaml_tree import ListNode, MapNode, Node, Path, ScalarNode, at, is_null, plain
 from drctl.runbook.draft import Draft, Placed
-from drctl.runbook.models import EnvName, Gate, InputSpec, Metadata, Name, Objectives, Step
+from drctl.runbook.models import EnvName, Gate, InputSpec, Metadata, Name, Objectives, Step, Waiver
 from drctl.runbook.words import field_names, in_words, known_keys
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,6 +25,7 @@ KEYS = (
     "gates",
     "steps",
     "finally",
+    "waivers",
 )
 REQUIRED = ("apiVersion", "kind", "metadata", "objectives", "steps")
 
@@ -57,6 +58,7 @@ def read_parts(draft: Draft) -> None:
     _targets(draft)
     _steps(draft, "steps")
     _steps(draft, "finally")
+    _waivers(draft)
 
 
 def _nothing_is_null(draft: Draft, node: Node, path: Path) -> None:
@@ -201,6 +203,20 @@ def _targets(draft: Draft) -> None:
                 what = "a target is a name in the environment, family first, as in db.primary"
                 draft.say_at("DR1012", what, ("targets", alias))
             draft.targets[alias] = ""
+
+
+def _waivers(draft: Draft) -> None:
+    if not draft.has(("waivers",)):
+        return
+    node = at(draft.root, ("waivers",))
+    if not isinstance(node, ListNode):
+        if not is_null(node):
+            draft.say_at("DR1012", "waivers must be a list", ("waivers",))
+        return
+    for index, item in enumerate(node.items):
+        waiver = _part(draft, Waiver, ("waivers", index), {"position": item.position})
+        if waiver is not None:
+            draft.waivers.append((waiver, ("waivers", index)))
 
 
 def _steps(draft: Draft, key: str) -> None:

@@ -51,6 +51,16 @@ def check_targets(draft: Draft, environment: Mapping[str, Target] | None) -> Non
             draft.say_at("DR1053", what, ("targets", alias))
 
 
+def check_waivers(draft: Draft) -> None:
+    """Notes waivers for steps that are not there."""
+    ids = {placed.step.id for placed in draft.steps}
+    for waiver, path in draft.waivers:
+        if waiver.step is not None and waiver.step not in ids:
+            near = did_you_mean(waiver.step, ids)
+            what = f'there is no step "{sanitize(waiver.step, limit=80)}" to waive{near}'
+            draft.say_at("DR1070", what, (*path, "step"))
+
+
 def _check_step(
     draft: Draft,
     placed: Placed,

@@ -61,8 +61,10 @@ def schema(registry: Registry) -> Schema:
         del step["properties"][later]
     root["properties"] |= {"apiVersion": {"const": API_VERSION}, "kind": {"const": KIND}}
     root["required"] = ["apiVersion", "kind", *root["required"]]
-    for owner in (root, step):
+    for owner in (root, step, definitions["Waiver"]):
         owner["properties"].pop("position")
+    root["properties"].pop("places")
+    definitions["Waiver"]["properties"]["step"] |= _ID
     for key in ("inputs", "targets", "gates"):
         root["properties"][key] |= {"propertyNames": dict(_ID)}
     return {

@@ -59,15 +59,18 @@ class Scopes:
             self._shared["inputs"] = CelType("dyn")
         for name, spec in (inputs or {}).items():
             self._shared[f"inputs.{name}"] = CelType(spec.type if spec else "dyn")
-        self._outputs = {step.id: _outputs(step, registry) for step in steps}
-        self._fields = {
-            step_id: {
+        # Of every action once, however many steps use it.
+        outputs = {uses: _outputs(uses, registry) for uses in {step.uses for step in steps}}
+        fields = {
+            uses: {
                 "status": CelType("string"),
                 "attempts": CelType("int"),
-                **{f"outputs.{name}": kind for name, kind in outputs.items()},
+                **{f"outputs.{name}": kind for name, kind in own.items()},
             }
-            for step_id, outputs in self._outputs.items()
+            for uses, own in outputs.items()
         }
+        self._outputs = {step.id: outputs[step.uses] for step in steps}
+        self._fields = {step.id: fields[step.uses] for step in steps}
         # Of an action that is not installed nothing is known; its outputs are no second mistake.
         self._opaque = {
             step.id
@@ -91,7 +94,9 @@ class Scopes:
 
     def _scope(self, step_id: StepId, own: Mapping[str, CelType]) -> Scope:
         is_final = step_id in self._final
-        visible = self._ancestors[step_id] | (self._main if is_final else frozenset())
+        visible = self._ancestors[step_id]
+        if is_final:
+            visible = visible | self._main
         shared = {**self._shared, **own, **(AT_THE_END if is_final else {})}
         names = _Names(shared, visible, self._fields, self._opaque)
         return Scope(names, why_not=lambda name: self._why_not(name, step_id, visible, bool(own)))
@@ -174,6 +179,6 @@ class _Names(Mapping[str, CelType]):
         return sum(1 for _ in self)
 
 
-def _outputs(step: Step, registry: Registry) -> dict[str, CelType]:
-    action = registry.get(step.uses) if step.uses else None
+def _outputs(uses: str | None, registry: Registry) -> dict[str, CelType]:
+    action = registry.get(uses) if uses else None
     return output_types(action.outputs) if action else {}

@@ -1,6 +1,7 @@
 """The types of pydantic fields as expressions see them."""
 
 import enum
+import functools
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -53,13 +54,18 @@ def cel_type(annotation: Any) -> CelType:  # noqa: PLR0911 (one for each kind of
 
 def output_types(model: type[BaseModel], prefix: str = "") -> dict[str, CelType]:
     """Every value of *model* under its dotted name; a model inside gives its fields, not itself."""
+    return {f"{prefix}{name}": kind for name, kind in _types_of(model).items()}
+
+
+@functools.cache
+def _types_of(model: type[BaseModel]) -> Mapping[str, CelType]:
     found: dict[str, CelType] = {}
     for name, field in model.model_fields.items():
         inner = one_model(field.annotation)
         if inner is not None:
-            found |= output_types(inner, f"{prefix}{name}.")
+            found |= output_types(inner, f"{name}.")
         else:
-            found[f"{prefix}{name}"] = cel_type(field.annotation)
+            found[name] = cel_type(field.annotation)
     return found
 
 

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from drctl.kernel.text import did_you_mean, sanitize
-from drctl.runbook.models import ENV_NAME, KEBAB_CASE, SNAKE_CASE
+from drctl.runbook.models import ENV_NAME, KEBAB_CASE, RULE, SNAKE_CASE
 
 _KINDS = {
     "string_type": "text",
@@ -26,6 +26,7 @@ _KINDS = {
 _FORMS = {
     SNAKE_CASE: "this must be snake_case",
     KEBAB_CASE: "this must be lower case, words joined by hyphens",
+    RULE: "this must be the id of a rule, as DR6101: drctl explain rules lists them",
     ENV_NAME: "this must be a name in the environment, family first, as in db.primary",
 }
 _LIMITS = {
@@ -78,6 +79,8 @@ def _must(error: Any) -> str:
         return f"this must be one of {', '.join(choices)}{did_you_mean(str(given), choices)}"
     if kind == "string_pattern_mismatch":
         return _FORMS.get(context["pattern"], f"this does not look like {context['pattern']}")
+    if kind.startswith("date"):
+        return "this must be a day, as 2027-03-31"
     return sanitize(error["msg"], limit=300)
 
 

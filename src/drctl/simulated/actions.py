@@ -2,7 +2,9 @@
 
 import asyncio
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from drctl.actions import errors as words
 from drctl.actions.contract import (
@@ -23,6 +25,7 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
+from drctl.actions.planes import Ask
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.kernel.duration import parse_duration
@@ -52,6 +55,9 @@ class _Simulated(Action[Target, Params, Outputs]):
         for name in ("name", "summary", "effect", "repeat", "targets", "params", "outputs"):
             setattr(self, name, getattr(real, name))
         self.asks_person = real.asks_person  # type: ignore[misc]  # as above
+        self.no_way_back = real.no_way_back  # type: ignore[misc]  # as above
+        self.alternative = real.alternative  # type: ignore[misc]  # as above
+        self.engages = real.engages  # type: ignore[misc]  # as above
         self.measures_loss = real.measures_loss  # type: ignore[misc]  # as above
         self.leaves_mark = real.leaves_mark  # type: ignore[misc]  # as above
         self.may_be_empty = real.may_be_empty  # type: ignore[misc]  # as above
@@ -62,6 +68,17 @@ class _Simulated(Action[Target, Params, Outputs]):
 
     def planes(self, target: Target) -> tuple[str, ...]:
         return self._real.planes(target)
+
+    def asks(self, target: Target, params: Params | None = None) -> tuple[Ask, ...]:
+        return self._real.asks(target, params)
+
+    def asks_to_look(self, target: Target, params: Params | None = None) -> tuple[Ask, ...]:
+        return self._real.asks_to_look(target, params)
+
+    def without(
+        self, target: Target, params: Params | None, lost: tuple[Ask, ...]
+    ) -> Mapping[str, Any]:
+        return self._real.without(target, params, lost)
 
     async def observe(self, ctx: Context, target: Target, params: Params | None) -> Observation:
         now = self._ledger.state.get((target.label, self._facet), self._behaviour.before)

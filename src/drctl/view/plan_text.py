@@ -1,11 +1,16 @@
 """A plan for people: what would happen, in waves, and whether it fits."""
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
+from drctl.view.fate_text import show_fate
+from drctl.view.findings import counted, finding_lines, waived_lines
+from drctl.view.forecast_text import show_forecast
+from drctl.view.page import Page
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +22,10 @@ LEGEND = "+ create  ~ change  ! no way back  > moves traffic  ? cannot tell  - s
 
 def show_plan(plan: Plan, console: "Console") -> None:
     """Prints the whole plan; nothing is cut, long lines wrap."""
+    _show(plan, Page(console))
+
+
+def _show(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     console.print(Text(sanitize(f"Plan: {plan.title}"), style="bold"))
@@ -46,12 +55,35 @@ def show_plan(plan: Plan, console: "Console") -> None:
     console.print()
     console.print(Text(f"  {LEGEND}", style="dim"))
     console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
+    console.print(Text(f"  {_counts(plan)}"))
     _show_reach(plan, console)
+    _show_findings(plan, console)
     _show_loss(plan, console)
-    _show_forecast(plan, console)
+    show_forecast(plan, console)
+    if plan.is_offline:
+        console.print(Text("  planned offline: nothing was looked at", style="magenta"))
+    if plan.fate is not None:
+        show_fate(plan.fate, console)
 
 
-def _show_pins(plan: Plan, console: "Console") -> None:
+def _show_findings(plan: Plan, console: Page) -> None:
+    from rich.text import Text
+
+    many = counted(plan.findings, plan.waived)
+    if not many:
+        return
+    first = (*plan.findings, *(one.finding for one in plan.waived))[0].id
+    console.print(Text(f"\n  rules: {many}   (drctl explain {first})", style="bold"))
+    for finding in plan.findings:
+        style = "bold red" if finding.severity == "error" else "yellow"
+        for number, line in enumerate(finding_lines([finding])):
+            console.print(Text(f"    {line}", style="dim" if number else style))
+    for line in waived_lines(plan.waived):
+        console.print(Text(f"    {line}", style="dim"))
+    console.print()
+
+
+def _show_pins(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     for pin in plan.pins:
@@ -66,7 +98,7 @@ def _show_pins(plan: Plan, console: "Console") -> None:
         console.print(Text(what).append(sanitize(mark), style=style))
 
 
-def _show_lease(plan: Plan, console: "Console") -> None:
+def _show_lease(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     lease = plan.lease
@@ -80,7 +112,7 @@ def _show_lease(plan: Plan, console: "Console") -> None:
     console.print(line)
 
 
-def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical: bool) -> None:
+def _show_step(plan: Plan, step: PlannedStep, console: Page, *, is_critical: bool) -> None:
     from rich.text import Text
 
     prediction = step.prediction
@@ -90,8 +122,9 @@ def _show_step(plan: Plan, step: PlannedStep, console: "Console", *, is_critical
     line.append(step.id, style="bold")
     if step.call is not None:
         line.append(f"  {step.call.uses}", style="dim")
-    if step.estimate_s:
-        line.append(f"  ~{format_duration(step.estimate_s)}")
+    length_s = plan.timed[step.id].p50_s if step.id in plan.timed else step.estimate_s
+    if length_s:
+        line.append(f"  ~{format_duration(length_s)}")
     console.print(line)
     for detail in _details(plan, step):
         console.print(detail)
@@ -114,6 +147,8 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
         found.append(f"{prediction.before} -> {prediction.after}")
     if prediction.why:
         found.append(prediction.why)
+    if step.no_way_back and prediction.symbol == "!":
+        found.append(f"no way back: {step.no_way_back}")
     if step.when:
         found.append(f"only when {step.when}")
     if any(plane.startswith("control-plane:us-east-1") for plane in step.planes):
@@ -123,7 +158,25 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
     return [Text(f"        {sanitize(line)}", style="dim") for line in found]
 
 
-def _show_reach(plan: Plan, console: "Console") -> None:
+_COUNTED = {
+    "+": "create",
+    "~": "change",
+    "!": "have no way back",
+    ">": "move traffic",
+    "?": "cannot tell",
+    "-": "are skipped",
+}
+
+
+def _counts(plan: Plan) -> str:
+    """How many steps do what; who waits for a person or only looks is no change."""
+    there: Counter[str] = Counter(step.prediction.symbol for step in plan.steps)
+    said = [f"{there[symbol]} {words}" for symbol, words in _COUNTED.items() if there[symbol]]
+    looking = f"{there[' ']} only look, ask a person, or find nothing to do" if there[" "] else ""
+    return f"{len(plan.steps)} steps: {', '.join([*said, looking] if looking else said)}"
+
+
+def _show_reach(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     changed = plan.changed_targets
@@ -134,6 +187,7 @@ def _show_reach(plan: Plan, console: "Console") -> None:
         )
     )
     console.print(Text(f"  digest {plan.digest}", style="dim"))
+    console.print(Text(sanitize(f"  seal   {plan.seal}, made {plan.created_at}"), style="dim"))
 
 
 def _verified(plan: Plan, gate: PlannedGate) -> str:
@@ -145,7 +199,7 @@ def _verified(plan: Plan, gate: PlannedGate) -> str:
     return f"signed, by {', '.join(asked) or 'NOBODY'}; who starts the run {own} answer"
 
 
-def _show_loss(plan: Plan, console: "Console") -> None:
+def _show_loss(plan: Plan, console: Page) -> None:
     from rich.text import Text
 
     if plan.loss is None:
@@ -162,19 +216,3 @@ def _show_loss(plan: Plan, console: "Console") -> None:
         .append(sanitize(text), style=style)
         .append(f", RPO {rpo}")
     )
-
-
-def _show_forecast(plan: Plan, console: "Console") -> None:
-    from rich.text import Text
-
-    spare = plan.objectives.rto_s - plan.forecast_s
-    verdict = (
-        Text(f"fits, {format_duration(spare)} to spare", style="bold green")
-        if spare >= 0
-        else Text(f"MISSES by {format_duration(-spare)}", style="bold red")
-    )
-    forecast = format_duration(plan.forecast_s)
-    rto = format_duration(plan.objectives.rto_s)
-    console.print(Text(f"  forecast {forecast} of RTO {rto}: ").append_text(verdict))
-    if plan.is_offline:
-        console.print(Text("  planned offline: nothing was looked at", style="magenta"))

@@ -22,6 +22,7 @@ def question_lines(asked: Mapping[str, Any]) -> list[str]:
         "",
         f"needs {_said(asked, 'needed')}; said go so far: {_listed(asked, 'given') or 'nobody'}",
         f"plan {_said(asked, 'digest')}",
+        f"made {_said(asked, 'made')}, seal {_said(asked, 'seal')}",
     ]
     return [sanitize(line, limit=500) for line in found]
 

@@ -35,6 +35,7 @@ def runbook_page(room: Room, source: str) -> str:
         _steps(room, is_final=False),
         _steps(room, is_final=True),
         _planes(room),
+        _waivers(room),
     )
     return "\n".join(line for part in parts for line in part).strip() + "\n"
 
@@ -154,6 +155,20 @@ def _planes(room: Room) -> Iterator[str]:
 
 def _name(room: Room, step: Step) -> str:
     return joined(room.scope, step.id)
+
+
+def _waivers(room: Room) -> Iterator[str]:
+    rows = [
+        (
+            f"`{waiver.rule}`",
+            f"`{joined(inner.scope, waiver.step)}`" if waiver.step else waiver.store or "anywhere",
+            waiver.reason,
+            waiver.until.isoformat(),
+        )
+        for inner in room.rooms()
+        for waiver in inner.runbook.waivers
+    ]
+    yield from _table("What is known and stands", ("Rule", "Where", "Because", "Until"), rows)
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

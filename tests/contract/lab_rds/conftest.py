@@ -28,6 +28,8 @@ MASTER, PASSWORD = "master", "correct horse battery"
 DATABASE = "healing_guard"
 PROD, STANDBY = "healing-guard-prod", "healing-guard-dr"
 
+DELAYS = VendorDelays(promote_s=0.6, ship_s=0.5, failover_s=0.6)
+
 T = TypeVar("T")
 
 
@@ -41,7 +43,7 @@ class Estate:
         # Of a daemon: when anything below fails, the tests still end.
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
-        self.bridge = RdsBridge(self.plan, delays=VendorDelays(promote_s=0.6, ship_s=0.5))
+        self.bridge = RdsBridge(self.plan, delays=DELAYS)
         self.plane = AwsControlPlane(
             self.plan, access_keys={KEY_ID}, overlays=[self.bridge.install]
         )

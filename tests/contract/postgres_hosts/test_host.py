@@ -1,6 +1,8 @@
 """A program on a machine: every word arrives, nothing secret travels, and what failed is named."""
 
 import asyncio
+import contextlib
+import json
 import sys
 from datetime import timedelta
 
@@ -55,6 +57,23 @@ async def test_the_labs_way_in_joins_words_as_ssh_does(tmp_path):
     (tmp_path / "machines" / "db1" / "down").touch()
     with pytest.raises(Unavailable, match="Connection refused"):
         await _host.run(context(), door, ["true"])
+
+
+async def test_the_labs_way_in_writes_down_who_changes_something(tmp_path):
+    (tmp_path / "machines" / "db1").mkdir(parents=True)
+    for folder in (tmp_path, tmp_path / "machines", tmp_path / "machines" / "db1"):
+        folder.chmod(0o777)
+    (tmp_path / "wire").touch()
+    door = machine(sys.executable, "-I", host_program.__file__, "--root", str(tmp_path), "db1")
+    lock, permitted = str(tmp_path / "lock"), {"permit": lambda: None}
+    await _host.run(context(), door, ["ls", "/"])
+    with contextlib.suppress(Rejected):  # of root's folder nobody may have the lock
+        await _host.run(context(**permitted), door, ["touch", str(tmp_path / "f")], lock=lock)
+    wire = [json.loads(line) for line in (tmp_path / "wire").read_text().splitlines()]
+    assert [(line["request"].split()[0], line["mutates"]) for line in wire] == [
+        ("ls", False),
+        ("flock", True),
+    ]
 
 
 async def test_only_what_changes_something_needs_permission_and_takes_the_lock(tmp_path):

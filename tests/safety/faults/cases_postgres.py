@@ -58,6 +58,7 @@ NAMES = tuple(
         ("starting", r"array_agg\(pid\)"),
         ("position", r"wal_insert_lsn|pg_current_wal_lsn"),
         ("recovery", r"^SELECT pg_is_in_recovery\(\)$"),
+        ("frame", r"^(BEGIN READ ONLY|COMMIT|ROLLBACK);$"),
         ("block", r"^(BEGIN|ROLLBACK)"),
         ("types", r"pg_type|typeinfo|jit"),
     )
@@ -560,14 +561,14 @@ CASES = [
     Case(
         action="postgres.measure_lag",
         lab="postgres",
-        ops=(CONNECT, sql("heartbeat"), sql("other"), Op(name="http:GET")),
+        ops=(CONNECT, sql("heartbeat"), sql("frame"), sql("other"), Op(name="http:GET")),
         open=_lag,
         doubts=True,
     ),
     Case(
         action="postgres.replication.wait",
         lab="postgres",
-        ops=(CONNECT, sql("look")),
+        ops=(CONNECT, sql("look"), sql("frame")),
         open=_replay,
     ),
 ]

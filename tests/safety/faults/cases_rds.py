@@ -30,6 +30,7 @@ class Parts:
     """Instances that are only described; counts what was made, and makes it available soon."""
 
     engine_version = "18.6"
+    lost_zones: frozenset[str] = frozenset()
 
     def __init__(self):
         self.made = Counter()

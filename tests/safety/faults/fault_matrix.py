@@ -432,7 +432,8 @@ async def _run(case: Case, site: Site, scripts: Mapping[str, Script], told: Told
     told.late_applied = await site.applied(key)
     told.late_holds = await site.holds(key, end.outputs)
     told.sent = {op.name: scripts[op.via].count(op.name) for op in case.ops}
-    known = [op.name for op in case.ops]
+    # What only reads in SQL is framed by a transaction that does, whatever else it is.
+    known = [*(op.name for op in case.ops), "*sql:frame"]
     told.undeclared = tuple(
         sorted(
             {

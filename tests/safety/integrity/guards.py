@@ -15,6 +15,7 @@ def guard(name: str, promise: str, file: str, old: str, new: str, command: str) 
     return Guard(name=name, promise=promise, file=file, old=old, new=new, command=command)
 
 
+READ_ONLY, READS = "adapters/_read_only.py", "tests/unit/adapters/test_read_only.py"
 APPROVAL, STATEMENT, FOLD = "engine/approval.py", "engine/statement.py", "engine/fold.py"
 LOOKS, UPSERT, VALIDITY = "engine/looks.py", "adapters/aws/record.py", "app/validity.py"
 
@@ -78,8 +79,16 @@ GUARDS = [
           "if not plan.is_whole or plan.as_saved() != data:", "if False:",
           f"{FILES} -k every_byte"),
     guard("the loss bound is under a digest too", "I15", "plan/model.py",
-          "return (self.digest, self.loss_digest) == (self.computed_digest(), _loss_digest("
-          "self.loss))", "return self.digest == self.computed_digest()", f"{FILES} -k every_byte"),
+          "wanted = (_digest(raw), digest(raw), _loss_digest(self.loss))",
+          "wanted = (_digest(raw), digest(raw), self.loss_digest)", f"{FILES} -k every_byte"),
+    guard("when a plan was made is under its seal", "I15", "plan/model.py",
+          "wanted = (_digest(raw), digest(raw), _loss_digest(self.loss))",
+          "wanted = (_digest(raw), self.seal, _loss_digest(self.loss))",
+          f"{FILES} -k made_younger"),
+    guard("a run is of one plan, not of all that are like it", "I15", "app/reading.py",
+          'first.plan_seal in {"", plan.seal}', "True", f"{FILES} -k made_younger"),
+    guard("an answer is to one plan, not to all that are like it", "I15", "engine/approval.py",
+          '"seal": plan.seal,\n        "made": plan.created_at,', "", f"{FILES} -k made_younger"),
     guard("a plan's sources are its own", "I15", VALIDITY,
           "if not changed and not code:", "if True:", f"{FILES} -k sources_changed"),
     guard("a plan gets old", "I16", VALIDITY,
@@ -125,4 +134,25 @@ GUARDS = [
     guard("the operator is who the kernel says", "I21", "app/compose.py",
           "return pwd.getpwuid(uid).pw_name", 'return os.environ["LOGNAME"]',
           f"{PLACE} -k operator"),
+    guard("a reading AWS client refuses a write", "I20", READ_ONLY,
+          'if not is_read or (protocol in _REST and method not in {"GET", "HEAD"}):', "if False:",
+          f"{READS} -k reading_aws_client"),
+    guard("a reading Kubernetes client refuses a write", "I20", READ_ONLY,
+          "if not (is_read or is_question or is_dry):", "if False:",
+          f"{READS} -k reading_kubernetes_client"),
+    guard("HTTP that only reads is a GET", "I20", READ_ONLY,
+          'if method not in {"GET", "HEAD"} and not (asks_token and method == "POST"):',
+          "if False:", f"{READS} -k http_that_changes_nothing"),
+    guard("SQL that writes is refused in a reading session", "I20", READ_ONLY,
+          'if ";" in bare or not _SQL_READS.match(bare) or found:', "if False:",
+          f"{READS} -k sql_that_changes_something"),
+    guard("a reading session's transactions only read", "I20", "adapters/_sql.py",
+          "async with self._connection.transaction(readonly=True):",
+          "async with self._connection.transaction():", f"{READS} -k in_a_transaction"),
+    guard("a reading Redis client refuses a write", "I20", READ_ONLY,
+          "if command not in _REDIS_READS and part not in _REDIS_PARTS.get(command, set()):",
+          "if False:", f"{READS} -k redis_is_asked"),
+    guard("what is assumed down is not asked", "I20", "plan/make.py",
+          "return self.down.is_touched(asks)", "return False",
+          "tests/unit/plan/test_fate.py -k nothing_of_the_lost_region"),
 ]  # fmt: skip

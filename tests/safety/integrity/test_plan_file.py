@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import results
-from integrity_model import draws, gated, some_people
+from integrity_model import draws, gated, open_now, some_people
 
 from drctl.actions.registry import installed
 from drctl.app.compose import Parts
@@ -254,6 +254,52 @@ def test_a_no_is_final_for_the_plan_in_every_run(made):
         require_current(parts, saved)
     fresh = saved.model_copy(update={"title": "another"}).sealed()
     require_current(parts, fresh)
+
+
+def test_a_plan_that_was_made_younger(made):
+    """
+    The digest does not say when a plan was made, so that two of the same world have one; the seal
+    does. By hand it is refused; with its digests computed anew it is another plan, to which no
+    earlier word counts, and it is not the one that a run began with.
+    """
+    from engine_model import started
+
+    from drctl.app.reading import read_run
+    from drctl.engine.approval import seen_of
+    from drctl.journal.folder import Folder
+
+    parts, folder = made
+    saved = plan(parts, folder)
+    younger = saved.model_copy(update={"created_at": "2036-01-01T00:00:00+00:00"})
+    with pytest.raises(InvalidError, match="DR3204"):
+        read_plan(save(folder, younger))
+    forged = younger.sealed()
+    assert forged.digest == saved.digest, "else this would show nothing"
+    assert forged.seal != saved.seal
+    people = some_people(draws(1))
+    asked = gated(people)
+    again = asked.model_copy(update={"created_at": "2036-01-01T00:00:00+00:00"}).sealed()
+    state = open_now(asked)
+    assert seen_of(asked, state, "go") != seen_of(again, state, "go")
+    _record(parts, saved, "r1")
+    assert started(saved).plan_seal == saved.seal
+    (parts.runs / "r1" / "plan.json").write_bytes(forged.as_saved())
+    with pytest.raises(DrctlError, match="DR4005"):
+        read_run(Folder(path=parts.runs / "r1"))
+
+
+def test_a_no_to_one_plan_is_none_to_a_new_one_of_the_same_world(made):
+    """Else nobody could ever plan again after a no: whoever decides must see what is true now."""
+    parts, folder = made
+    saved = plan(parts, folder)
+    no = e.GateAnswered(step="go", answer="deny", by="bob", via="t", person="bob")
+    _record(parts, saved, "r1", no)
+    with pytest.raises(RefusedError, match="DR3304"):
+        require_current(parts, saved)
+    parts.clock.off = timedelta(seconds=5)
+    anew = plan(parts, folder)
+    assert (anew.digest, anew.seal != saved.seal) == (saved.digest, True)
+    require_current(parts, anew)
 
 
 def _record(parts, saved, run_id, *events):

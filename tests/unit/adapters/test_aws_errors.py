@@ -60,7 +60,10 @@ OPERATIONS = {
         "GetChange",
         "ListResourceRecordSets",
         "GetHostedZone",
+        "ListHostedZonesByName",
+        "GetHealthCheck",
     ],
+    "iam": ["SimulatePrincipalPolicy"],
     "elbv2": [
         "DescribeLoadBalancers",
         "DescribeLoadBalancerAttributes",

@@ -43,6 +43,16 @@ def test_a_good_file_is_read(tmp_path):
     assert "us-west-2" == made.targets["db.recovery"].aws.region
 
 
+def test_its_stores_are_read_with_their_places(tmp_path):
+    path = tmp_path / "x.yaml"
+    stores = "stores:\n  files: {kind: bucket, snapshot_every: 6h}\n  main: {kind: database,"
+    path.write_text(GOOD + stores + " targets: [db.recovery], scenarios: [a, b]}\n")
+    files, main = load_environment(path).stores.values()
+    assert (files.snapshot_every_s, files.scenarios) == (21600.0, ("region-outage",))
+    assert (main.targets, main.scenarios) == (("db.recovery",), ("a", "b"))
+    assert (files.position.line, main.position.line) == (13, 14)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "words"),
     [
@@ -58,6 +68,11 @@ def test_a_good_file_is_read(tmp_path):
         ('webhook: "env:W"', 'webhook: "https://hooks/secret"', 11, "reference"),
         ("world: live", "wrld: live", 4, "wrld"),
         ("kind: slack.channel", "kind: slack.chanel", 11, "slack.chanel"),
+        ("world: live", "stores: {a: {kind: cache, targets: [db.recvery]}}", 4, "db.recovery"),
+        ("world: live", "stores: {a: {targets: []}}", 4, "kind"),
+        ("world: live", "stores: {a: {kind: cache, snapshot_every: 0s}}", 4, "snapshot_every"),
+        ("world: live", "stores: {a: {kind: cache, snapshot_every: 6}}", 4, "snapshot_every"),
+        ("world: live", "stores: {A b: {kind: cache}}", 4, "stores"),
     ],
 )
 def test_a_mistake_has_its_line_and_its_words(problems, old, new, line, words):

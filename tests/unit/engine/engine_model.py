@@ -233,6 +233,7 @@ def started(plan: Plan, **more: Any) -> e.RunStarted:
     base: dict[str, Any] = {
         "run_id": "run",
         "plan_digest": plan.digest,
+        "plan_seal": plan.seal,
         "runbook": plan.runbook,
         "environment": plan.environment,
         "world": "simulated",

@@ -70,7 +70,7 @@ def test_a_symbol_says_what_would_happen(effect, says, symbol):
     prediction = plan.steps[0].prediction
     assert symbol == prediction.symbol
     assert "\x1b" not in prediction.before
-    assert plan.digest == plan.computed_digest()
+    assert (plan.digest, plan.seal) == (plan.computed_digest(), plan.computed_seal())
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """From text to a runbook, or to all that is wrong with it."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
 from drctl.actions.registry import Registry
 from drctl.kernel.errors import InvalidError, Problem
+from drctl.kernel.yaml_text import MAX_BYTES
 from drctl.runbook import check_runbook, load_runbook
 
 FULL = """\
@@ -62,6 +63,8 @@ finally:
     target: app
     with: {path: "/${{ run.succeeded }}"}
     timeout: 5s
+waivers:
+  - {rule: DR6101, step: go, reason: known, until: 2027-03-31}
 """
 
 
@@ -78,6 +81,11 @@ def test_every_field_arrives(registry: Registry) -> None:
     assert (scale.label, look.label) == ("Scale", "look")
     assert str(look.position) == "<text>:39:5"
     assert runbook.finally_[0].id == "end"
+    (waiver,) = runbook.waivers
+    assert (waiver.rule, waiver.step, waiver.until) == ("DR6101", "go", date(2027, 3, 31))
+    assert (str(waiver.position), waiver.store) == ("<text>:53:5", None)
+    places = [str(runbook.places[name]) for name in ("metadata.category", "gates.go", "targets")]
+    assert places == ["<text>:8:3", "<text>:16:3", "<text>:14:1"]
     again = type(runbook).model_validate_json(runbook.model_dump_json(by_alias=True))
     assert again == runbook
 
@@ -123,6 +131,15 @@ def problems_of(text: str, registry: Registry, place: Callable[[Problem], str]) 
         ("{path: /health}", '{path: "${{ inputs.n }}"}', ["42:18 DR1043"]),
         ("{path: /health}", "[path]", ["42:11 DR1012"]),
         ("outputs.proof.by", "outputs.proof.bye", ["43:47 DR1041"]),
+        ("rule: DR6101", "rule: DR1060", ["53:12 DR1012"]),
+        ("rule: DR6101", "rle: DR6101", ["53:6 DR1010"]),
+        ("step: go", "step: goo", ["53:26 DR1070"]),
+        (", reason: known", "", ["53:5 DR1011"]),
+        ("reason: known", "reason: ''", ["53:38 DR1031"]),
+        (", until: 2027-03-31", "", ["53:5 DR1011"]),
+        ("until: 2027-03-31", "until: soon", ["53:52 DR1012"]),
+        ("until: 2027-03-31", "until: 2027", ["53:52 DR1012"]),
+        ("  - {rule: DR6101,", "  - x: {rule: DR6101,", ["53:5 DR1010", *["53:5 DR1011"] * 3]),
         ("finally:\n", "finally: x\nx:\n", ["46:10 DR1012", "47:1 DR1010"]),
     ],
 )
@@ -155,7 +172,7 @@ def test_problems_come_in_the_order_of_the_file(registry: Registry) -> None:
 def test_a_file_that_cannot_be_read_is_one_problem(registry: Registry, tmp_path: Path) -> None:
     missing, binary, large = tmp_path / "a", tmp_path / "b", tmp_path / "c"
     binary.write_bytes(b"a: 1\n\xff")
-    large.write_bytes(b"# " + b"\xc3\xa9" * 600_000)
+    large.write_bytes(b"# " + b"\xc3\xa9" * (MAX_BYTES // 2))
     for path, code in (
         (missing, "DR1000"),
         (binary, "DR1000"),

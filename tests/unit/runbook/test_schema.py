@@ -7,7 +7,7 @@ import jsonschema
 import pytest
 import yaml
 
-from drctl.actions.registry import Registry
+from drctl.actions.registry import Registry, installed
 from drctl.runbook.schema import schema, text
 
 STEP = "{id: one, uses: kubernetes.deployment.scale, target: app, with: {replicas: 3}, TIMES}"
@@ -81,3 +81,53 @@ def test_docstrings_are_hover_text(registry: Registry) -> None:
     )
     assert rule["with"]["properties"]["replicas"]["description"] == "How many."
     assert rule["uses"]["description"] == "Does kubernetes.deployment.scale"
+
+
+@pytest.mark.parametrize("part", ["Step", "Call"])
+def test_every_installed_action_has_its_own_rule(part: str) -> None:
+    """
+    An editor says what is wrong with the very action that is written: for each there is one
+    ``if``/``then``, which knows its params by name and refuses any other.
+    """
+    known = installed()
+    made = schema(known)
+    rules = {
+        one["if"]["properties"]["uses"]["const"]: one["then"]
+        for one in made["definitions"][part]["allOf"]
+    }
+    assert {action.name for action in known} <= rules.keys()
+    assert len(rules) == len(made["definitions"][part]["allOf"])
+    for action in known:
+        then = rules[action.name]
+        params, fields = then["properties"]["with"], action.params.model_fields
+        assert params["additionalProperties"] is False, action.name
+        assert params.get("properties", {}).keys() == {
+            field.alias or name for name, field in fields.items()
+        }
+        required = {field.alias or name for name, field in fields.items() if field.is_required()}
+        assert set(params.get("required", ())) == required, action.name
+        assert ("with" in then["required"]) is bool(required)
+        assert ("target" in then["required"]) is bool(action.targets)
+        assert (then["properties"]["target"] is False) is not bool(action.targets)
+        if part == "Step":
+            assert "timeout" in then["required"]
+            assert ("estimate" in then["required"]) is action.effect.changes_something
+
+
+def test_an_unknown_param_of_any_action_is_one_message() -> None:
+    known = installed()
+    validator = jsonschema.Draft7Validator(schema(known))
+    for action in known:
+        step: dict[str, Any] = {"id": "one", "uses": action.name, "timeout": "5s"}
+        step |= {"estimate": "5s"} if action.effect.changes_something else {}
+        step |= {"target": "app"} if action.targets else {}
+        step["with"] = {
+            field.alias or name: "${{ inputs.x }}"
+            for name, field in action.params.model_fields.items()
+            if field.is_required()
+        }
+        runbook = yaml.safe_load(HEAD) | {"steps": [step]}
+        assert [error.message for error in validator.iter_errors(runbook)] == [], action.name
+        step["with"]["no_such_param"] = 1
+        [error] = validator.iter_errors(runbook)
+        assert "'no_such_param' was unexpected" in error.message

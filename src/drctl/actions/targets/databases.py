@@ -75,6 +75,8 @@ class PostgresServer(Target):
     client_path: ClientPath | None = None
     sightings_url: Url | None = None
     """Where the observer of the primary publishes its last sighting; a step may name another."""
+    sightings_region: Text | None = None
+    """Where that is. Without it no plan can say what the loss of that region would break."""
     runs_on: PostgresHost | None = None
     """For what SQL cannot do: stop, rewind, copy, restore."""
     backups: PostgresBackups | None = None

@@ -76,6 +76,8 @@ class PostgresCluster(KubernetesObject):
     sightings_url: Url | None = None
     """Where the observer publishes its last sighting of the primary; see
     `drctl.adapters._witness`."""
+    sightings_region: Text | None = None
+    """Where that is. Without it no plan can say what the loss of that region would break."""
 
     @property
     def identities(self) -> tuple[str, ...]:

@@ -16,7 +16,8 @@ AccountId: TypeAlias = Annotated[str, StringConstraints(pattern=r"^[0-9]{12}$")]
 class Part(BaseModel):
     """A piece of an environment file."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Built when an environment is read: not every command reads one.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class AwsConnection(Part):
@@ -178,7 +179,7 @@ class ClientPath(Part):
 class Target(BaseModel):
     """A named thing to act on."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     family: ClassVar[str] = "none"
     kind: str = "none"

@@ -34,6 +34,8 @@ class FailoverSwitch(Target):
     What the public name must resolve like once the switch is engaged (the recovery balancer's
     name).
     """
+    home_region: Text | None = None
+    """Where the primary record leads; with it a plan can say what losing that region does."""
     url: Url
     """The service as a customer calls it."""
 

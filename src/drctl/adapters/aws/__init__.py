@@ -23,6 +23,9 @@ from drctl.adapters.aws.rds_snapshot import CreateSnapshot, RestoreSnapshot
 from drctl.adapters.aws.rds_unfence import UnfenceInstance
 from drctl.adapters.aws.rds_wait import WaitForInstance
 from drctl.adapters.aws.rds_window import ReadWindow
+from drctl.adapters.aws.ready_account import ClockAgrees, CredentialsLast, Permitted
+from drctl.adapters.aws.ready_rds import BackupsFresh, FenceHolds, ReplicaAttached
+from drctl.adapters.aws.ready_switch import SwitchWired
 from drctl.adapters.aws.record import UpsertRecord
 from drctl.adapters.aws.s3_cell import S3Store
 from drctl.adapters.aws.s3_replication import AssertReplication
@@ -69,5 +72,14 @@ ADAPTER = Adapter(
     ),
     pins=(AccountPin(), ZonePin()),
     stores=(S3Store(),),
+    checks=(
+        CredentialsLast(),
+        ClockAgrees(),
+        Permitted(),
+        ReplicaAttached(),
+        FenceHolds(),
+        BackupsFresh(),
+        SwitchWired(),
+    ),
     libraries=("boto3", "asyncpg", "httpx", "dns.asyncresolver"),
 )

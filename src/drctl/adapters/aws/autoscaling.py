@@ -63,6 +63,7 @@ class ScaleGroup(Action[AutoScalingGroup, DesiredParams, Scaled]):
     name: ClassVar[str] = "aws.autoscaling.group.scale"
     summary: ClassVar[str] = "Set an Auto Scaling group's capacity and wait until it is in service"
     effect: ClassVar[Effect] = Effect.CHANGE
+    alternative: ClassVar[str] = "capacity that is kept running where it will be needed"
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (AutoScalingGroup,)
     params = DesiredParams

@@ -11,10 +11,12 @@ from datetime import timedelta
 from functools import cache
 from typing import Any
 
-from drctl.actions.contract import Context
+from drctl import __version__
+from drctl.actions.contract import Context, NotPermittedError
 from drctl.actions.errors import ActionError, OutcomeUnknown, Throttled, Unavailable
 from drctl.actions.targets import AwsConnection
 from drctl.adapters import _blocking, _secret
+from drctl.adapters._read_only import require_aws
 from drctl.adapters.aws.errors import translate
 from drctl.kernel.retry import retry_read
 
@@ -24,7 +26,7 @@ READ_S = 15.0
 PATIENCE = timedelta(seconds=10)
 """How long a read is repeated before its caller hears that the other side is not there."""
 
-_GLOBAL_SIGNING = {"route53": "us-east-1"}
+_GLOBAL_SIGNING = {"iam": "us-east-1", "route53": "us-east-1"}
 """Services whose requests are signed for one region, wherever they are sent."""
 
 
@@ -72,7 +74,7 @@ class Aws:
         self._ctx = ctx
         self._connection = connection
         self._call_s = call_s
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, bool], Any] = {}
         self._building = threading.Lock()
 
     def within(self, ctx: Context) -> "Aws":
@@ -144,7 +146,7 @@ class Aws:
         late = OutcomeUnknown if mutates else Unavailable
         # Apart: half a second of parsing API models is not the endpoint's silence.
         client = await _blocking.run(
-            lambda: self._client(service, what),
+            lambda: self._client(service, what, mutates=mutates),
             ctx=ctx,
             late=lambda why: Unavailable(f"{what}: SDK not ready, not sent: {why}"),
             limit_s=READ_S,
@@ -158,21 +160,25 @@ class Aws:
                 late=lambda why: late(f"{what}: {why}"),
                 limit_s=min(CONNECT_S, self._call_s) + self._call_s,
             )
-        except ActionError:
+        except (ActionError, NotPermittedError):
             raise
         except Exception as error:  # a garbled answer makes the SDK's parsers raise anything
             raise translate(error, what, mutates=mutates) from error
 
-    def _client(self, service: str, what: str) -> Any:
+    def _client(self, service: str, what: str, *, mutates: bool) -> Any:
         from botocore.exceptions import BotoCoreError
 
         with self._building:
-            if service not in self._clients:
+            if (service, mutates) not in self._clients:
                 try:
-                    self._clients[service] = self._build(service)
+                    client = self._build(service)
                 except BotoCoreError as error:
                     raise translate(error, what, mutates=False) from error
-            return self._clients[service]
+                if not mutates:
+                    # First of all: nothing of a request that is refused is even signed.
+                    client.meta.events.register_first("before-parameter-build.*", _only_reads)
+                self._clients[service, mutates] = client
+            return self._clients[service, mutates]
 
     def _build(self, service: str) -> Any:
         from botocore.config import Config
@@ -194,6 +200,7 @@ class Aws:
                 retries={"total_max_attempts": 1, "mode": "standard"},
                 connect_timeout=min(CONNECT_S, self._call_s, left_s),
                 read_timeout=min(self._call_s, left_s),
+                user_agent_extra=f"drctl/{__version__}",  # who it was, in the account's own trail
                 ignore_configured_endpoint_urls=True,  # type: ignore[call-arg]  # not in the stubs
                 proxies={},  # None would mean HTTP_PROXY
                 s3={"addressing_style": "path" if endpoint else "auto"},
@@ -201,6 +208,12 @@ class Aws:
         )
         client.meta.events.register("before-call.s3", _stay_in_this_region)
         return client
+
+
+def _only_reads(model: Any, **_: Any) -> None:
+    """Refuses every operation that the service's own model does not show to read."""
+    service = model.service_model
+    require_aws(model.name, service.metadata["protocol"], model.http.get("method", "POST"))
 
 
 def _stay_in_this_region(params: dict[str, Any], **_: Any) -> None:

@@ -40,6 +40,7 @@ class CheckImage(Action[EcrRepository, ImageParams, Image]):
     summary: ClassVar[str] = "Fail unless an image is in a region's registry, under its digest"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (EcrRepository,)
     params = ImageParams
     outputs = Image

@@ -50,6 +50,7 @@ class ScaleService(Action[EcsService, DesiredParams, Scaled]):
     name: ClassVar[str] = "aws.ecs.service.scale"
     summary: ClassVar[str] = "Set an ECS service's number of tasks and wait until they run"
     effect: ClassVar[Effect] = Effect.CHANGE
+    alternative: ClassVar[str] = "capacity that is kept running where it will be needed"
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (EcsService,)
     params = DesiredParams

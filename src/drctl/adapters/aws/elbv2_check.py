@@ -11,6 +11,7 @@ from pydantic import Field
 
 from drctl.actions.contract import Action, Context, Effect, Observation, Outputs, Params, Repeat
 from drctl.actions.errors import Rejected
+from drctl.actions.planes import Ask
 from drctl.actions.targets import LoadBalancer
 from drctl.actions.targets.balancers import BalancerName
 from drctl.adapters.aws import elbv2_api as api
@@ -158,6 +159,11 @@ class AssertServing(CheckBalancer):
     summary: ClassVar[str] = (
         "Fail unless a load balancer is active, listens and has healthy targets"
     )
+
+    def asks_to_look(
+        self, target: LoadBalancer, params: CheckParams | None = None
+    ) -> tuple[Ask, ...]:
+        return ()
 
     async def observe(
         self, ctx: Context, target: LoadBalancer, params: CheckParams | None

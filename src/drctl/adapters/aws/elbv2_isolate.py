@@ -40,6 +40,7 @@ from drctl.actions.errors import (
     Rejected,
     Unavailable,
 )
+from drctl.actions.planes import Ask, control, data
 from drctl.actions.targets import LoadBalancer
 from drctl.adapters import _http
 from drctl.adapters.aws import elbv2_api as api
@@ -151,6 +152,15 @@ class _Door(Action[LoadBalancer, NoParams, Doors]):
 
     def planes(self, target: LoadBalancer) -> tuple[str, ...]:
         return (f"control-plane:{target.aws.region}", f"data-plane:{target.aws.region}")
+
+    def asks(self, target: LoadBalancer, params: NoParams | None = None) -> tuple[Ask, ...]:
+        return (
+            control(target.aws.region, "Elastic Load Balancing"),
+            data(target.aws.region, "the load balancer itself"),
+        )
+
+    def asks_to_look(self, target: LoadBalancer, params: NoParams | None = None) -> tuple[Ask, ...]:
+        return (control(target.aws.region, "Elastic Load Balancing"),)
 
     async def observe(
         self, ctx: Context, target: LoadBalancer, params: NoParams | None

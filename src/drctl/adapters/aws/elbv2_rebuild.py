@@ -79,6 +79,7 @@ class RebuildBalancer(Action[LoadBalancer, RebuildParams, Rebuilt]):
     name: ClassVar[str] = "aws.elbv2.rebuild"
     summary: ClassVar[str] = "Build a copy of a lost load balancer and wait until it serves"
     effect: ClassVar[Effect] = Effect.CHANGE
+    alternative: ClassVar[str] = "a second load balancer, made in advance, behind a failover record"
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (LoadBalancer,)
     params = RebuildParams

@@ -96,6 +96,7 @@ CODES: tuple[tuple[str, type[ActionError]], ...] = (
     ("Unsupported*", Rejected),
     ("DecryptionFailure", Rejected),
     ("EncryptionFailure", Rejected),
+    ("PolicyEvaluation*", Unavailable),
     ("HealthUnavailable", Unavailable),
     ("InternalService*", Unavailable),
     ("InternalServer*", Unavailable),

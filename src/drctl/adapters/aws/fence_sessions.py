@@ -75,7 +75,7 @@ class AdminSession:
     async def _live(self) -> str:
         if self._target.sql is None:
             raise Unavailable(f"the environment gives {self._target.label} no sql")
-        async with _sql.connect(self._target.sql, self._ctx) as session:
+        async with _sql.connect(self._target.sql, self._ctx, mutates=True) as session:
             self._is_open.set()
             await self._is_shut.wait()
             return await _cut(self._ctx, session)

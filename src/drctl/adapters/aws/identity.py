@@ -14,6 +14,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import Conflict, Unavailable
+from drctl.actions.planes import Ask, control, data
 from drctl.actions.targets import (
     AutoScalingGroup,
     AwsConnection,
@@ -77,6 +78,7 @@ class CheckIdentity(Action[Target, NoParams, Caller]):
     summary: ClassVar[str] = "Ask AWS who the credentials of a target belong to"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = _REACHED
     outputs = Caller
 
@@ -117,6 +119,10 @@ class AccountPin(Pin):
             return None
         return Identity(name="aws.account", subject=connection.region, expected=connection.account)
 
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        connection = connection_of(target)
+        return (data(connection.region, "STS"),) if connection else ()
+
     async def read(self, ctx: Context, target: Target) -> str:
         connection = connection_of(target)
         if connection is None:
@@ -135,6 +141,9 @@ class ZonePin(Pin):
             subject=target.zone_id,
             expected=target.zone_name.rstrip("."),
         )
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        return (control("us-east-1", "Route 53 zones"),)
 
     async def read(self, ctx: Context, target: Target) -> str:
         if not isinstance(target, DnsRecord):

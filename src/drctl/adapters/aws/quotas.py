@@ -62,6 +62,7 @@ class AssertQuota(Action[AwsRegion, QuotaParams, Quota]):
     summary: ClassVar[str] = "Fail unless a region's service quota leaves room for what is needed"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (AwsRegion,)
     params = QuotaParams
     outputs = Quota

@@ -18,7 +18,8 @@ outputs then say ``durable: false`` and why.
 """
 
 import asyncio
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from drctl.actions.contract import (
     Action,
@@ -36,6 +37,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, Rejected, Throttled, Unavailable
+from drctl.actions.planes import Ask, control, data
 from drctl.actions.targets import RdsInstance
 from drctl.adapters._vantage import count, prove_dead, prove_quarantine
 from drctl.adapters.aws import fence_control
@@ -75,6 +77,22 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
     def planes(self, target: RdsInstance) -> tuple[str, ...]:
         """None: with the region's control plane gone, a dead instance can still be proven dead."""
         return ()
+
+    def asks(self, target: RdsInstance, params: NoParams | None = None) -> tuple[Ask, ...]:
+        how = "then each vantage point must refuse definitely; nothing keeps it from coming back"
+        return (
+            control(target.aws.region, "RDS and EC2", copes=how, only_when_dead=True),
+            data(target.aws.region, "PostgreSQL, clients' URLs", copes=how, only_when_dead=True),
+        )
+
+    def asks_to_look(self, target: RdsInstance, params: NoParams | None = None) -> tuple[Ask, ...]:
+        how = "the look says that the control plane is silent, and what the fence then takes"
+        return (control(target.aws.region, "RDS and EC2", copes=how),)
+
+    def without(
+        self, target: RdsInstance, params: NoParams | None, lost: tuple[Ask, ...]
+    ) -> Mapping[str, Any]:
+        return {"method": "observed_dead", "durable": False, "final_lsn": ""}
 
     async def observe(
         self, ctx: Context, target: RdsInstance, params: NoParams | None

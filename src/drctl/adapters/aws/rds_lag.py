@@ -1,12 +1,14 @@
 """How much would be lost if this standby were promoted now."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
 from drctl.actions.contract import Action, Context, Effect, NoParams, Observation, Repeat
 from drctl.actions.errors import ActionError, Rejected
 from drctl.actions.loss import LossBound
+from drctl.actions.planes import Ask, control
 from drctl.actions.targets import RdsInstance, Witness
 from drctl.adapters import _witness
 from drctl.adapters.aws.client import Aws
@@ -30,6 +32,16 @@ class MeasureLag(Action[RdsInstance, NoParams, LossBound]):
         """The control plane is asked too, and not needed."""
         regions = {target.aws.region, target.witness.aws.region if target.witness else ""}
         return tuple(f"data-plane:{region}" for region in sorted(regions) if region)
+
+    def asks(self, target: RdsInstance, params: NoParams | None = None) -> tuple[Ask, ...]:
+        what = "PostgreSQL or the witness's object: else nothing bounds the loss"
+        needed = tuple(Ask(plane=plane, service=what) for plane in self.planes(target))
+        how = "RDS's word can only make the bound worse"
+        return (*needed, control(target.aws.region, "RDS", copes=how))
+
+    def asks_to_look(self, target: RdsInstance, params: NoParams | None = None) -> tuple[Ask, ...]:
+        how = "the bound is shown as unknown"
+        return tuple(replace(ask, copes=ask.copes or how) for ask in self.asks(target))
 
     async def observe(
         self, ctx: Context, target: RdsInstance, params: NoParams | None

@@ -13,6 +13,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError
+from drctl.actions.planes import ELSEWHERE, Ask, control, data
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _one_primary
 from drctl.adapters._one_primary import OnePrimary, ProofParams
@@ -38,6 +39,15 @@ class AssertSinglePrimary(Action[RdsInstance, ProofParams, OnePrimary]):
     params = ProofParams
     outputs = OnePrimary
     proves_one_primary: ClassVar[bool] = True
+
+    def asks(self, target: RdsInstance, params: ProofParams | None = None) -> tuple[Ask, ...]:
+        """The old side's; where the new primary and the clients' path are, no target says."""
+        how = "then only a definite refusal from each vantage point counts"
+        return (
+            control(target.aws.region, "RDS and EC2", copes=how, only_when_dead=True),
+            data(target.aws.region, "PostgreSQL, clients' URLs", copes=how, only_when_dead=True),
+            Ask(plane=ELSEWHERE, service="the new primary, and where clients write"),
+        )
 
     def preview(
         self, observation: Observation, target: RdsInstance, params: ProofParams | None

@@ -27,6 +27,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
+from drctl.actions.planes import Ask, control, data
 from drctl.actions.targets import RdsInstance
 from drctl.adapters import _candidate, _managed
 from drctl.adapters.aws.client import Aws
@@ -71,6 +72,7 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
     """Promotes once, then waits until RDS *and* the server itself say that it is a primary."""
 
     name: ClassVar[str] = "aws.rds.promote_replica"
+    no_way_back: ClassVar[str] = "it leaves its source for good; a standby is made anew, from it"
     summary: ClassVar[str] = "Make an RDS read replica a primary and wait until it is one"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE
@@ -79,7 +81,15 @@ class PromoteReplica(Action[RdsInstance, PromoteParams, Promotion]):
     outputs = Promotion
 
     def planes(self, target: RdsInstance) -> tuple[str, ...]:
-        return (f"control-plane:{target.aws.region}", f"data-plane:{target.aws.region}")
+        own = (f"control-plane:{target.aws.region}", f"data-plane:{target.aws.region}")
+        seen = target.witness.aws.region if target.witness else target.aws.region
+        return own if seen == target.aws.region else (*own, f"data-plane:{seen}")
+
+    def asks(self, target: RdsInstance, params: PromoteParams | None = None) -> tuple[Ask, ...]:
+        own = (control(target.aws.region, "RDS"), data(target.aws.region, "PostgreSQL"))
+        if target.witness is None or target.witness.aws.region == target.aws.region:
+            return own
+        return (*own, data(target.witness.aws.region, "the witness's object"))
 
     async def observe(
         self, ctx: Context, target: RdsInstance, params: PromoteParams | None

@@ -18,6 +18,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import Conflict, Rejected
+from drctl.actions.planes import Ask, control
 from drctl.actions.targets import RdsInstance, Text
 from drctl.adapters.aws import rds_made
 from drctl.adapters.aws.client import Aws
@@ -56,6 +57,7 @@ class CreateReplica(Action[RdsInstance, ReplicaParams, Replica]):
 
     name: ClassVar[str] = "aws.rds.create_replica"
     summary: ClassVar[str] = "Make an RDS read replica of a primary and wait until it follows"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.KEYED
     targets = (RdsInstance,)
@@ -65,6 +67,18 @@ class CreateReplica(Action[RdsInstance, ReplicaParams, Replica]):
     def planes(self, target: RdsInstance) -> tuple[str, ...]:
         """The source's region too, but which one that is only the params say."""
         return (f"control-plane:{target.aws.region}",)
+
+    def asks(self, target: RdsInstance, params: ReplicaParams | None = None) -> tuple[Ask, ...]:
+        own = control(target.aws.region, "RDS")
+        parts = params.source.split(":") if params else []
+        if len(parts) != _ARN_PARTS or parts[3] == target.aws.region:
+            return (own,)
+        return own, control(parts[3], "RDS there copies the source")
+
+    def asks_to_look(
+        self, target: RdsInstance, params: ReplicaParams | None = None
+    ) -> tuple[Ask, ...]:
+        return (control(target.aws.region, "RDS"),)
 
     async def observe(
         self, ctx: Context, target: RdsInstance, params: ReplicaParams | None

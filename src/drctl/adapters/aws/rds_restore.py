@@ -24,6 +24,7 @@ from drctl.actions.contract import (
     Params,
     Preview,
     Repeat,
+    Restores,
 )
 from drctl.actions.errors import Conflict, Rejected
 from drctl.actions.targets import RdsInstance, Text
@@ -71,7 +72,10 @@ class RestoreToTime(Action[RdsInstance, RestoreParams, Restored]):
 
     name: ClassVar[str] = "aws.rds.restore_to_time"
     summary: ClassVar[str] = "Restore an RDS instance to a moment, into a new, private instance"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
+    alternative: ClassVar[str] = "a standby elsewhere that is promoted"
+    restores: ClassVar[Restores | None] = Restores(into="instance", source="instance", lag_s=300)
     repeat: ClassVar[Repeat] = Repeat.KEYED
     targets = (RdsInstance,)
     params = RestoreParams

@@ -18,6 +18,7 @@ from drctl.actions.contract import (
     Params,
     Preview,
     Repeat,
+    Restores,
 )
 from drctl.actions.errors import (
     ActionError,
@@ -68,6 +69,7 @@ class CreateSnapshot(Action[RdsInstance, CreateParams, Snapshot]):
     summary: ClassVar[str] = "Copy an RDS instance to a manual snapshot and wait until it is whole"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.KEYED
+    looks_blind: ClassVar[bool] = False
     targets = (RdsInstance,)
     params = CreateParams
     outputs = Snapshot
@@ -174,8 +176,14 @@ class RestoreSnapshot(Action[RdsInstance, RestoreParams, RestoredCopy]):
 
     name: ClassVar[str] = "aws.rds.snapshot.restore"
     summary: ClassVar[str] = "Make a new, private RDS instance of a snapshot"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
+    alternative: ClassVar[str] = "a standby elsewhere that is promoted"
+    restores: ClassVar[Restores | None] = Restores(
+        into="instance", source="instance", from_snapshot=True
+    )
     repeat: ClassVar[Repeat] = Repeat.KEYED
+    looks_blind: ClassVar[bool] = False
     targets = (RdsInstance,)
     params = RestoreParams
     outputs = RestoredCopy

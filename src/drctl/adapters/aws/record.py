@@ -38,6 +38,7 @@ from drctl.actions.errors import (
     Throttled,
     Unavailable,
 )
+from drctl.actions.planes import Ask, control
 from drctl.actions.targets import DnsRecord, Part, Text
 from drctl.adapters import _resolver
 from drctl.adapters.aws.client import Aws
@@ -112,6 +113,10 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
     name: ClassVar[str] = "aws.route53.record.upsert"
     summary: ClassVar[str] = "Write a DNS record (needs the us-east-1 control plane)"
     effect: ClassVar[Effect] = Effect.TRAFFIC
+    alternative: ClassVar[str] = (
+        "a failover pair made in advance, switched by aws.route53.failover_switch.engage or"
+        " aws.arc.routing_control.set"
+    )
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (DnsRecord,)
     params = UpsertParams
@@ -119,6 +124,9 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
 
     def planes(self, target: DnsRecord) -> tuple[str, ...]:
         return ("control-plane:us-east-1",)
+
+    def asks(self, target: DnsRecord, params: UpsertParams | None = None) -> tuple[Ask, ...]:
+        return (control("us-east-1", "Route 53 records"),)
 
     async def observe(
         self, ctx: Context, target: DnsRecord, params: UpsertParams | None
@@ -129,7 +137,10 @@ class UpsertRecord(Action[DnsRecord, UpsertParams, Upserted]):
         # Without the params it is not known which one counts; that is picked out then.
         return Observation(
             facts={"records": [_text(record) for record in found]},
-            readings={"now": [json.dumps(record, sort_keys=True) for record in found]},
+            readings={
+                "now": [json.dumps(record, sort_keys=True) for record in found],
+                "ttl_s": max(_held_s(found), default=None),
+            },
         )
 
     def preview(
@@ -326,8 +337,12 @@ async def _old_ttl_s(ctx: Context, target: DnsRecord, found: list[dict[str, Any]
     """The longest that the nameservers, or the records themselves, give the old answer."""
     limit_s = min(TTL_PATIENCE_S, ctx.deadline.left_s(ctx.clock))
     told = await _resolver.ttls_s(target.record_name, ctx.resolvers, timeout_s=limit_s)
-    held = [float(record["TTL"]) for record in found if record.get("TTL") is not None]
-    return max([*told, *held], default=ALIAS_TTL_S if found else 0.0)
+    return max([*told, *_held_s(found)], default=ALIAS_TTL_S if found else 0.0)
+
+
+def _held_s(found: list[dict[str, Any]]) -> list[float]:
+    """The TTLs that the records themselves have; an alias has none."""
+    return [float(record["TTL"]) for record in found if record.get("TTL") is not None]
 
 
 def _led(record: dict[str, Any]) -> dict[str, str]:

@@ -90,6 +90,7 @@ class AssertReplication(Action[S3Bucket, ReplicationParams, Replication]):
     summary: ClassVar[str] = "Fail unless a bucket's copy in another region is within the RPO"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (S3Bucket,)
     params = ReplicationParams
     outputs = Replication

@@ -65,6 +65,7 @@ class RestoreVersion(Action[S3Bucket, RestoreParams, Restored]):
     summary: ClassVar[str] = "Make an older version of an object the current one; deletes nothing"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    looks_blind: ClassVar[bool] = False
     targets = (S3Bucket,)
     params = RestoreParams
     outputs = Restored

@@ -74,6 +74,7 @@ class CheckSecret(Action[DatabaseRole, NoParams, Versioned]):
     summary: ClassVar[str] = "Fail unless a secret is there, current, and not about to be deleted"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (DatabaseRole,)
     outputs = Versioned
 

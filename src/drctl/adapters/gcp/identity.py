@@ -2,6 +2,7 @@
 
 from drctl.actions.contract import Context, Identity, Pin
 from drctl.actions.errors import Unavailable
+from drctl.actions.planes import Ask
 from drctl.actions.targets import CloudDnsRecord, CloudSqlInstance, GcpConnection, Target
 from drctl.adapters.gcp.client import Gcp, part
 
@@ -23,6 +24,9 @@ class ProjectPin(Pin):
             subject=connection.project,
             expected=connection.project_number,
         )
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        return (Ask(plane="control-plane:global"),)
 
     async def read(self, ctx: Context, target: Target) -> str:
         connection = connection_of(target)
@@ -47,6 +51,9 @@ class ManagedZonePin(Pin):
             subject=f"{target.gcp.project}/{target.managed_zone}",
             expected=target.zone_name.rstrip("."),
         )
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        return (Ask(plane="control-plane:global"),)
 
     async def read(self, ctx: Context, target: Target) -> str:
         if not isinstance(target, CloudDnsRecord):

@@ -65,6 +65,7 @@ class SetRecord(Action[CloudDnsRecord, SetParams, SetOutputs]):
     name: ClassVar[str] = "gcp.dns.record.set"
     summary: ClassVar[str] = "Write a Cloud DNS record, compared with what the plan saw"
     effect: ClassVar[Effect] = Effect.TRAFFIC
+    alternative: ClassVar[str] = "a failover policy with health checks, made in advance"
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (CloudDnsRecord,)
     params = SetParams

@@ -25,6 +25,7 @@ from drctl.actions.contract import (
     Params,
     Preview,
     Repeat,
+    Restores,
 )
 from drctl.actions.errors import (
     ActionError,
@@ -75,7 +76,9 @@ class CloneToTime(Action[CloudSqlInstance, CloneParams, Clone]):
 
     name: ClassVar[str] = "gcp.cloudsql.clone_to_time"
     summary: ClassVar[str] = "Recover a Cloud SQL instance to a moment, into a new private one"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
+    restores: ClassVar[Restores | None] = Restores(into="name", source="instance")
     repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT
     targets = (CloudSqlInstance,)
     params = CloneParams

@@ -12,7 +12,8 @@ then say ``durable: false`` and why.
 """
 
 import asyncio
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from drctl.actions.contract import (
     Action,
@@ -36,6 +37,7 @@ from drctl.actions.errors import (
     Throttled,
     Unavailable,
 )
+from drctl.actions.planes import Ask, control, data
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters import _vantage
 from drctl.adapters.gcp.client import Gcp
@@ -78,6 +80,24 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
     def planes(self, target: CloudSqlInstance) -> tuple[str, ...]:
         """None: without the control plane a dead instance can still be proven dead."""
         return ()
+
+    def asks(self, target: CloudSqlInstance, params: NoParams | None = None) -> tuple[Ask, ...]:
+        how = "then each vantage point must refuse definitely; nothing keeps it from coming back"
+        return (
+            control(target.gcp.region, "Cloud SQL", copes=how, only_when_dead=True),
+            data(target.gcp.region, "PostgreSQL, clients' URLs", copes=how, only_when_dead=True),
+        )
+
+    def asks_to_look(
+        self, target: CloudSqlInstance, params: NoParams | None = None
+    ) -> tuple[Ask, ...]:
+        how = "the look says that the control plane is silent, and what the fence then takes"
+        return (control(target.gcp.region, "Cloud SQL", copes=how),)
+
+    def without(
+        self, target: CloudSqlInstance, params: NoParams | None, lost: tuple[Ask, ...]
+    ) -> Mapping[str, Any]:
+        return {"method": "observed_dead", "durable": False, "final_lsn": ""}
 
     async def observe(
         self, ctx: Context, target: CloudSqlInstance, params: NoParams | None

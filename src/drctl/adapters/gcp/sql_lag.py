@@ -1,12 +1,14 @@
 """How much would be lost if this replica were promoted now."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import ClassVar
 
 from drctl.actions.contract import Action, Context, Effect, NoParams, Observation, Repeat
 from drctl.actions.errors import ActionError, Rejected
 from drctl.actions.loss import LossBound
+from drctl.actions.planes import Ask, control
 from drctl.actions.targets import CloudSqlInstance
 from drctl.adapters import _witness
 from drctl.adapters.gcp.client import Gcp
@@ -35,6 +37,17 @@ class MeasureLag(Action[CloudSqlInstance, NoParams, LossBound]):
     def planes(self, target: CloudSqlInstance) -> tuple[str, ...]:
         """The control plane is asked too, and not needed."""
         return (f"data-plane:{target.gcp.region}",)
+
+    def asks(self, target: CloudSqlInstance, params: NoParams | None = None) -> tuple[Ask, ...]:
+        needed = tuple(Ask(plane=plane, service="PostgreSQL") for plane in self.planes(target))
+        how = "Cloud SQL's word can only make the bound worse"
+        return (*needed, control(target.gcp.region, "Cloud SQL", copes=how))
+
+    def asks_to_look(
+        self, target: CloudSqlInstance, params: NoParams | None = None
+    ) -> tuple[Ask, ...]:
+        how = "the bound is shown as unknown"
+        return tuple(replace(ask, copes=ask.copes or how) for ask in self.asks(target))
 
     async def observe(
         self, ctx: Context, target: CloudSqlInstance, params: NoParams | None

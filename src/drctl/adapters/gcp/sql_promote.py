@@ -79,6 +79,7 @@ class PromoteReplica(Action[CloudSqlInstance, PromoteParams, Promotion]):
     """Promotes once, then waits until Cloud SQL *and* the server itself say that it is one."""
 
     name: ClassVar[str] = "gcp.cloudsql.promote_replica"
+    no_way_back: ClassVar[str] = "it leaves its source for good; a standby is made anew, from it"
     summary: ClassVar[str] = "Make a Cloud SQL read replica a primary and wait until it is one"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE

@@ -7,6 +7,7 @@ is asked for and not in the document has failed: silence is not health.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import NotFound, Rejected, Unavailable
+from drctl.actions.planes import Ask, data
 from drctl.actions.targets import CloudDnsRecord, Deployment, DnsRecord, FailoverSwitch, Target
 from drctl.adapters import _http
 from drctl.kernel.duration import parse_duration
@@ -93,6 +95,7 @@ class Probe(Action[ServiceTarget, ProbeParams, ProbeOutputs]):
 
     name: ClassVar[str] = "http.probe"
     summary: ClassVar[str] = "Asks a service over HTTP and returns what it said"
+    asks_service: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets: ClassVar[tuple[type[Target], ...]] = (
@@ -106,6 +109,18 @@ class Probe(Action[ServiceTarget, ProbeParams, ProbeOutputs]):
 
     def planes(self, target: ServiceTarget) -> tuple[str, ...]:
         return planes_of(target)
+
+    def asks(self, target: ServiceTarget, params: ProbeParams | None = None) -> tuple[Ask, ...]:
+        """No answer is an output, unless one was asked for."""
+        asked = places_of(target)
+        if params is None or params.expect_status or params.require or params.max_skew:
+            return asked
+        return tuple(replace(ask, copes="no answer is its answer: status 0") for ask in asked)
+
+    def without(
+        self, target: ServiceTarget, params: ProbeParams | None, lost: tuple[Ask, ...]
+    ) -> Mapping[str, Any]:
+        return _no_answer(f"{lost[0].plane} does not answer", 0.0).model_dump(exclude={"latency_s"})
 
     async def perform(
         self, ctx: Context, target: ServiceTarget, params: ProbeParams
@@ -160,6 +175,17 @@ def url_of(target: ServiceTarget) -> str:
 def planes_of(target: ServiceTarget) -> tuple[str, ...]:
     """What a look at it depends on."""
     return (f"data-plane:{_region(target)}",)
+
+
+def places_of(target: ServiceTarget) -> tuple[Ask, ...]:
+    """The same, with where customers are led when the environment says it."""
+    what = "the application there"
+    if not isinstance(target, FailoverSwitch) or target.home_region is None:
+        return tuple(Ask(plane=plane, service=what) for plane in planes_of(target))
+    return (
+        data(target.home_region, f"{what}: the switch is not engaged", once_moved=False),
+        data(target.aws.region, f"{what}: the switch is engaged", once_moved=True),
+    )
 
 
 def _region(target: ServiceTarget) -> str:

@@ -9,9 +9,10 @@ from pydantic import Field
 
 from drctl.actions.contract import Action, Context, Effect, Outputs, Params, Repeat
 from drctl.actions.errors import ActionError, Rejected
+from drctl.actions.planes import Ask
 from drctl.actions.targets import CloudDnsRecord, Deployment, DnsRecord, FailoverSwitch, Target
 from drctl.adapters import _http
-from drctl.adapters.http.probe import Duration, Path, ServiceTarget, planes_of, url_of
+from drctl.adapters.http.probe import Duration, Path, ServiceTarget, places_of, planes_of, url_of
 
 _MOST = 200
 _MOST_AT_ONCE = 10
@@ -50,6 +51,7 @@ class Sample(Action[ServiceTarget, SampleParams, SampleOutputs]):
 
     name: ClassVar[str] = "http.sample"
     summary: ClassVar[str] = "Asserts how fast a service answers, on a handful of looks"
+    asks_service: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets: ClassVar[tuple[type[Target], ...]] = (
@@ -63,6 +65,9 @@ class Sample(Action[ServiceTarget, SampleParams, SampleOutputs]):
 
     def planes(self, target: ServiceTarget) -> tuple[str, ...]:
         return planes_of(target)
+
+    def asks(self, target: ServiceTarget, params: SampleParams | None = None) -> tuple[Ask, ...]:
+        return places_of(target)
 
     async def perform(
         self, ctx: Context, target: ServiceTarget, params: SampleParams

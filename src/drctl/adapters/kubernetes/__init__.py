@@ -18,6 +18,14 @@ from drctl.adapters.kubernetes.manifests import ApplyManifests
 from drctl.adapters.kubernetes.pods import ListReadyPods
 from drctl.adapters.kubernetes.postgresql import MeasureOperatorLag, PromoteCluster
 from drctl.adapters.kubernetes.postgresql_fence import FenceCluster, UnfenceCluster
+from drctl.adapters.kubernetes.ready import (
+    Allowed,
+    ImagesThere,
+    QuotaLeavesRoom,
+    SecretThere,
+    ServerCertificate,
+    TokenLasts,
+)
 from drctl.adapters.kubernetes.rollback import RollBackDeployment
 from drctl.adapters.kubernetes.secret import CheckSecret, PatchSecret
 from drctl.adapters.kubernetes.stop import StartDeployment, StopDeployment
@@ -67,5 +75,13 @@ ADAPTER = Adapter(
     ),
     pins=(ClusterPin(),),
     stores=(LeaseStore(),),
+    checks=(
+        ServerCertificate(),
+        TokenLasts(),
+        Allowed(),
+        QuotaLeavesRoom(),
+        ImagesThere(),
+        SecretThere(),
+    ),
     libraries=("kubernetes.client", "websocket", "asyncpg", "httpx", "dns.asyncresolver"),
 )

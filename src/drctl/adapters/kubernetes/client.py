@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-from drctl.actions.contract import Context
+from drctl.actions.contract import Context, NotPermittedError
 from drctl.actions.errors import ActionError, AuthRejected, OutcomeUnknown, Throttled, Unavailable
 from drctl.actions.targets import Deployment, KubernetesConnection, KubernetesObject
 from drctl.adapters import _blocking, _secret
+from drctl.adapters._read_only import require_kubernetes
 from drctl.adapters.kubernetes.errors import of_status, translate
 from drctl.kernel.retry import retry_read
 
@@ -190,6 +191,16 @@ class Cluster:
         """
         return await self._call("POST", path, body, about=str(body["metadata"]["name"]))
 
+    async def review(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """
+        Asks a question that Kubernetes wants as a POST, and that it keeps and changes nothing for:
+        one of the access reviews.
+
+        Raises:
+            ActionError: What the server said, or that it did not.
+        """
+        return await self._call("POST", path, body, about=None, mutates=False)
+
     def within(self, ctx: Context) -> "Cluster":
         """The same connections, for another action."""
         made = Cluster(ctx, self._connection)
@@ -238,7 +249,7 @@ class Cluster:
         limits_s = (min(CONNECT_S, left_s), min(READ_S, left_s))
 
         def call() -> tuple[int, dict[str, str], bytes]:
-            answer = self._built().call_api(
+            answer = self._built(mutates=mutates).call_api(
                 method,
                 self._connection.server.rstrip("/") + path,
                 header_params=self._headers(kind or "application/json" if method != "GET" else ""),
@@ -254,7 +265,7 @@ class Cluster:
             status, headers, raw = await _blocking.run(
                 call, ctx=ctx, late=lambda why: late(f"{what}: {why}"), limit_s=sum(limits_s)
             )
-        except ActionError:
+        except (ActionError, NotPermittedError):
             raise
         except Exception as error:  # a garbled answer makes the libraries raise anything
             raise translate(error, what, mutates=mutates) from error
@@ -271,11 +282,12 @@ class Cluster:
             "User-Agent": "drctl",
         } | ({"Content-Type": kind} if kind else {})
 
-    def _built(self) -> Any:
+    def _built(self, *, mutates: bool) -> Any:
+        """The connections; those that only read are behind a client that refuses other verbs."""
         with self._building:
             if self._client is None:
                 self._client = self._build()
-            return self._client
+            return self._client if mutates else _OnlyReads(self._client)
 
     def _build(self) -> Any:
         from kubernetes.client import ApiClient, Configuration
@@ -291,6 +303,23 @@ class Cluster:
             no_proxy="",
         )
         return ApiClient(configuration)
+
+
+class _OnlyReads:
+    """A client of the API server that sends nothing but reads."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+
+    def call_api(self, method: str, url: str, **more: Any) -> Any:
+        """
+        As the client's own.
+
+        Raises:
+            NotPermittedError: It is no read; nothing was sent.
+        """
+        require_kubernetes(method, url)
+        return self._client.call_api(method, url, **more)
 
 
 def _said(raw: bytes) -> str:

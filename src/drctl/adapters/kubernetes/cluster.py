@@ -14,6 +14,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import Conflict
+from drctl.actions.planes import Ask, data
 from drctl.actions.targets import Deployment, KubernetesConnection, KubernetesObject, Target
 from drctl.adapters.kubernetes.client import Cluster
 
@@ -39,6 +40,7 @@ class CheckCluster(Action[Deployment, NoParams, ClusterIdentity]):
     summary: ClassVar[str] = "Ask a Kubernetes API server which cluster it is"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     outputs = ClusterIdentity
 
@@ -79,6 +81,11 @@ class ClusterPin(Pin):
             subject=target.cluster.server,
             expected=target.cluster.cluster_uid,
         )
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        if not isinstance(target, Deployment | KubernetesObject):
+            return ()
+        return (data(target.cluster.region, "the cluster's API server"),)
 
     async def read(self, ctx: Context, target: Target) -> str:
         if not isinstance(target, Deployment | KubernetesObject):

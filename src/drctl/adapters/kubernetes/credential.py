@@ -17,7 +17,7 @@ from drctl.actions.contract import (
     Preview,
     Repeat,
 )
-from drctl.actions.errors import Conflict, Rejected
+from drctl.actions.errors import Conflict, Rejected, Unavailable
 from drctl.actions.targets import DatabaseRole, Deployment
 from drctl.actions.targets.credentials import SecretKey
 from drctl.adapters.kubernetes.cluster import uid_of
@@ -49,11 +49,13 @@ class DeliverCredential(Action[DatabaseRole, NoParams, Delivered]):
     async def observe(
         self, ctx: Context, target: DatabaseRole, params: NoParams | None
     ) -> Observation:
-        missing = [
-            word
-            for word, place in sorted(target.delivered_to.items())
-            if not isinstance(await _settled(ctx, target, place), Done)
-        ]
+        missing = []
+        for word, place in sorted(target.delivered_to.items()):
+            found = await _settled(ctx, target, place)
+            if isinstance(found, CannotTell):  # silence is not "it has the password of today"
+                raise Unavailable(f"{word}: {found.why}")
+            if not isinstance(found, Done):
+                missing.append(word)
         return Observation(readings={"missing": missing})
 
     def preview(

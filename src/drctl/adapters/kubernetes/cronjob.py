@@ -49,6 +49,7 @@ class _CronJob(Action[Deployment, SuspendParams, Suspended]):
 
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    looks_blind: ClassVar[bool] = False
     targets = (Deployment,)
     params = SuspendParams
     outputs = Suspended

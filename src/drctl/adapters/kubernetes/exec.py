@@ -70,6 +70,7 @@ class ExecInPod(Action[Deployment, ExecParams, Executed]):
     name: ClassVar[str] = "kubernetes.pod.exec"
     summary: ClassVar[str] = "Run a program in a Ready pod of a Deployment's present revision"
     effect: ClassVar[Effect] = Effect.CHANGE
+    runs_anything: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE
     targets = (Deployment,)
     params = ExecParams

@@ -45,6 +45,8 @@ class CheckImage(Action[Deployment, ImageParams, ImageThere]):
     summary: ClassVar[str] = "Ask a registry whether it has an image"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    looks_blind: ClassVar[bool] = False
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     params = ImageParams
     outputs = ImageThere

@@ -58,6 +58,7 @@ class CheckRevision(Action[Deployment, CheckParams, Known]):
     summary: ClassVar[str] = "Name the newest revision of a Deployment that is known to be good"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     params = CheckParams
     outputs = Known

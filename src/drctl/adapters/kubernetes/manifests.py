@@ -81,6 +81,7 @@ class ApplyManifests(Action[Deployment, ApplyParams, Applied]):
     summary: ClassVar[str] = "Apply pinned manifests server-side in a Deployment's namespace"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    looks_blind: ClassVar[bool] = False
     targets = (Deployment,)
     params = ApplyParams
     outputs = Applied

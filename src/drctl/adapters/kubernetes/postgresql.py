@@ -42,6 +42,7 @@ from drctl.actions.errors import (
     Rejected,
 )
 from drctl.actions.loss import LossBound
+from drctl.actions.planes import Ask, data, places_needed, sightings
 from drctl.actions.targets import PostgresCluster
 from drctl.adapters import _candidate, _candidate_look, _http, _sql, _witness
 from drctl.adapters.kubernetes.client import JSON_PATCH, MERGE_PATCH, Cluster, object_path
@@ -52,7 +53,8 @@ _EVERY_S = 0.3
 _SPARE_S = 1.0
 _NOW = """
 SELECT pg_is_in_recovery() AS is_in_recovery,
-       current_setting('transaction_read_only') = 'off' AS takes_writes,
+       NOT pg_is_in_recovery() AND current_setting('default_transaction_read_only') = 'off'
+         AS takes_writes,
        (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        CASE WHEN pg_is_in_recovery() THEN NULL
             ELSE ('x' || substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8))::bit(32)::int
@@ -67,6 +69,10 @@ def path_of(target: PostgresCluster) -> str:
     return object_path(target, "postgresql.cnpg.io/v1", "clusters")
 
 
+def _own(target: PostgresCluster) -> Ask:
+    return data(target.cluster.region, "the cluster's API server and PostgreSQL")
+
+
 class MeasureOperatorLag(Action[PostgresCluster, NoParams, LossBound]):
     """Bounds the acknowledged writes that promoting this standby would lose."""
 
@@ -79,7 +85,11 @@ class MeasureOperatorLag(Action[PostgresCluster, NoParams, LossBound]):
     measures_loss: ClassVar[bool] = True
 
     def planes(self, target: PostgresCluster) -> tuple[str, ...]:
-        return (f"data-plane:{target.cluster.region}",)
+        return places_needed(self.asks(target))
+
+    def asks(self, target: PostgresCluster, params: NoParams | None = None) -> tuple[Ask, ...]:
+        own = data(target.cluster.region, "PostgreSQL: else nothing bounds the loss")
+        return (own, *sightings(target.sightings_url, target.sightings_region))
 
     async def perform(self, ctx: Context, target: PostgresCluster, params: NoParams) -> LossBound:
         """Measures. Never raises for silence: the bound is then unknown, and says why."""
@@ -113,6 +123,9 @@ class PromoteCluster(Action[PostgresCluster, PromoteParams, Promoted]):
     """Asks the operator to make this standby the primary, and waits until it takes writes."""
 
     name: ClassVar[str] = "kubernetes.postgresql.promote"
+    no_way_back: ClassVar[str] = (
+        "a new timeline begins: the old primary can only follow it, or be discarded"
+    )
     summary: ClassVar[str] = "Have an operator promote its standby, and wait until it takes writes"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE
@@ -121,7 +134,26 @@ class PromoteCluster(Action[PostgresCluster, PromoteParams, Promoted]):
     outputs = Promoted
 
     def planes(self, target: PostgresCluster) -> tuple[str, ...]:
-        return (f"data-plane:{target.cluster.region}",)
+        return places_needed(self.asks(target))
+
+    def asks(self, target: PostgresCluster, params: PromoteParams | None = None) -> tuple[Ask, ...]:
+        return (_own(target), *self._witness(target, params))
+
+    def asks_to_look(
+        self, target: PostgresCluster, params: PromoteParams | None = None
+    ) -> tuple[Ask, ...]:
+        if params is None:
+            return (_own(target),)
+        how = "it is said to be unfit: nothing says which timeline the primary was on"
+        return (_own(target), *self._witness(target, params, copes=how))
+
+    @staticmethod
+    def _witness(
+        target: PostgresCluster, params: PromoteParams | None, *, copes: str = ""
+    ) -> tuple[Ask, ...]:
+        if params is not None and params.from_timeline is not None:
+            copes = copes or "the step itself says which timeline the primary was on"
+        return sightings(target.sightings_url, target.sightings_region, copes=copes)
 
     async def observe(
         self, ctx: Context, target: PostgresCluster, params: PromoteParams | None

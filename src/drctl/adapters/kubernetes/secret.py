@@ -61,6 +61,7 @@ class PatchSecret(Action[Deployment, PatchParams, Patched]):
     summary: ClassVar[str] = "Set keys of a Secret beside a Deployment and read them back"
     effect: ClassVar[Effect] = Effect.CHANGE
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    looks_blind: ClassVar[bool] = False
     targets = (Deployment,)
     params = PatchParams
     outputs = Patched
@@ -203,6 +204,7 @@ class CheckSecret(Action[Deployment, CheckSecretParams, SecretThere]):
     summary: ClassVar[str] = "Check that a Secret beside a Deployment has its keys"
     effect: ClassVar[Effect] = Effect.READ
     repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
+    is_prerequisite: ClassVar[bool] = True
     targets = (Deployment,)
     params = CheckSecretParams
     outputs = SecretThere

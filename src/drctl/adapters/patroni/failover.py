@@ -65,6 +65,9 @@ class Failover(Action[PatroniCluster, FailoverParams, Moved]):
     """Has Patroni promote a member that drctl has judged, when nobody leads."""
 
     name: ClassVar[str] = "patroni.cluster.failover"
+    no_way_back: ClassVar[str] = (
+        "a new timeline begins: what the old primary alone had is discarded as it rejoins"
+    )
     summary: ClassVar[str] = (
         "Makes a member the leader when nobody leads, if it lacks little enough"
     )

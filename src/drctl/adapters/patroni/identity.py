@@ -4,6 +4,7 @@ import asyncio
 
 from drctl.actions.contract import Context, Identity, Pin
 from drctl.actions.errors import ActionError, Rejected, Unavailable
+from drctl.actions.planes import Ask, data
 from drctl.actions.targets import PatroniCluster, PatroniMember, Target
 from drctl.adapters import _candidate_look
 from drctl.adapters._candidate import Seen
@@ -25,6 +26,11 @@ class SystemIdentifierPin(Pin):
             subject=target.label,
             expected=target.system_identifier,
         )
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        if not isinstance(target, PatroniCluster):
+            return ()
+        return (data(target.region, "PostgreSQL and Patroni"),)
 
     async def read(self, ctx: Context, target: Target) -> str:
         """

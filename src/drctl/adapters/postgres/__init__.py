@@ -10,6 +10,8 @@ from drctl.adapters.postgres.monitor import Monitor
 from drctl.adapters.postgres.only import AssertOnly
 from drctl.adapters.postgres.power import Start, Stop
 from drctl.adapters.postgres.promote import Promote
+from drctl.adapters.postgres.ready import Granted
+from drctl.adapters.postgres.ready_backups import BackupsFresh
 from drctl.adapters.postgres.rejoin import RewindAndRejoin
 from drctl.adapters.postgres.replication import WaitForReplay
 from drctl.adapters.postgres.restore import RestoreToTime
@@ -46,5 +48,6 @@ ADAPTER = Adapter(
     ),
     pins=(SystemIdentifierPin(),),
     stores=(RowStore(),),
+    checks=(Granted(), BackupsFresh()),
     libraries=("asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -28,7 +28,8 @@ databases of the same server are closed, that somebody with superuser rights doe
 """
 
 import secrets
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from drctl.actions.contract import (
     Action,
@@ -48,6 +49,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, Rejected, Unavailable
+from drctl.actions.planes import Ask, data
 from drctl.actions.targets import PostgresServer, Target, Text
 from drctl.adapters import _sql
 from drctl.adapters.postgres import gate, owed, vantage
@@ -96,7 +98,22 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
     outputs: ClassVar[type[Outputs]] = FenceOutputs
 
     def planes(self, target: PostgresServer) -> tuple[str, ...]:
-        return (f"data-plane:{target.region}",)
+        """None: a server at whose address nothing listens can be proven dead."""
+        return ()
+
+    def asks(self, target: PostgresServer, params: FenceParams | None = None) -> tuple[Ask, ...]:
+        how = "a server that refuses at every vantage point is seen to be dead"
+        return (data(target.region, "PostgreSQL", copes=how, only_when_dead=True),)
+
+    def asks_to_look(
+        self, target: PostgresServer, params: FenceParams | None = None
+    ) -> tuple[Ask, ...]:
+        return (data(target.region, "PostgreSQL"),)
+
+    def without(
+        self, target: PostgresServer, params: FenceParams | None, lost: tuple[Ask, ...]
+    ) -> Mapping[str, Any]:
+        return {"method": "observed_dead", "durable": False, "final_lsn": ""}
 
     async def observe(
         self, ctx: Context, target: PostgresServer, params: FenceParams | None

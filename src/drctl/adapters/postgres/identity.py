@@ -4,10 +4,11 @@ import contextlib
 
 from drctl.actions.contract import Context, Identity, Pin
 from drctl.actions.errors import ActionError, Rejected, Unavailable
+from drctl.actions.planes import Ask, data
 from drctl.actions.targets import PostgresServer, Target
 from drctl.adapters import _sql
 from drctl.adapters.postgres.programs import Programs
-from drctl.adapters.postgres.server import Database, access_of
+from drctl.adapters.postgres.server import Database, access_of, region_of
 
 ALWAYS_OPEN = "postgres"
 """A database that every server has, and no fence closes."""
@@ -27,6 +28,9 @@ class SystemIdentifierPin(Pin):
             subject=target.label,
             expected=target.system_identifier,
         )
+
+    def asks(self, target: Target) -> tuple[Ask, ...]:
+        return (data(region_of(target), "PostgreSQL"),) if isinstance(target, Database) else ()
 
     async def read(self, ctx: Context, target: Target) -> str:
         """

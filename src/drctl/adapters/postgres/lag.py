@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from drctl.actions.contract import Action, Context, Effect, Observation, Outputs, Params, Repeat
 from drctl.actions.loss import LossBound
+from drctl.actions.planes import Ask, data, places_needed, sightings
 from drctl.actions.targets import PostgresServer, Target, Url
 from drctl.adapters import _http, _sql, _witness
 from drctl.adapters.postgres.server import look
@@ -21,6 +22,13 @@ async def fetch(ctx: Context, url: str) -> bytes:
     """
     response = await _http.send_ok(ctx, "GET", url, label="the witness", timeout=_FETCH_FOR)
     return response.body
+
+
+def saw(target: PostgresServer, url: str | None, **more: str) -> tuple[Ask, ...]:
+    """What is asked for the observer's document; one that a step names is in no known place."""
+    if url is not None:
+        return sightings(url, None, **more)
+    return sightings(target.sightings_url, target.sightings_region, **more)
 
 
 class LagParams(Params):
@@ -45,7 +53,16 @@ class MeasureLag(Action[PostgresServer, LagParams, LossBound]):
     measures_loss: ClassVar[bool] = True
 
     def planes(self, target: PostgresServer) -> tuple[str, ...]:
-        return (f"data-plane:{target.region}",)
+        return places_needed(self.asks(target))
+
+    def asks(self, target: PostgresServer, params: LagParams | None = None) -> tuple[Ask, ...]:
+        own = data(target.region, "PostgreSQL: else nothing bounds the loss")
+        return (own, *saw(target, params.sightings_url if params else None))
+
+    def asks_to_look(
+        self, target: PostgresServer, params: LagParams | None = None
+    ) -> tuple[Ask, ...]:
+        return (data(target.region, "PostgreSQL"),)
 
     async def observe(
         self, ctx: Context, target: PostgresServer, params: LagParams | None

@@ -16,6 +16,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError
+from drctl.actions.planes import ELSEWHERE, Ask, data
 from drctl.actions.targets import PostgresServer, Target
 from drctl.adapters import _one_primary, _sql
 from drctl.adapters._one_primary import OnePrimary, ProofParams
@@ -36,6 +37,14 @@ class AssertOnly(Action[PostgresServer, ProofParams, OnePrimary]):
     params: ClassVar[type[Params]] = ProofParams
     outputs: ClassVar[type[Outputs]] = OnePrimary
     proves_one_primary: ClassVar[bool] = True
+
+    def asks(self, target: PostgresServer, params: ProofParams | None = None) -> tuple[Ask, ...]:
+        """The old side's; where the new primary and the clients' path are, no target says."""
+        how = "then only a definite refusal from each vantage point counts"
+        return (
+            data(target.region, "PostgreSQL", copes=how, only_when_dead=True),
+            Ask(plane=ELSEWHERE, service="the new primary, and where clients write"),
+        )
 
     def preview(
         self, observation: Observation, target: PostgresServer, params: ProofParams | None

@@ -29,10 +29,10 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, AuthRejected, Conflict, OutcomeUnknown
+from drctl.actions.planes import Ask, data, places_needed
 from drctl.actions.targets import PostgresServer, Target, Text, Url
 from drctl.adapters import _candidate, _candidate_look, _sql, _witness
-from drctl.adapters.postgres import gate, owed
-from drctl.adapters.postgres.lag import fetch
+from drctl.adapters.postgres import gate, lag, owed
 from drctl.adapters.postgres.server import State, look, require_identity
 
 _EVERY_S = 0.1
@@ -76,6 +76,9 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
     """Ends recovery on a standby, so that it takes writes on a timeline of its own."""
 
     name: ClassVar[str] = "postgres.promote"
+    no_way_back: ClassVar[str] = (
+        "a new timeline begins: the old primary can only follow it, or be discarded"
+    )
     summary: ClassVar[str] = "Promotes a standby and waits until it takes writes"
     effect: ClassVar[Effect] = Effect.PROMOTE
     repeat: ClassVar[Repeat] = Repeat.IRREVERSIBLE
@@ -84,7 +87,26 @@ class Promote(Action[PostgresServer, PromoteParams, PromoteOutputs]):
     outputs: ClassVar[type[Outputs]] = PromoteOutputs
 
     def planes(self, target: PostgresServer) -> tuple[str, ...]:
-        return (f"data-plane:{target.region}",)
+        return places_needed(self.asks(target))
+
+    def asks(self, target: PostgresServer, params: PromoteParams | None = None) -> tuple[Ask, ...]:
+        return (data(target.region, "PostgreSQL"), *self._witness(target, params))
+
+    def asks_to_look(
+        self, target: PostgresServer, params: PromoteParams | None = None
+    ) -> tuple[Ask, ...]:
+        if params is None:
+            return (data(target.region, "PostgreSQL"),)
+        how = "it is said to be unfit: nothing says which timeline the primary was on"
+        return (data(target.region, "PostgreSQL"), *self._witness(target, params, copes=how))
+
+    @staticmethod
+    def _witness(
+        target: PostgresServer, params: PromoteParams | None, *, copes: str = ""
+    ) -> tuple[Ask, ...]:
+        if params is not None and params.from_timeline is not None:
+            copes = copes or "the step itself says which timeline the primary was on"
+        return lag.saw(target, params.sightings_url if params else None, copes=copes)
 
     async def observe(
         self, ctx: Context, target: PostgresServer, params: PromoteParams | None
@@ -197,7 +219,7 @@ async def _evidence(
     url = params.sightings_url or target.sightings_url
     sighting: _witness.Sighting | _witness.Missing = _witness.Missing("no sightings_url")
     if url is not None:
-        sighting = await _witness.sighted(lambda: fetch(ctx, url))
+        sighting = await _witness.sighted(lambda: lag.fetch(ctx, url))
     evidence = await _candidate_look.gather(
         ctx,
         target.sql,

@@ -63,6 +63,9 @@ class RewindAndRejoin(Action[PostgresServer, RejoinParams, RejoinOutputs]):
     """Rewinds or copies a server onto the primary's history and starts it as its standby."""
 
     name: ClassVar[str] = "postgres.rewind_and_rejoin"
+    no_way_back: ClassVar[str] = (
+        "commits that this server alone has are gone, with the files that are copied over"
+    )
     summary: ClassVar[str] = "Makes an old primary a streaming standby of the new one"
     effect: ClassVar[Effect] = Effect.DESTROY
     repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT

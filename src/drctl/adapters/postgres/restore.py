@@ -28,6 +28,7 @@ from drctl.actions.contract import (
     Params,
     Preview,
     Repeat,
+    Restores,
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected, Unavailable
 from drctl.actions.targets import PostgresServer, Target, Text
@@ -77,7 +78,9 @@ class RestoreToTime(Action[PostgresServer, RestoreParams, RestoreOutputs]):
 
     name: ClassVar[str] = "postgres.restore_to_time"
     summary: ClassVar[str] = "Brings a moment back as a new, private instance"
+    makes_target: ClassVar[bool] = True
     effect: ClassVar[Effect] = Effect.CHANGE
+    restores: ClassVar[Restores | None] = Restores()
     repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT
     targets: ClassVar[tuple[type[Target], ...]] = (PostgresServer,)
     params: ClassVar[type[Params]] = RestoreParams

@@ -14,7 +14,8 @@ Database: TypeAlias = PostgresServer | RdsInstance | CloudSqlInstance
 _LOOK = """
 SELECT (SELECT system_identifier::text FROM pg_control_system()) AS system_identifier,
        pg_is_in_recovery() AS is_in_recovery,
-       current_setting('transaction_read_only') = 'on' AS is_read_only,
+       (pg_is_in_recovery() OR current_setting('default_transaction_read_only') = 'on')
+         AS is_read_only,
        current_setting('server_version') AS version,
        pg_last_wal_receive_lsn()::text AS receive_lsn,
        pg_last_wal_replay_lsn()::text AS replay_lsn,

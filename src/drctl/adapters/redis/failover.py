@@ -13,7 +13,7 @@ again, and what it took meanwhile is lost; ``min-replicas-to-write`` on the serv
 cache holds nothing that cannot be made again; this is not for data that has no other home.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar
 
 from pydantic import StringConstraints
@@ -36,6 +36,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Unavailable
+from drctl.actions.planes import ELSEWHERE, Ask, data
 from drctl.actions.targets import RedisSentinels, Target
 from drctl.adapters.redis import proof
 from drctl.adapters.redis.group import Opinions, Role, node, opinions, role_at, roles, silence
@@ -120,6 +121,16 @@ class SentinelFailover(Action[RedisSentinels, FailoverParams, FailoverOutputs]):
 
     def planes(self, target: RedisSentinels) -> tuple[str, ...]:
         return (f"data-plane:{target.region}",)
+
+    def asks(self, target: RedisSentinels, params: FailoverParams | None = None) -> tuple[Ask, ...]:
+        """Sentinels may be anywhere: no target says where each is."""
+        return (data(target.region, "the data nodes"), Ask(plane=ELSEWHERE, service="sentinels"))
+
+    def asks_to_look(
+        self, target: RedisSentinels, params: FailoverParams | None = None
+    ) -> tuple[Ask, ...]:
+        how = "the look shows what those sentinels say that answer"
+        return tuple(replace(ask, copes=how) for ask in self.asks(target, params))
 
     async def observe(
         self, ctx: Context, target: RedisSentinels, params: FailoverParams | None

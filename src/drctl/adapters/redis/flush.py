@@ -27,6 +27,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError, Conflict, OutcomeUnknown, Rejected
+from drctl.actions.planes import ELSEWHERE, Ask, data
 from drctl.actions.targets import Cache, Endpoint, RedisSentinels, RedisServer, Target
 from drctl.adapters.redis.group import primary_of, role
 from drctl.adapters.redis.link import Link, connect
@@ -65,6 +66,7 @@ class Flush(Action[Cache, FlushParams, FlushOutputs]):
     """Deletes every key of one database on the primary, and with it on every replica."""
 
     name: ClassVar[str] = "redis.flush"
+    no_way_back: ClassVar[str] = "every key of the database is gone"
     summary: ClassVar[str] = "Empties one database of a cache whose source was restored"
     effect: ClassVar[Effect] = Effect.DESTROY
     repeat: ClassVar[Repeat] = Repeat.KEYED
@@ -74,6 +76,13 @@ class Flush(Action[Cache, FlushParams, FlushOutputs]):
 
     def planes(self, target: Cache) -> tuple[str, ...]:
         return (f"data-plane:{target.region}",)
+
+    def asks(self, target: Cache, params: FlushParams | None = None) -> tuple[Ask, ...]:
+        """Sentinels may be anywhere: no target says where each is."""
+        here = data(target.region, "the data nodes")
+        if not isinstance(target, RedisSentinels):
+            return (here,)
+        return here, Ask(plane=ELSEWHERE, service="sentinels")
 
     async def observe(self, ctx: Context, target: Cache, params: FlushParams | None) -> Observation:
         at = await primary_of(ctx, target)

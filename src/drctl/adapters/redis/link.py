@@ -27,6 +27,7 @@ from drctl.actions.errors import (
 )
 from drctl.actions.targets import Endpoint, RedisAccess
 from drctl.adapters import _resolver, _secret
+from drctl.adapters._read_only import require_redis
 
 CONNECT_TIMEOUT = timedelta(seconds=3)
 ANSWER_TIMEOUT = timedelta(seconds=3)
@@ -72,6 +73,7 @@ class Link:
             Unavailable: No answer, or not now.
             ActionError: The server refused it; see `refusal`.
         """
+        require_redis(*words)
         return await self._exchange(words, mutates=False, within=ANSWER_TIMEOUT)
 
     async def change(self, *words: str | int, within: timedelta = ANSWER_TIMEOUT) -> Reply:

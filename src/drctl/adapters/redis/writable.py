@@ -17,6 +17,7 @@ from drctl.actions.contract import (
     Repeat,
 )
 from drctl.actions.errors import ActionError
+from drctl.actions.planes import ELSEWHERE, Ask, data
 from drctl.actions.targets import Cache, RedisSentinels, RedisServer, Target
 from drctl.adapters.redis import proof
 from drctl.adapters.redis.group import primary_of
@@ -47,6 +48,13 @@ class AssertWritable(Action[Cache, NoParams, WritableOutputs]):
 
     def planes(self, target: Cache) -> tuple[str, ...]:
         return (f"data-plane:{target.region}",)
+
+    def asks(self, target: Cache, params: NoParams | None = None) -> tuple[Ask, ...]:
+        """Sentinels may be anywhere: no target says where each is."""
+        here = data(target.region, "the data nodes")
+        if not isinstance(target, RedisSentinels):
+            return (here,)
+        return here, Ask(plane=ELSEWHERE, service="sentinels")
 
     def preview(self, observation: Observation, target: Cache, params: NoParams | None) -> Preview:
         after = f"one key {proof.mark('...')} more, for an hour"

@@ -145,6 +145,7 @@ class Command(Action[Target, CommandParams, CommandOutputs]):
     name: ClassVar[str] = "shell.command"
     summary: ClassVar[str] = "Runs a program that changes something"
     effect: ClassVar[Effect] = Effect.CHANGE
+    runs_anything: ClassVar[bool] = True
     repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT
     params: ClassVar[type[Params]] = CommandParams
     outputs: ClassVar[type[Outputs]] = CommandOutputs
@@ -223,6 +224,7 @@ class Destroy(Command):
     """A program that has no way back."""
 
     name: ClassVar[str] = "shell.destroy"
+    no_way_back: ClassVar[str] = "what the command destroys; no plan can see what that is"
     summary: ClassVar[str] = "Runs a program that has no way back"
     effect: ClassVar[Effect] = Effect.DESTROY
 

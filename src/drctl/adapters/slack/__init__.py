@@ -2,7 +2,10 @@
 
 from drctl.actions.contract import Adapter
 from drctl.adapters.slack.message import PostMessage
+from drctl.adapters.slack.ready import SlackAnswers
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="slack", actions=(PostMessage(),), libraries=("httpx",))
+ADAPTER = Adapter(
+    name="slack", actions=(PostMessage(),), checks=(SlackAnswers(),), libraries=("httpx",)
+)

@@ -18,6 +18,8 @@ class VendorDelays:
     """RDS ``creating`` -> ``available``."""
     promote_s: float = 2.0
     """RDS ``modifying`` -> ``available`` of a promoted replica."""
+    failover_s: float = 3.0
+    """RDS Multi-AZ: a zone is lost -> its standby takes writes; one to two minutes on AWS."""
     modify_s: float = 0.3
     """A security group's ``adding`` -> ``active`` on an RDS instance."""
     ship_s: float = 3.0

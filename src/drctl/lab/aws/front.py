@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs
 
 from moto.s3.models import s3_backends
 
+from drctl.lab import wire
 from drctl.lab.aws import refusals
 from drctl.lab.aws.mutations import mutation_of
 from drctl.lab.aws.refusals import Refusal
@@ -55,13 +56,16 @@ class Front:
         region: Region,
         access_keys: Collection[str],
         ledger: Path | None = None,
+        forbids: Callable[[WSGIEnvironment, Scope], str | None] = lambda _environ, _scope: None,
     ) -> None:
         """
         Args:
             ledger: Where mutations that were applied are noted.
+            forbids: Says why IAM does not let a request through, or ``None``.
         """
         self._app = app
         self._ledger = ledger
+        self._forbids = forbids
         self._region = region
         self._access_keys = frozenset(access_keys)
 
@@ -71,6 +75,11 @@ class Front:
         # Nobody reads without a signature but from S3; a POST is a call of some other service.
         unsigned = "" if environ["REQUEST_METHOD"] == "POST" else "s3"
         service = unsigned if scope is None else scope.service
+        asked = mutation_of(environ, service)
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "/")
+        request = asked.operation if asked else f"{service} {method} {path}"
+        agent = environ.get("HTTP_USER_AGENT")
+        wire.note(f"aws {self._region}", request, agent, mutates=asked is not None)
         refusal = self._refusal(environ, scope)
         if refusal is None:
             try:
@@ -122,7 +131,9 @@ class Front:
             return refusals.wrong_region(scope.service, scope.region, self._region)
         if scope.service in GLOBAL_SERVICES and self._region != GLOBAL_REGION:
             return refusals.wrong_region(scope.service, scope.region, GLOBAL_REGION)
-        return self._elsewhere(path) if scope.service == "s3" else None
+        elsewhere = self._elsewhere(path) if scope.service == "s3" else None
+        why = self._forbids(environ, scope) if elsewhere is None else None
+        return refusals.forbidden(scope.service, why) if why else elsewhere
 
     def _elsewhere(self, path: str) -> Refusal | None:
         # The emulator keeps one list of buckets for all regions; a real region serves its own.

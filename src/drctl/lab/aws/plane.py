@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from moto.core.base_backend import BackendDict
 from moto.core.model_instances import reset_model_data
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-from drctl.lab.aws.front import Front
+from drctl.lab.aws.front import Front, Scope
 from drctl.lab.aws.gate import Gate, GatedServer
 from drctl.lab.aws.s3_conditions import atomic_conditions
 from drctl.lab.aws.services import refuse_unknown_services
 from drctl.lab.plan import REGIONS, AddressPlan, Region, as_region
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 Overlay = Callable[[], Callable[[], None] | None]
 """
@@ -42,8 +45,10 @@ class AwsControlPlane:
         access_keys: Collection[str] = LAB_ACCESS_KEYS,
         overlays: Sequence[Overlay] = (),
         ledger: Path | None = None,
+        forbids: Callable[[WSGIEnvironment, Scope], str | None] = lambda _environ, _scope: None,
     ) -> None:
         self._plan = plan
+        self._forbids = forbids
         self._ledger = ledger
         self._access_keys = frozenset(access_keys)
         self._overlays = overlays
@@ -74,7 +79,11 @@ class AwsControlPlane:
         )
         for region in REGIONS:
             front = Front(
-                emulator, region=region, access_keys=self._access_keys, ledger=self._ledger
+                emulator,
+                region=region,
+                access_keys=self._access_keys,
+                ledger=self._ledger,
+                forbids=self._forbids,
             )
             server = GatedServer(self._plan.aws_address(region), front, self._gates[region])
             self._servers.append(server)

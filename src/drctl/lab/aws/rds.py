@@ -49,11 +49,10 @@ class RdsBridge(RdsOutages):
         run_as: RunAs | None = None,
         delays: VendorDelays | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(delays or VendorDelays())
         self._plan = plan
         self._root = root or plan.lab_root()
         self._run_as = run_as or unprivileged()
-        self._delays = delays or VendorDelays()
         self._work = RdsWork(self.instances, plan=plan, root=self._root, delays=self._delays)
         self._snapshots: dict[str, Snapshot] = {}
         self._jobs: set[asyncio.Task[None]] = set()
@@ -107,7 +106,7 @@ class RdsBridge(RdsOutages):
         Changes:
             Ends processes, deletes folders.
         """
-        jobs = list(self._jobs)
+        jobs = [*self._jobs, *self._failovers.values()]
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)

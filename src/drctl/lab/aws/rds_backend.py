@@ -19,6 +19,7 @@ from moto.rds.models import DBInstance, DBSnapshot, RDSBackend, rds_backends
 
 from drctl.lab.aws import security_groups
 from drctl.lab.aws.rds_instance import LabInstance
+from drctl.lab.aws.rds_zones import no_capacity, zone_for
 from drctl.lab.plan import POSTGRES_PORT
 
 _SHORTEST_PASSWORD: Final = 8
@@ -50,6 +51,11 @@ class RealParts(Protocol):
     @property
     def engine_version(self) -> str:
         """The version of the real servers."""
+        ...
+
+    @property
+    def lost_zones(self) -> set[str]:
+        """Availability zones in which nothing can be started."""
         ...
 
     def create(self, instance: LabInstance, master_password: str) -> None:
@@ -253,6 +259,8 @@ class StrictRdsBackend(RDSBackend):
                 raise _state(
                     f"Instance {db_instance_identifier} is not stopped, it cannot be started."
                 )
+            if instance.availability_zone in self._real.lost_zones:
+                raise no_capacity()
             instance.status = "starting"
             self._real.start_server(instance)
         return instance
@@ -309,6 +317,8 @@ class StrictRdsBackend(RDSBackend):
     def _new(self, given: Mapping[str, Any]) -> LabInstance:
         if given.get("publicly_accessible") is None:
             given = {**given, "publicly_accessible": self._is_public_by_default(given)}
+        zone = zone_for(self.region_name, given, self._real.lost_zones)
+        given = {**given, "availability_zone": zone}
         return LabInstance(self, **given)  # type: ignore[abstract]  # as the emulator's own are
 
     def _is_public_by_default(self, given: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.rds.models import DBInstance, RDSBackend
 
-from drctl.lab.plan import RDS_ACCOUNT_LABEL
+from drctl.lab.plan import RDS_ACCOUNT_LABEL, zones_of
 
 _RESOURCE_ID_LENGTH = 26
 
@@ -52,6 +52,12 @@ class LabInstance(DBInstance):
         if self.status == "creating" or (self.status == "failed" and not self.has_crashed):
             return None
         return {"Address": self.address, "Port": self.port}
+
+    @property
+    def secondary_availability_zone(self) -> str | None:
+        """Where the standby of a Multi-AZ instance is; None for others. The emulator has none."""
+        others = [zone for zone in zones_of(self.region) if zone != self.availability_zone]
+        return others[0] if self.multi_az and others else None
 
     @property
     def latest_restorable_time(self) -> datetime | None:  # type: ignore[override]  # AWS leaves it out

@@ -57,6 +57,12 @@ def unknown_key(service: str) -> Refusal:
     )
 
 
+def forbidden(service: str, why: str) -> Refusal:
+    """Returns the refusal of what no policy of the caller allows."""
+    code = "UnauthorizedOperation" if service == "ec2" else "AccessDenied"
+    return Refusal(HTTPStatus.FORBIDDEN, code, why)
+
+
 def wrong_region(service: str, claimed: str, expected: str) -> Refusal:
     """Returns the refusal of a signature that is made for another region."""
     if service == "s3":

@@ -7,7 +7,7 @@ from typing import Any
 
 from drctl.lab.cache.server import ValkeyProcess, binary
 from drctl.lab.children import RunAs, unprivileged
-from drctl.lab.plan import Address
+from drctl.lab.plan import Address, as_region
 from drctl.lab.shapes import Site, Stroke
 
 GROUP = "healing-guard-cache"
@@ -99,8 +99,15 @@ class Cache:
         return {"targets": {"cache.main": cache}, "runbooks": {"cache-failure": "cache-failover"}}
 
     def strokes(self) -> Mapping[str, Stroke]:
-        """``cache``: its primary, or the node that is named."""
-        return {"cache": self._break}
+        """``cache``: its primary, or the node that is named; ``region``: all of it there."""
+        return {"cache": self._break, "region": self._lose_region}
+
+    async def _lose_region(self, words: Mapping[str, str]) -> None:
+        region = as_region(words["name"])
+        addresses = {**self._node_addresses(), **self._sentinel_addresses()}
+        for name, (host, _port) in addresses.items():
+            if self._site.plan.region_of(host) == region:
+                await self._break({**words, "name": name})
 
     async def heal(self) -> None:
         """

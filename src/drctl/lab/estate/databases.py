@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from drctl.lab.access import Secrets
 from drctl.lab.estate.aws import Aws
@@ -27,6 +27,13 @@ class Ground:
     balancer: Callable[[str], str]
     """Region to the name of its load balancer; waits until there is one."""
     say: Callable[[str], None]
+
+
+PROVEN_BY_A_ROW: Final = {
+    "app-bad-release": "app-rollback",
+    "validation": "post-recovery-validation",
+}
+"""Runbooks for every lab with a ``db.primary`` in which a row proves that all of it works."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,4 +74,5 @@ def _resource(ground: Ground, name: str) -> dict[str, Any]:
         "system_identifier": ground.facts[_PART]["system_identifier"],
         "sql": sql(service_name(name), ground.secrets),
         "sightings_url": f"{ground.plan.aws_url(WEST)}/{WITNESS_BUCKET}/{WITNESS_KEY}",
+        "sightings_region": WEST,
     }

@@ -7,7 +7,7 @@ from typing import Any
 from drctl.lab.estate import aws as parts
 from drctl.lab.estate.credentials import application_role, keep
 from drctl.lab.estate.database import schema
-from drctl.lab.estate.databases import Built, Ground
+from drctl.lab.estate.databases import PROVEN_BY_A_ROW, Built, Ground
 from drctl.lab.estate.environment import (
     EAST,
     NEIGHBOUR,
@@ -56,6 +56,7 @@ class RdsDatabases:
                 ),
             },
             runbooks={
+                **PROVEN_BY_A_ROW,
                 "region-outage": "region-failover",
                 "security-breach": "isolate-and-rotate",
                 "region-maintenance": "region-switchover",
@@ -105,6 +106,7 @@ class RdsInOneRegion:
                 "db.restored": _to_be_restored(east),
             },
             runbooks={
+                **PROVEN_BY_A_ROW,
                 "database-outage": "database-failover-rds",
                 "database-corruption": "point-in-time-recovery-rds",
             },

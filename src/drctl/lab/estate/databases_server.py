@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from drctl.lab.estate.aws import wait_until
-from drctl.lab.estate.databases import Built, Ground
+from drctl.lab.estate.databases import PROVEN_BY_A_ROW, Built, Ground
 from drctl.lab.estate.environment import (
     EAST,
     WEST,
@@ -57,6 +57,7 @@ class ServerDatabases:
         return Built(
             targets=targets,
             runbooks={
+                **PROVEN_BY_A_ROW,
                 "database-outage": "database-failover",
                 "database-maintenance": "database-switchover",
                 "database-return": "database-failback",
@@ -131,6 +132,7 @@ def _target(
         "client_path": client_path(),
         "client_write_urls": [writes(balancer)],
         "sightings_url": _sightings(ground.plan),
+        "sightings_region": WEST,
         "runs_on": _runs_on(ground, layout, name) | {"upstreams": [upstream]},
     }
 

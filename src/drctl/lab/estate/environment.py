@@ -27,6 +27,13 @@ _AWS_SERVICES = (
 )  # fmt: skip
 Entries: TypeAlias = Mapping[str, Mapping[str, Any]]
 _GLOBAL_SERVICES = {"iam", "route53"}
+_STORES = {
+    "db": ("database", "database"),
+    "cache": ("cache", "cache"),
+    "storage": ("files", "bucket"),
+    "credential": ("password", "secrets"),
+}
+"""Family of targets to the store that they are of: its name, and what it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +93,19 @@ targets:
 {_section(sections["targets"])}
 runbooks:
 {_lines(sections["runbooks"], indent=2)}
-"""
+{_stores(sections["targets"], sections["runbooks"])}"""
+
+
+def _stores(targets: Mapping[str, Any], runbooks: Mapping[str, Any]) -> str:
+    """What a lost region takes away, for those labs that can lose one."""
+    if "region-outage" not in runbooks:
+        return ""
+    named: dict[str, dict[str, Any]] = {}
+    for family, (name, kind) in _STORES.items():
+        own = [target for target in targets if target.startswith(f"{family}.")]
+        if own:
+            named[name] = {"kind": kind, "targets": own}
+    return f"stores:\n{_section(named)}\n"
 
 
 def sql(host: str, secrets: Secrets) -> dict[str, Any]:
@@ -138,6 +157,7 @@ def _targets(estate: Estate, plan: AddressPlan, secrets: Secrets) -> dict[str, A
             "key": SWITCH_KEY,
             "record_name": PUBLIC_NAME,
             "recovery_name": estate.west.balancer_name,
+            "home_region": EAST,
             "url": f"http://{PUBLIC_NAME}:{BALANCER_PORT}",
         },
         "comms.incident_room": {

@@ -30,6 +30,7 @@ def fill(kind: Kind, obj: Object) -> None:
         spec = obj.setdefault("spec", {})
         _pod_spec(spec)
         spec.setdefault("enableServiceLinks", True)
+        _tolerate(spec)
     elif kind is SECRET:
         _secret(obj)
     elif kind is JOB:
@@ -95,6 +96,20 @@ def _pod_spec(spec: Object) -> None:
     spec.setdefault("securityContext", {})
     for container in [*spec.get("initContainers", []), *spec.get("containers", [])]:
         _container(container)
+
+
+def _tolerate(spec: Object) -> None:
+    """The admission plugin ``DefaultTolerationSeconds``: five minutes on a node that is lost."""
+    held = list(spec.get("tolerations") or [])
+    for key in ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"):
+        if not any(
+            one.get("key") in {None, "", key} and one.get("effect") in {None, "", "NoExecute"}
+            for one in held
+        ):
+            held.append(
+                {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+            )
+    spec["tolerations"] = held
 
 
 def _container(container: Object) -> None:

@@ -3,7 +3,7 @@
 import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from drctl.lab.kubernetes.errors import Object
@@ -32,13 +32,21 @@ class Launch:
     directory: str
 
 
-def prepare(store: Store, pod: Object, container: Object) -> Launch:
+def prepare(
+    store: Store,
+    pod: Object,
+    container: Object,
+    has_image: Callable[[str], bool] = lambda _image: True,
+) -> Launch:
     """
     Reads a container's description together with the objects it refers to.
 
     Raises:
         NotStartable: Something it needs is missing, or nothing here can provide it.
     """
+    image = str(container["image"])
+    if not has_image(image):
+        raise NotStartable("ImagePullBackOff", f'Back-off pulling image "{image}"')
     _refuse_what_is_not_emulated(pod["spec"], container)
     declared = _variables(store, pod, container)
     argv = [_expand(word, declared) for word in container.get("command", [])]

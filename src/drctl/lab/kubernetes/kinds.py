@@ -111,6 +111,23 @@ LEASE = Kind(
     unconditional_update=False,
 )
 
+CLUSTER_ROLE = Kind(
+    group="rbac.authorization.k8s.io",
+    version="v1",
+    kind="ClusterRole",
+    plural="clusterroles",
+    singular="clusterrole",
+    namespaced=False,
+)
+RESOURCE_QUOTA = Kind(
+    group="",
+    version="v1",
+    kind="ResourceQuota",
+    plural="resourcequotas",
+    singular="resourcequota",
+    short=("quota",),
+    subresources=("status",),
+)
 SERVICE = Kind(
     group="", version="v1", kind="Service", plural="services", singular="service", short=("svc",)
 )
@@ -193,6 +210,8 @@ KINDS = (
     JOB,
     CRON_JOB,
     AUTOSCALER,
+    CLUSTER_ROLE,
+    RESOURCE_QUOTA,
     POSTGRESQL,
     CNPG_CLUSTER,
     APPLICATION,

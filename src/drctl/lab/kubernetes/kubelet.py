@@ -15,7 +15,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from drctl.lab.kubernetes.conditions import is_true, with_condition
+from drctl.lab.kubernetes.conditions import with_condition
 from drctl.lab.kubernetes.containers import Container, Place
 from drctl.lab.kubernetes.environment import prepare
 from drctl.lab.kubernetes.errors import Object
@@ -32,9 +32,6 @@ _WORDS = {
     "Failed": "Error: container cannot be started:",
 }
 
-OnReadyPods = Callable[[str, str, tuple[str, ...]], None]
-"""Called with namespace, the pods' ``app`` label, and the addresses that are ready."""
-
 
 class _Sandbox:
     """What the kubelet holds of one pod."""
@@ -48,7 +45,7 @@ class _Sandbox:
 
 
 class Kubelet:
-    """Runs the pods of one cluster on one node."""
+    """Runs the pods that a cluster has given to one node."""
 
     def __init__(
         self,
@@ -59,7 +56,7 @@ class Kubelet:
         addresses: Sequence[str],
         root: Path,
         run_as: tuple[int, int] | None,
-        on_ready_pods: OnReadyPods,
+        has_image: Callable[[str], bool] = lambda _image: True,
     ) -> None:
         self._store = store
         self._node = node
@@ -67,11 +64,14 @@ class Kubelet:
         self._free = deque(addresses)
         self._root = root
         self._run_as = run_as
-        self._on_ready_pods = on_ready_pods
-        self._told: dict[tuple[str, str], tuple[str, ...]] = {}
+        self._has_image = has_image
         self._sandboxes: dict[str, _Sandbox] = {}
         self._watching: set[asyncio.Task[None]] = set()
         self._recorder = Recorder(store, "kubelet")
+        self.is_dead = False
+        """Whether its machine is gone: then it does nothing, and says nothing."""
+        self.beats = 0
+        """How often it has told the control plane that it is there."""
         for folder in ("logs", "pids"):
             (root / folder).mkdir(parents=True, exist_ok=True)
 
@@ -80,12 +80,11 @@ class Kubelet:
         return self._root / "logs" / f"pod-{pod}.{container}.log"
 
     def sync(self) -> None:
-        """Does one round over all pods."""
-        pods = [
-            pod
-            for pod in self._store.all_of(POD)
-            if pod["spec"].get("nodeName", self._node) == self._node
-        ]
+        """Does one round over the node's pods, and beats; nothing while it is dead."""
+        if self.is_dead:
+            return
+        self.beats += 1
+        pods = [pod for pod in self._store.all_of(POD) if pod["spec"].get("nodeName") == self._node]
         present = {pod["metadata"]["uid"] for pod in pods}
         for sandbox in [one for one in self._sandboxes.values() if one.uid not in present]:
             self._tear_down(sandbox)  # deleted by force: nobody waits for its processes
@@ -94,7 +93,18 @@ class Kubelet:
                 self._end(pod)
             elif pod.get("status", {}).get("phase") not in {"Succeeded", "Failed"}:
                 self._run(pod)
-        self._tell_ready()
+
+    def die(self) -> None:
+        """Kills every process where it stands and does nothing more, as a machine without power."""
+        self.is_dead = True
+        self.freeze()
+        self.kill()
+        for watching in self._watching:
+            watching.cancel()
+
+    def revive(self) -> None:
+        """Takes its pods up again: what died starts anew, what was deleted meanwhile goes."""
+        self.is_dead = False
 
     def kill(self) -> None:
         """Kills every process where it stands."""
@@ -107,7 +117,9 @@ class Kubelet:
             container.freeze()
 
     def thaw(self) -> None:
-        """Begins to probe again."""
+        """Begins to probe again, unless it is dead."""
+        if self.is_dead:
+            return
         for container in self._containers():
             container.thaw()
 
@@ -140,7 +152,7 @@ class Kubelet:
         found = next((one for one in running if one.spec["name"] == container), None)
         if found is None or not found.is_running:
             return None
-        launch = prepare(self._store, pod, found.spec)
+        launch = prepare(self._store, pod, found.spec, self._has_image)
         user, group = self._run_as or (None, None)
         child = await asyncio.create_subprocess_exec(
             *argv,
@@ -166,31 +178,23 @@ class Kubelet:
         return [one for sandbox in self._sandboxes.values() for one in sandbox.containers]
 
     def _run(self, pod: Object) -> None:
-        sandbox = self._sandboxes.get(pod["metadata"]["uid"]) or self._schedule(pod)
+        sandbox = self._sandboxes.get(pod["metadata"]["uid"]) or self._admit(pod)
         if sandbox is None:
             return
         pod = self._assign(pod, sandbox)
         for container, spec in zip(sandbox.containers, pod["spec"]["containers"], strict=True):
             container.renew(spec)
-            happened = container.step(partial(prepare, self._store, pod, container.spec))
+            happened = container.step(
+                partial(prepare, self._store, pod, container.spec, self._has_image)
+            )
             if happened:
                 self._record(pod, container, happened)
         self._report(pod, sandbox)
 
-    def _schedule(self, pod: Object) -> _Sandbox | None:
+    def _admit(self, pod: Object) -> _Sandbox | None:
         metadata, spec = pod["metadata"], pod["spec"]
         if not self._free:
-            message = "0/1 nodes are available: 1 Too many pods."
-            conditions = with_condition(
-                pod.get("status", {}).get("conditions", []),
-                "PodScheduled",
-                holds=False,
-                reason="Unschedulable",
-                message=message,
-            )
-            status = {**pod.get("status", {}), "phase": "Pending", "conditions": conditions}
-            self._store.replace(POD, {**pod, "status": status})
-            return None
+            return None  # the address of one that is just ending is not free yet
         address = self._free.popleft()
         containers = []
         for at, container in enumerate(spec["containers"]):
@@ -216,11 +220,7 @@ class Kubelet:
             "hostIPs": [{"ip": self._node_address}],
             "startTime": timestamp(),
         }
-        spec = {**pod["spec"], "nodeName": self._node}
-        self._recorder.normal(
-            POD, pod, "Scheduled", f"Successfully assigned {_path(pod)} to {self._node}"
-        )
-        return self._store.replace(POD, {**pod, "spec": spec, "status": status})
+        return self._store.replace(POD, {**pod, "status": status})
 
     def _report(self, pod: Object, sandbox: _Sandbox) -> None:
         containers = sandbox.containers
@@ -289,20 +289,6 @@ class Kubelet:
         else:
             self._recorder.warning(POD, pod, reason, text)
 
-    def _tell_ready(self) -> None:
-        ready: dict[tuple[str, str], list[str]] = {key: [] for key in self._told}
-        for pod in self._store.all_of(POD):
-            metadata = pod["metadata"]
-            app = metadata.get("labels", {}).get("app")
-            if app and is_true(pod, "Ready") and not metadata.get("deletionTimestamp"):
-                key = (metadata["namespace"], app)
-                ready.setdefault(key, []).append(pod["status"]["podIP"])
-        for key, addresses in ready.items():
-            now = tuple(sorted(addresses))
-            if self._told.get(key, ()) != now:
-                self._on_ready_pods(*key, now)
-                self._told[key] = now
-
 
 async def _unlink_after(child: asyncio.subprocess.Process, pid_file: Path) -> None:
     try:
@@ -319,7 +305,3 @@ def _all_settled(containers: Iterable[Container]) -> bool:
     """Looks at every container, also past the first one that still runs."""
     left = [container for container in containers if not container.settle()]
     return not left
-
-
-def _path(pod: Object) -> str:
-    return f"{pod['metadata']['namespace']}/{pod['metadata']['name']}"

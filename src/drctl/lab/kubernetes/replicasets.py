@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from drctl.lab.kubernetes.conditions import find_condition, is_true
 from drctl.lab.kubernetes.defaults import fill
 from drctl.lab.kubernetes.errors import Object
-from drctl.lab.kubernetes.kinds import POD, REPLICA_SET, Kind
+from drctl.lab.kubernetes.kinds import POD, REPLICA_SET, RESOURCE_QUOTA, Kind
 from drctl.lab.kubernetes.records import Recorder, random_suffix
 from drctl.lab.kubernetes.store import Store
 
@@ -77,7 +77,8 @@ class ReplicaSets:
         active = [pod for pod in owned_by(self._store, POD, replica_set) if is_active(pod)]
         wanted = replica_set["spec"]["replicas"]
         for _ in range(wanted - len(active)):
-            self._create(replica_set)
+            if not self._create(replica_set):
+                break
         for pod in sorted(active, key=_worth)[: max(0, len(active) - wanted)]:
             self._delete_pod(pod)
             name = pod["metadata"]["name"]
@@ -86,7 +87,12 @@ class ReplicaSets:
             )
         self._report(replica_set)
 
-    def _create(self, replica_set: Object) -> None:
+    def _create(self, replica_set: Object) -> bool:
+        """False when a quota of the namespace leaves no room."""
+        refusal = _over_quota(self._store, replica_set["metadata"]["namespace"])
+        if refusal:
+            self._recorder.warning(REPLICA_SET, replica_set, "FailedCreate", refusal)
+            return False
         template = copy.deepcopy(replica_set["spec"]["template"])
         owner = replica_set["metadata"]
         metadata = template.get("metadata", {})
@@ -107,6 +113,7 @@ class ReplicaSets:
         self._store.create(POD, pod)
         name = pod["metadata"]["name"]
         self._recorder.normal(REPLICA_SET, replica_set, "SuccessfulCreate", f"Created pod: {name}")
+        return True
 
     def _report(self, replica_set: Object) -> None:
         active = [pod for pod in owned_by(self._store, POD, replica_set) if is_active(pod)]
@@ -124,6 +131,18 @@ class ReplicaSets:
         }
         kept = {name: count for name, count in status.items() if count or name == "replicas"}
         self._store.replace(REPLICA_SET, {**replica_set, "status": kept})
+
+
+def _over_quota(store: Store, namespace: str) -> str:
+    """Why one more pod is too many; empty: it is not. Only numbers of pods are emulated."""
+    active = [pod for pod in store.all_of(POD, namespace) if is_active(pod)]
+    for quota in store.all_of(RESOURCE_QUOTA, namespace):
+        hard = quota["spec"].get("hard", {}).get("pods")
+        if hard is not None and len(active) >= int(hard):
+            name = quota["metadata"]["name"]
+            used = f"requested: pods=1, used: pods={len(active)}, limited: pods={hard}"
+            return f"exceeded quota: {name}, {used}"
+    return ""
 
 
 def _worth(pod: Object) -> tuple[int, int, int, int]:

@@ -11,6 +11,7 @@ from typing import Any
 from aiohttp import web
 
 from drctl.kernel import yaml_text, yaml_tree
+from drctl.lab import wire
 from drctl.lab.kubernetes.discovery import document
 from drctl.lab.kubernetes.errors import (
     ApiError,
@@ -21,10 +22,11 @@ from drctl.lab.kubernetes.errors import (
     unsupported_media_type,
 )
 from drctl.lab.kubernetes.exec import StartIn, stream_exec
-from drctl.lab.kubernetes.kinds import POD, typed
+from drctl.lab.kubernetes.kinds import POD, RESOURCE_QUOTA, typed
 from drctl.lab.kubernetes.objects import Objects, Options, Target
 from drctl.lab.kubernetes.patch import APPLY_PATCH, JSON_PATCH, MERGE_PATCH, STRATEGIC_PATCH
 from drctl.lab.kubernetes.paths import NoSuchPath, parse_path
+from drctl.lab.kubernetes.rights import REVIEW, Rights, verb_of
 from drctl.lab.kubernetes.streams import stream_log, stream_watch, wants_table
 from drctl.lab.kubernetes.tables import table
 from drctl.lab.kubernetes.watch import Question, answer, page
@@ -45,6 +47,15 @@ class Ledger:
     where: str
 
 
+def _changes(request: web.Request) -> bool:
+    """Whether a request asks for a change; a command in a pod may do anything."""
+    if request.path.endswith("/exec"):
+        return True
+    if request.path.endswith(("/selfsubjectaccessreviews", "/selfsubjectrulesreviews")):
+        return False
+    return request.method not in {"GET", "HEAD"} and request.query.get("dryRun") != "All"
+
+
 class Routes:
     """Answers requests from one cluster's objects."""
 
@@ -54,11 +65,12 @@ class Routes:
         *,
         address: str,
         token: str,
-        log_of: Callable[[str, str], Path],
+        log_of: Callable[[Object, str], Path],
         ledger: Ledger,
         start_in: StartIn,
     ) -> None:
         self._objects = objects
+        self._rights = Rights(objects.store)
         self._start_in = start_in
         self._ledger = ledger
         self._address = address
@@ -72,6 +84,9 @@ class Routes:
         return application
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
+        said = f"{request.method} {request.path_qs}"
+        agent = request.headers.get("User-Agent")
+        wire.note(self._ledger.where, said, agent, mutates=_changes(request))
         try:
             self._authenticate(request)
             return await self._answer(request)
@@ -89,6 +104,8 @@ class Routes:
         path = request.match_info["path"].rstrip("/")
         if path in _HEALTH:
             return web.Response(text="ok")
+        if path == REVIEW and request.method == "POST":
+            return web.json_response(self._rights.review(await _body(request, _JSON)), status=201)
         found = document(path, self._address)
         if found is None:
             return await self._dispatch(request, parse_path(path))
@@ -97,6 +114,11 @@ class Routes:
         return web.json_response(found)
 
     async def _dispatch(self, request: web.Request, target: Target) -> web.StreamResponse:
+        watches = request.query.get("watch", "") in {"true", "1"}
+        verb = verb_of(request.method, has_name=bool(target.name), watches=watches)
+        if target.subresource == "exec":
+            verb = "create"
+        self._rights.require(verb, target.kind, target.subresource, target.name)
         match request.method:
             case "GET" | "POST" if target.subresource == "exec":
                 return await self._exec(request, target)
@@ -215,7 +237,9 @@ class Routes:
             gone = self._noted(
                 target, "delete", asked, lambda: self._objects.delete(target, asked, options)
             )
-            return _reply(target, gone) if target.kind is POD else _deleted(target, gone)
+            # Some kinds come back themselves, the others as a Status.
+            is_shown = target.kind in {POD, RESOURCE_QUOTA}
+            return _reply(target, gone) if is_shown else _deleted(target, gone)
         question = Question.ask(
             target.kind,
             target.namespace,

@@ -173,6 +173,8 @@ _KINDS: dict[str, Object] = {
         "type": _TEXT,
         "immutable": _BOOL,
     },
+    "ClusterRole": {"rules": _ANY, "aggregationRule": _ANY},
+    "ResourceQuota": {"spec": {"hard": _ANY, "scopes": [_TEXT]}, "status": _ANY},
     "ConfigMap": {"data": (_TEXT,), "binaryData": (_TEXT,), "immutable": _BOOL},
     "Event": dict.fromkeys(
         (

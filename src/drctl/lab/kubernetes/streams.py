@@ -77,13 +77,14 @@ async def _send(response: web.StreamResponse, event: str, obj: Object) -> None:
 
 
 async def stream_log(
-    request: web.Request, objects: Objects, target: Target, log_of: Callable[[str, str], Path]
+    request: web.Request, objects: Objects, target: Target, log_of: Callable[[Object, str], Path]
 ) -> web.StreamResponse:
     """
     Sends what a container wrote; with ``follow=true`` until the container is gone.
 
     Raises:
-        ApiError: 404, no such pod; 400, no such container, or it has not started yet.
+        ApiError: 404, no such pod; 400, no such container, or it has not started yet; 500, its
+            node does not answer.
     """
     pod = objects.store.get(target.kind, target.namespace or "", target.name)
     names = [container["name"] for container in pod["spec"]["containers"]]
@@ -92,7 +93,7 @@ async def stream_log(
         raise bad_request(
             f"a container name must be specified for pod {target.name}, choose one of: {names}"
         )
-    path = log_of(target.name, container)
+    path = log_of(pod, container)
     if not path.exists():
         raise bad_request(
             f'container "{container}" in pod "{target.name}" is waiting to start: ContainerCreating'

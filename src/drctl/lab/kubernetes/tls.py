@@ -24,6 +24,11 @@ class Certificate:
     key: Path
     authority: Path
 
+    @property
+    def expired(self) -> Path:
+        """The same, as it will look in some weeks: its time ran out a minute ago."""
+        return self.certificate.with_name("tls-expired.crt")
+
     @classmethod
     def make(cls, directory: Path, addresses: Sequence[str]) -> Self:
         """
@@ -39,13 +44,14 @@ class Certificate:
             The paths of the files.
 
         Changes:
-            Writes ``tls.crt``, ``tls.key`` (mode 0600) and ``ca.crt`` in the directory.
+            Writes ``tls.crt``, ``tls-expired.crt``,
+            ``tls.key`` (mode 0600) and ``ca.crt`` in the directory.
         """
         now = datetime.now(UTC)
         authority_key = ec.generate_private_key(ec.SECP256R1())
         authority_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "drctl-lab-ca")])
         authority = (
-            _builder(authority_name, authority_name, authority_key, now)
+            _builder(authority_name, authority_name, authority_key, now, until=now + _LIFETIME)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(_usage(signs=True), critical=True)
             .add_extension(_key_id(authority_key), critical=False)
@@ -54,8 +60,8 @@ class Certificate:
         key = ec.generate_private_key(ec.SECP256R1())
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kube-apiserver")])
         names = [x509.IPAddress(ip_address(address)) for address in addresses]
-        certificate = (
-            _builder(name, authority_name, key, now)
+        certificate, expired = (
+            _builder(name, authority_name, key, now, until=until)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_usage(signs=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -67,6 +73,7 @@ class Certificate:
                 critical=False,
             )
             .sign(authority_key, hashes.SHA256())
+            for until in (now + _LIFETIME, now - timedelta(minutes=1))
         )
         directory.mkdir(parents=True, exist_ok=True)
         files = cls(directory / "tls.crt", directory / "tls.key", directory / "ca.crt")
@@ -79,12 +86,18 @@ class Certificate:
             )
         )
         files.certificate.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+        files.expired.write_bytes(expired.public_bytes(serialization.Encoding.PEM))
         files.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
         return files
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, now: datetime
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    now: datetime,
+    *,
+    until: datetime,
 ) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
@@ -93,7 +106,7 @@ def _builder(
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - _SKEW)
-        .not_valid_after(now + _LIFETIME)
+        .not_valid_after(until)
     )
 
 

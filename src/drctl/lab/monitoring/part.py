@@ -10,6 +10,7 @@ from aiohttp import web
 from drctl.lab.estate.environment import cluster_token
 from drctl.lab.monitoring.promql import BadQuery, evaluate
 from drctl.lab.monitoring.scrape import Scraper
+from drctl.lab.plan import as_region
 from drctl.lab.shapes import Site, Stroke
 
 
@@ -87,7 +88,6 @@ class Monitoring:
                 "monitoring.prometheus": target("prometheus.server", self._site.plan.prometheus),
                 "monitoring.grafana": target("grafana.server", self._site.plan.grafana),
             },
-            "runbooks": {"validation": "post-recovery-validation"},
         }
 
     def strokes(self) -> Mapping[str, Stroke]:
@@ -96,7 +96,11 @@ class Monitoring:
         async def strike(_words: Mapping[str, str]) -> None:
             await self._hang_up()
 
-        return {"monitoring": strike}
+        async def lose(words: Mapping[str, str]) -> None:
+            if as_region(words["name"]) == self._site.plan.REGIONS[1] and words["how"] == "kill":
+                await self._hang_up()
+
+        return {"monitoring": strike, "region": lose}
 
     async def heal(self) -> None:
         """

@@ -23,6 +23,7 @@ from drctl.lab.operator.instances import (
     Instances,
     service_name,
 )
+from drctl.lab.plan import as_region
 from drctl.lab.shapes import Site, Stroke
 
 _LOG = logging.getLogger(__name__)
@@ -90,8 +91,23 @@ class PostgresOperator:
         return None
 
     def strokes(self) -> Mapping[str, Stroke]:
-        """``database``: the primary's node; ``replication``: the link to it."""
-        return {"database": self._break_database, "replication": self._break_replication}
+        """
+        ``database``: the primary's node; ``replication``: the link to it; ``region``: all nodes.
+        """
+        return {
+            "database": self._break_database,
+            "replication": self._break_replication,
+            "region": self._lose_region,
+        }
+
+    async def _lose_region(self, words: Mapping[str, str]) -> None:
+        if as_region(words["name"]) != EAST:
+            return
+        if words["how"] != "kill":
+            raise ValueError("this lab's clusters can only be killed with their region; --how kill")
+        for instance in self._instances.by_name.values():
+            instance.is_lost = True
+            await instance.server.kill()
 
     async def _break_database(self, _words: Mapping[str, str]) -> None:
         instance = self._instances.by_name[PRIMARY]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
+
+from drctl.lab import wire
 
 SUPERUSER: Final = "rdsadmin"
 """Bootstrap superuser, as on RDS: the vendor's own, never a customer's."""
@@ -52,6 +55,11 @@ log_line_prefix = '%m [%p] %q%u@%d '
 _SINCE_18: Final = "io_method = sync\n"
 
 
+# Each statement with who sent it, for whoever counts them (`drctl.lab.wire`).
+_COUNTED: Final = "log_statement = all\nlog_line_prefix = '%m [%p] %q%a|%u@%d '\n"
+
+
 def server_settings(major: int) -> str:
     """Returns what is appended to ``postgresql.conf`` of a server of a major version."""
-    return "\n" + _SETTINGS + (_SINCE_18 if major >= 18 else "")
+    counted = _COUNTED if os.environ.get(wire.VARIABLE) else ""
+    return "\n" + _SETTINGS + counted + (_SINCE_18 if major >= 18 else "")

@@ -9,11 +9,12 @@ from typing import Any
 
 import asyncpg
 
-from drctl.lab import children
+from drctl.lab import children, wire
 from drctl.lab.access import Secrets
 from drctl.lab.estate.aws import MASTER
 from drctl.lab.estate.database import schema
-from drctl.lab.estate.environment import DATABASE
+from drctl.lab.estate.environment import DATABASE, EAST
+from drctl.lab.plan import as_region
 from drctl.lab.postgres import PostgresServer, find_binaries, release_shared_memory
 from drctl.lab.postgres.programs import give_away, make_private, run_program
 from drctl.lab.postgres.roles import create_database, create_roles
@@ -113,6 +114,8 @@ class DatabaseServers:
 
     def _make_machines(self) -> None:
         password = self._secrets.read(_SECRET)
+        if wanted := os.environ.get(wire.VARIABLE):
+            (self._root / "wire").symlink_to(wanted)
         for folder in (self._layout.archive, self._layout.base_backups):
             make_private(folder, self._run_as)
         for name in NUMBERS:
@@ -154,9 +157,10 @@ class DatabaseServers:
     def strokes(self) -> Mapping[str, Stroke]:
         """
         ``database``: the primary's processes; ``disk``: no file of its can grow any more;
-        ``replication``: every link.
+        ``replication``: every link; ``region``: the machines with all that runs there.
         """
         return {
+            "region": self._lose_region,
             "database": self._break_database,
             "disk": self._fill_disk,
             "replication": self._break_replication,
@@ -167,12 +171,27 @@ class DatabaseServers:
         for link in self._links.values():
             if link.is_running and link.mode != "open":
                 await link.set_mode("open")
+        for name in NUMBERS:
+            self._down(name).unlink(missing_ok=True)
         for name in sorted(self._full):
             self._kill(name)
         self._full.clear()
         for name, server in self._servers.items():
             if self._pid(name) is None:
                 await server.start()
+
+    async def _lose_region(self, words: Mapping[str, str]) -> None:
+        if as_region(words["name"]) != EAST:
+            return
+        if words["how"] != "kill":
+            raise ValueError("this lab's servers can only be killed with their region; --how kill")
+        for name in NUMBERS:
+            self._down(name).touch()
+            self._kill(name)
+
+    def _down(self, name: str) -> Path:
+        """A machine with this file lets nobody in."""
+        return self._layout.machine(name) / "down"
 
     async def _break_database(self, words: Mapping[str, str]) -> None:
         if words.get("how") == "partition":

@@ -1,0 +1,208 @@
+"""
+What a saved plan says, as far as it can be read, for comparing.
+
+Problem: a plan in a pull request is a file that anybody wrote, by any version of drctl. Invariant:
+an `Outline` is never a `Plan`, so nothing that was read here can be run; what this version does not
+know is left out, what has another form than a plan's is refused, and no number is so large that
+writing it would be work.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
+
+LARGEST = 64 * 1024 * 1024
+"""Bytes of a file; a plan of 10,000 steps has about 15 million."""
+MOST_STEPS = 20_000
+_Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+_Word = Annotated[str, Field(max_length=300)]
+_Text = Annotated[str, Field(max_length=100_000)]
+
+
+class _Read(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class CallOutline(_Read):
+    """A use of an action."""
+
+    uses: _Word
+    target: _Word | None = None
+    with_: Mapping[str, JsonValue] = Field(default_factory=dict)
+    timeout_s: _Seconds | None = None
+
+
+class RetryOutline(_Read):
+    """When to try again."""
+
+    attempts: Annotated[int, Field(ge=0, le=10**9)] = 1
+    backoff_s: _Seconds = 0.0
+    on_errors: Sequence[_Word] = ()
+
+
+class LookOutline(_Read):
+    """What was seen before the run."""
+
+    symbol: Annotated[str, Field(max_length=8)] = "?"
+    facts: Mapping[str, JsonValue] = Field(default_factory=dict)
+
+
+class StepOutline(_Read):
+    """One step."""
+
+    id: _Word
+    title: _Text = ""
+    call: CallOutline | None = None
+    gate: _Word | None = None
+    effect: _Word = ""
+    measures_loss: bool = False
+    proves_one_primary: bool = False
+    needs: Sequence[_Word] = ()
+    when: _Text | None = None
+    estimate_s: _Seconds = 0.0
+    timeout_s: _Seconds = 0.0
+    retry: RetryOutline = RetryOutline()
+    until: _Text | None = None
+    verify: Sequence[CallOutline] = ()
+    undo: CallOutline | None = None
+    on_failure: _Word = ""
+    show: Sequence[_Text] = ()
+    is_final: bool = False
+    planes: Sequence[_Word] = ()
+    prediction: LookOutline = LookOutline()
+
+    @property
+    def changes_something(self) -> bool:
+        """True unless it is known to only look or tell; an effect of a later version may change."""
+        return self.effect not in {"", "read", "notify"}
+
+    @property
+    def is_irreversible(self) -> bool:
+        """True when there is no way back from it."""
+        return self.effect in {"promote", "destroy"}
+
+
+class GateOutline(_Read):
+    """Who must say go."""
+
+    title: _Text = ""
+    approvers: Sequence[_Word] = ()
+    quorum: Annotated[int, Field(ge=0, le=10**9)] = 1
+    expires_s: _Seconds = 0.0
+    self_approval: bool = False
+    reason_required: bool = False
+
+
+class PersonOutline(_Read):
+    """Who may answer."""
+
+    roles: Sequence[_Word] = ()
+    keys: Sequence[_Text] = ()
+
+
+class ObjectivesOutline(_Read):
+    """What the recovery is measured against."""
+
+    rto_s: _Seconds
+    rpo_s: _Seconds
+    starts_at: _Word = ""
+    stops_after: Sequence[_Word] = ()
+
+
+class LossOutline(_Read):
+    """The loss bound when the plan was made."""
+
+    bound_s: _Seconds | None = None
+    source: _Text = ""
+
+
+class FindingOutline(_Read):
+    """What a rule said."""
+
+    id: _Word
+    severity: _Word = "warning"
+    where: _Word = ""
+    what: _Text = ""
+
+
+class Outline(_Read):
+    """A plan, for reading."""
+
+    drctl: _Word = "unknown"
+    created_at: _Word = "unknown"
+    runbook: _Word
+    title: _Text = ""
+    environment: _Word
+    world: _Word = ""
+    protected: bool = False
+    inputs: Mapping[str, JsonValue] = Field(default_factory=dict)
+    objectives: ObjectivesOutline
+    targets: Mapping[str, Mapping[str, JsonValue]] = Field(default_factory=dict)
+    steps: Annotated[Sequence[StepOutline], Field(max_length=MOST_STEPS)]
+    gates: Mapping[str, GateOutline] = Field(default_factory=dict)
+    people: Mapping[str, PersonOutline] = Field(default_factory=dict)
+    expires_after_s: _Seconds = 0.0
+    max_targets: Annotated[int, Field(ge=0, le=10**9)] = 0
+    loss: LossOutline | None = None
+    is_offline: bool = False
+    forecast_s: _Seconds
+    critical_path: Sequence[_Word] = ()
+    findings: Sequence[FindingOutline] = ()
+    code: Mapping[str, _Word] = Field(default_factory=dict)
+
+    @property
+    def by_id(self) -> Mapping[str, StepOutline]:
+        """Steps by id; the last of those that have the same one."""
+        return {step.id: step for step in self.steps}
+
+    def reach(self) -> frozenset[str]:
+        """Names of the targets that a run would change."""
+        return frozenset(
+            call.target
+            for step in self.steps
+            for call in (step.call, *step.verify, step.undo)
+            if call is not None and call.target and step.changes_something
+        )
+
+    def planes(self) -> frozenset[str] | None:
+        """What it cannot work without; ``None`` when nobody looked that up."""
+        found = frozenset(plane for step in self.steps for plane in step.planes)
+        return found if found or not self.is_offline else None
+
+
+def level_of(steps: Sequence[StepOutline]) -> dict[str, int]:
+    """
+    Waves by step, from one. Total, whatever is in the file: a need that no step has counts as
+    nothing, and steps that wait for each other in a ring have none.
+    """
+    ids = {step.id for step in steps}
+    left = {step.id: {need for need in step.needs if need in ids} for step in steps}
+    behind: dict[str, list[str]] = {}
+    for name, needs in left.items():
+        for need in needs:
+            behind.setdefault(need, []).append(name)
+    ready, levels, level = [name for name, needs in left.items() if not needs], {}, 1
+    while ready:
+        later = []
+        for name in ready:
+            levels[name] = level
+            for next_ in behind.get(name, ()):
+                left[next_].discard(name)
+                if not left[next_]:
+                    later.append(next_)
+        ready, level = later, level + 1
+    return levels
+
+
+def label(target: Mapping[str, Any] | None) -> str:
+    """What a target is, of whatever kind: its kind and the words that name it."""
+    if not target:
+        return "not said"
+    kind = str(target.get("kind", ""))
+    names = [str(value) for key, value in target.items() if key != "kind" and _is_name(value)]
+    return f"{kind} {'/'.join(names[:4])}".strip()
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and bool(value)

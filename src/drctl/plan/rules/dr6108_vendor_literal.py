@@ -1,0 +1,71 @@
+"""What a vendor calls a thing belongs into the environment."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drctl.plan.rules.case import Case
+from drctl.plan.rules.rule import Found, Rule
+
+_SHAPES = (
+    (re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:"), "an ARN"),
+    # Eight digits without a letter are more often a date than an old id.
+    (
+        re.compile(
+            r"\b(sg|subnet|vpc|eni|rtb|igw|ami|vol|snap|i)"
+            r"-([0-9a-f]{17}|(?=[0-9]*[a-f])[0-9a-f]{8})\b"
+        ),
+        "an id of AWS",
+    ),
+    (re.compile(r"^/?(hostedzone/)?Z(?=[A-Z]*[0-9][A-Z]*[0-9])[0-9A-Z]{9,31}$"), "a hosted zone"),
+    (re.compile(r"\b[a-z0-9.-]+\.amazonaws\.com\b"), "a host name of AWS"),
+    (re.compile(r"\bprojects/[a-z][a-z0-9-]{4,28}[a-z0-9]/"), "a resource name of Google Cloud"),
+)
+
+
+def _judge(case: Case) -> Iterator[Found]:
+    for step in case.plan.steps:
+        if step.is_message:
+            continue  # people read it; a link is no target
+        calls = (step.call, *step.verify, step.undo)
+        seen = set()
+        for call in calls:
+            for name, text in _texts(call.with_ if call else {}):
+                kind = next((kind for shape, kind in _SHAPES if shape.search(text)), None)
+                if kind is not None and (name, text) not in seen:
+                    seen.add((name, text))
+                    yield Found(
+                        what=f"{step.id} has {kind} in {name}: a runbook names targets, and the"
+                        " environment says what they are",
+                        step=step,
+                    )
+    for name, spec in case.runbook.inputs.items():
+        if isinstance(spec.default, str):
+            kind = next((kind for shape, kind in _SHAPES if shape.search(spec.default)), None)
+            if kind is not None:
+                yield Found(what=f"the default of {name} is {kind}", place=f"inputs.{name}")
+
+
+def _texts(value: Any, name: str = "with") -> Iterator[tuple[str, str]]:
+    match value:
+        case str():
+            yield name, value
+        case Mapping():
+            for key, one in value.items():
+                yield from _texts(one, f"{name}.{key}")
+        case list() | tuple():
+            for one in value:
+                yield from _texts(one, name)
+
+
+RULE = Rule(
+    id="DR6108",
+    title="No vendor's literal in a runbook",
+    severity="warning",
+    reason="An id in a runbook is right in one account only, is pinned by nothing, and is wrong"
+    " after the first rebuild. In the environment it is written once, checked, and pinned.",
+    bad='uses: shell.command\nwith: {argv: [aws, elbv2, delete, "arn:aws:elasticloadbalancing:…"]}',
+    good="uses: aws.elbv2.delete\ntarget: lb    # targets: {lb: lb.primary}",
+    fix="name it under targets of the environment",
+    judge=_judge,
+)

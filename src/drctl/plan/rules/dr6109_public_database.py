@@ -1,0 +1,71 @@
+"""Nothing opens a database to the internet."""
+
+import ipaddress
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from drctl.plan.model import PlannedCall, PlannedStep
+from drctl.plan.rules.case import Case
+from drctl.plan.rules.rule import Found, Rule
+
+_OPEN = "publicly_accessible"
+_FLAGS = {"--publicly-accessible", "--authorized-networks=0.0.0.0/0"}
+
+
+def _judge(case: Case) -> Iterator[Found]:
+    for step in case.plan.steps:
+        for call in (step.call, *step.verify, step.undo):
+            if call is not None:
+                yield from _of_call(case, step, call)
+
+
+def _of_call(case: Case, step: PlannedStep, call: PlannedCall) -> Iterator[Found]:
+    is_database = (call.target or "").startswith("db.")
+    for name, value in _leaves(case.params(step, call) if is_database else call.with_):
+        if name.rpartition(".")[2] == _OPEN and value is True:
+            yield Found(what=f"{step.id} makes a database public: {name}: true", step=step)
+        if isinstance(value, str) and value in _FLAGS:
+            yield Found(what=f"{step.id} makes a database public: {value}", step=step)
+        elif is_database and _is_public(value):
+            yield Found(
+                what=f"{step.id} lets {value} into {call.target}: addresses of the internet",
+                step=step,
+                why=f"{name} is {value}",
+            )
+
+
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    match value:
+        case Mapping():
+            for key, one in value.items():
+                yield from _leaves(one, f"{name}.{key}".lstrip("."))
+        case list() | tuple():
+            for one in value:
+                yield from _leaves(one, name)
+        case _:
+            yield name, value
+
+
+def _is_public(value: Any) -> bool:
+    """Whether it is a network that reaches into the internet. One address of it is a person's."""
+    if not isinstance(value, str) or "/" not in value:
+        return False
+    try:
+        network = ipaddress.ip_network(value, strict=False)
+    except ValueError:
+        return False
+    return network.num_addresses > 1 and not network.is_private
+
+
+RULE = Rule(
+    id="DR6109",
+    title="No public database",
+    severity="error",
+    reason="A restore in a hurry with a public endpoint is a copy of production for everybody,"
+    " and stays one when the incident is closed.",
+    bad='uses: postgres.clients.admit\nwith: {operators: [10.0.0.7], networks: ["0.0.0.0/0"]}',
+    good='uses: postgres.clients.admit\nwith: {operators: [10.0.0.7], networks: ["10.20.0.0/16"]}',
+    fix="name the application's private network",
+    judge=_judge,
+    varies=True,
+)

@@ -1,0 +1,181 @@
+"""Readiness for people, for a test report, and for Prometheus."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+from drctl.actions.check import Standing
+from drctl.kernel.duration import format_duration
+from drctl.kernel.text import sanitize
+from drctl.ready.model import Judged, Readiness, Scenario
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_STYLES = {"ready": "bold green", "at risk": "bold yellow", "not ready": "bold red"}
+_CODES = {"ready": 0, "at risk": 1, "not ready": 2}
+
+
+def show_readiness(seen: Readiness, console: "Console", *, verbose: bool = False) -> None:
+    """Prints each scenario: the verdict, what speaks against it, what was not looked at."""
+    from rich.text import Text
+
+    down = f", assuming {', '.join(seen.assume_down)} down" if seen.assume_down else ""
+    head = f"Readiness of {seen.environment} at {seen.at}{down} ({format_duration(seen.took_s)})"
+    console.print(Text(sanitize(head), style="bold"))
+    for one in seen.scenarios:
+        console.print()
+        line = Text(sanitize(f"{one.scenario}: "), style="bold")
+        line.append(one.result.upper(), style=_STYLES[one.result])
+        line.append(sanitize(f"  {one.title} ({one.runbook})"), style="")
+        console.print(line)
+        for text, style in _lines(one, verbose=verbose):
+            console.print(Text(sanitize(text), style=style))
+    console.print()
+    console.print(Text(seen.caveat, style="dim"))
+
+
+def _lines(one: Scenario, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    for judged in one.troubles:
+        style = "red" if judged.standing is Standing.NOT_READY else "yellow"
+        yield f"  {judged.standing}: {judged.check}  {judged.subject}", style
+        yield f"      why   {judged.why}", ""
+        if judged.steps:
+            yield f"      steps {', '.join(judged.steps)}", ""
+        if judged.do:
+            yield f"      do    {judged.do}", ""
+    for judged in one.of(Standing.UNPROVEN):
+        yield f"  unproven: {judged.check}  {judged.subject}: {judged.why}", "yellow"
+    good = one.of(Standing.HOLDS)
+    if verbose:
+        for judged in good:
+            yield f"  holds: {judged.check}  {judged.subject}: {judged.why}", "green"
+        for skipped in one.skipped:
+            yield f"  not looked at: {skipped.check}  {skipped.subject}: {skipped.why}", "dim"
+    else:
+        yield f"  {len(good)} prerequisites hold", "green"
+        if one.skipped:
+            yield f"  {len(one.skipped)} not looked at: {_why(one)}", "dim"
+    if one.unchecked:
+        yield f"  nothing to look at beforehand for: {', '.join(one.unchecked)}", "dim"
+
+
+def _why(one: Scenario) -> str:
+    reasons = dict.fromkeys(skipped.why for skipped in one.skipped)
+    return "; ".join(reasons)
+
+
+def changes(before: Readiness | None, now: Readiness) -> list[str]:
+    """What is otherwise than at the last look, a line each; at the first, the verdicts."""
+    lines = []
+    earlier = {one.scenario: one for one in before.scenarios} if before else {}
+    for one in now.scenarios:
+        was = earlier.get(one.scenario)
+        if was is None or was.result != one.result:
+            so_far = f" (was {was.result})" if was else ""
+            lines.append(f"{one.scenario}: {one.result}{so_far}")
+        old, new = _troubles(was), _troubles(one)
+        lines += [f"{one.scenario}: + {_line(new[key])}" for key in new if key not in old]
+        lines += [f"{one.scenario}: - {_line(old[key])}" for key in old if key not in new]
+    return [sanitize(f"{now.at} {line}") for line in lines]
+
+
+def _troubles(one: Scenario | None) -> dict[tuple[str, str, str], Judged]:
+    # Not by the reason: a lag that grows by a second is no news.
+    found = one.troubles if one else ()
+    return {(each.check, each.subject, each.standing): each for each in found}
+
+
+def _line(one: Judged) -> str:
+    return f"{one.standing}: {one.check} {one.subject}: {one.why}"
+
+
+def junit(seen: Readiness) -> str:
+    """A JUnit report: a suite for each scenario, a case for each prerequisite."""
+    root = ET.Element("testsuites", name=f"drctl ready {seen.environment}")
+    for one in seen.scenarios:
+        failed = one.of(Standing.NOT_READY, Standing.AT_RISK)
+        unread = one.of(Standing.CANNOT_TELL)
+        said = (*one.skipped, *one.of(Standing.UNPROVEN))
+        suite = ET.SubElement(
+            root, "testsuite", name=one.scenario, timestamp=seen.at,
+            tests=str(len(one.judged) + len(one.skipped)), failures=str(len(failed)),
+            errors=str(len(unread)), skipped=str(len(said)), time=str(seen.took_s),
+        )  # fmt: skip
+        for judged in one.judged:
+            _case(suite, one, judged)
+        for skipped in one.skipped:
+            case = ET.SubElement(
+                suite, "testcase", classname=f"{one.scenario}.{skipped.check}",
+                name=sanitize(skipped.subject),
+            )  # fmt: skip
+            ET.SubElement(case, "skipped", message=sanitize(skipped.why))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _case(suite: ET.Element, one: Scenario, judged: Judged) -> None:
+    case = ET.SubElement(
+        suite, "testcase", classname=f"{one.scenario}.{judged.check}",
+        name=sanitize(judged.subject),
+    )  # fmt: skip
+    words = {
+        Standing.NOT_READY: "failure", Standing.AT_RISK: "failure",
+        Standing.CANNOT_TELL: "error", Standing.UNPROVEN: "skipped",
+    }  # fmt: skip
+    word = words.get(judged.standing)
+    if word is not None:
+        message = f"{judged.standing}: {judged.why}"
+        told = ET.SubElement(case, word, message=sanitize(message))
+        if word != "skipped":
+            told.text = sanitize(f"breaks {', '.join(judged.steps) or 'nothing'}; do: {judged.do}")
+
+
+_METRICS = (
+    ("drctl_ready", "0 ready, 1 at risk, 2 not ready; by scenario."),
+    ("drctl_ready_prerequisites", "Prerequisites by scenario and standing."),
+    ("drctl_ready_trouble", "1 for each prerequisite that keeps a scenario from being ready."),
+    ("drctl_ready_reading", "Numbers that were read while looking."),
+    ("drctl_ready_looked_at_seconds", "When this was looked at; alert when it is old."),
+)
+
+
+def prometheus(seen: Readiness, at_s: float) -> str:
+    """The text format of Prometheus. *at_s*: when it was looked at, as Unix time."""
+    rows: dict[str, list[str]] = {name: [] for name, _help in _METRICS}
+    for one in seen.scenarios:
+        base = {"environment": seen.environment, "scenario": one.scenario}
+        rows["drctl_ready"].append(_row("drctl_ready", base, _CODES[one.result]))
+        for standing in Standing:
+            labels = {**base, "standing": standing}
+            count = len(one.of(standing))
+            rows["drctl_ready_prerequisites"].append(
+                _row("drctl_ready_prerequisites", labels, count)
+            )
+        for judged in one.troubles:
+            labels = {**base, "check": judged.check, "subject": judged.subject,
+                      "standing": judged.standing}  # fmt: skip
+            rows["drctl_ready_trouble"].append(_row("drctl_ready_trouble", labels, 1))
+        for judged in one.judged:
+            for name, value in judged.readings.items():
+                if isinstance(value, int | float) and not isinstance(value, bool):
+                    labels = {**base, "check": judged.check, "subject": judged.subject,
+                              "reading": name}  # fmt: skip
+                    row = _row("drctl_ready_reading", labels, value)
+                    rows["drctl_ready_reading"].append(row)
+    name = "drctl_ready_looked_at_seconds"
+    rows[name].append(_row(name, {"environment": seen.environment}, round(at_s, 3)))
+    lines = []
+    for name, help_ in _METRICS:
+        lines += [f"# HELP {name} {help_}", f"# TYPE {name} gauge", *dict.fromkeys(rows[name])]
+    return "\n".join(lines) + "\n"
+
+
+def _row(name: str, labels: dict[str, str], value: float) -> str:
+    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+    return f"{name}{{{inside}}} {value:.15g}"
+
+
+def _escaped(text: str) -> str:
+    clean = sanitize(str(text))
+    return clean.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,123 @@
+"""What a plan would be if something were otherwise, beside what it is."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from drctl.kernel.duration import format_duration
+from drctl.kernel.text import sanitize
+from drctl.plan.forecast_model import Forecast
+from drctl.plan.what_if_model import Cure, Needs, Together, WhatIf
+from drctl.view.forecast_text import verdict
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_MOST_DIFFERENCES = 12
+
+
+def show_what_if(found: WhatIf, console: "Console") -> None:
+    """Prints both forecasts beside each other, and what would make the plan fit."""
+    from rich.text import Text
+
+    console.print(Text(sanitize(f"What if: {found.runbook}, environment {found.environment}")))
+    for step, seconds in found.supposed.items():
+        was = next(one for one in found.planned.steps if one.step == step)
+        line = f"  {step} takes {format_duration(seconds)}, not {format_duration(was.p50_s)}"
+        console.print(Text(sanitize(line), style="bold"))
+    if found.changed is not None:
+        for text in _beside(found.planned, found.changed):
+            console.print(Text(text))
+    console.print()
+    if found.changed is not None:
+        console.print(Text("  as planned").append_text(verdict(found.planned, found.rto_s)))
+        console.print(Text("  what if   ").append_text(verdict(found.changed, found.rto_s)))
+    else:
+        console.print(verdict(found.planned, found.rto_s))
+    if found.needs is not None:
+        for answer in _needs(found.needs):
+            console.print(answer)
+    console.print(Text("\n  a question, not a plan: it cannot be saved or run", style="dim"))
+
+
+def _beside(planned: Forecast, changed: Forecast) -> Iterator[str]:
+    yield f"\n  {'':28} {'as planned':>12} {'what if':>12}"
+    rows = (
+        *_percentiles(planned, changed),
+        ("machines", planned.machine_s, changed.machine_s),
+        ("waiting for people", planned.people_s, changed.people_s),
+    )
+    for name, before_s, now_s in rows:
+        yield f"  {name:28} {format_duration(before_s):>12} {format_duration(now_s):>12}"
+    moved = [
+        (before, now)
+        for before, now in zip(planned.steps, changed.steps, strict=True)
+        if (before.start_s, before.slack_s) != (now.start_s, now.slack_s)
+    ]
+    if moved:
+        yield "  steps that start at another time, or have other slack:"
+    for before, now in moved[:_MOST_DIFFERENCES]:
+        places = [f"at {format_duration(one.start_s)}" for one in (before, now)]
+        slacks = [_slack(one.slack_s) for one in (before, now)]
+        yield f"    {before.step:26} {places[0]:>12} {places[1]:>12}  {slacks[0]} -> {slacks[1]}"
+    if len(moved) > _MOST_DIFFERENCES:
+        yield f"    and {len(moved) - _MOST_DIFFERENCES:,} more: -o json has them"
+
+
+def _percentiles(planned: Forecast, changed: Forecast) -> tuple[tuple[str, float, float], ...]:
+    if not planned.runs and not changed.runs:
+        return (("by declared estimates", planned.p50_s, changed.p50_s),)
+    return (("p50", planned.p50_s, changed.p50_s), ("p90", planned.p90_s, changed.p90_s))
+
+
+def _slack(slack_s: float | None) -> str:
+    if slack_s is None:
+        return "not waited for"
+    return f"slack {format_duration(slack_s)}" if slack_s else "critical"
+
+
+def _needs(needs: Needs) -> "Iterator[Text]":
+    from rich.text import Text
+
+    if needs.fits:
+        yield Text("\n  It fits. How much more each step by itself may take before it does not:")
+        for room in needs.room:
+            more, now = format_duration(room.more_s), format_duration(room.now_s)
+            yield Text(f"    {room.step:28} {more:>8} more than its {now}")
+        return
+    over = format_duration(needs.over_s)
+    yield Text(f"\n  It needs {over} less. Each by itself, enough and cheap first:", style="bold")
+    for cure in needs.cures:
+        mark = "enough " if cure.is_enough else "not enough"
+        yield Text(f"    {mark:10} -{format_duration(cure.gain_s):7} {_said(cure)}")
+    if any(cure.kind == "parallel" for cure in needs.cures):
+        yield Text(
+            "    Side by side is a suggestion: drctl sees no value, target or point of order\n"
+            "    between the two; whether the order has another reason, you know.",
+            style="dim",
+        )
+    if needs.together is not None:
+        yield from _together(needs.together)
+
+
+def _said(cure: Cure) -> str:
+    if cure.kind != "shorter" or not cure.is_enough:
+        return cure.what
+    share = cure.less_s / cure.now_s if cure.now_s else 1.0
+    less, now = format_duration(cure.less_s), format_duration(cure.now_s)
+    return f"{cure.what}: {less} less than its {now} ({share:.0%})"
+
+
+def _together(together: Together) -> "Iterator[Text]":
+    from rich.text import Text
+
+    first = "; ".join(together.steps) or "nothing else changed"
+    if together.faster is None:
+        yield Text("  Together: not even if machines took no time: fewer steps, or another RTO.")
+    elif not together.faster:
+        yield Text(f"  Together: {first}: {format_duration(together.p90_s)}, fits.")
+    else:
+        yield Text(
+            f"  Together: {first}, and every machine step {together.faster:.0%} faster:"
+            f" {format_duration(together.p90_s)}, fits."
+        )

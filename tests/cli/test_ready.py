@@ -1,0 +1,127 @@
+"""``drctl ready``: how it exits, each form of its answer, and what it takes for no answer."""
+
+import json
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from typer.testing import CliRunner
+
+from drctl.cli.main import app
+
+ENVIRONMENT = """\
+apiVersion: drctl/v1
+kind: Environment
+metadata: {{name: small, title: A room to talk in}}
+world: lab
+protected: false
+targets:
+  comms.incident_room:
+    kind: slack.channel
+    webhook: env:HOOK
+    channel: "#incidents"
+runbooks: {{{runbooks}}}
+"""
+RUNBOOK = """\
+apiVersion: drctl/v1
+kind: Runbook
+metadata: {{name: {name}, title: Tell the room, owner: platform}}
+objectives: {{rto: 5m, rpo: 1m, clock: {{starts_at: run, stops_after: [tell]}}}}
+targets: {{room: {target}}}
+steps:
+  - {{id: tell, uses: slack.message.post, target: room, with: {{text: hello}}, timeout: 10s,
+     estimate: 1s}}
+"""
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Says to a GET what Slack says; a POST would have been a message."""
+
+    def do_GET(self):
+        self.send_response(400)
+        self.end_headers()
+        self.wfile.write(b"invalid_payload")
+
+    def log_message(self, *_words):
+        """Quiet."""
+
+
+@pytest.fixture
+def room(monkeypatch):
+    """Somebody listens; what is posted is an error."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Webhook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setenv("HOOK", f"http://127.0.0.1:{server.server_port}/services/T0/B0/x")
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def silence(monkeypatch):
+    """Nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        port = door.getsockname()[1]
+    monkeypatch.setenv("HOOK", f"http://127.0.0.1:{port}/services/T0/B0/x")
+
+
+@pytest.fixture
+def drctl(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    runbooks = f"told: {tmp_path / 'told.yaml'}, strange: {tmp_path / 'strange.yaml'}"
+    (tmp_path / "small.yaml").write_text(ENVIRONMENT.format(runbooks=runbooks))
+    (tmp_path / "told.yaml").write_text(RUNBOOK.format(name="told", target="comms.incident_room"))
+    (tmp_path / "strange.yaml").write_text(RUNBOOK.format(name="strange", target="comms.nowhere"))
+
+    def run(*words, code=0):
+        done = CliRunner().invoke(app, ["ready", "-e", str(tmp_path / "small.yaml"), *words])
+        assert code == done.exit_code, done.output
+        return done.stdout if code not in {2, 3} else done.output
+
+    return run
+
+
+@pytest.mark.usefixtures("room")
+def test_what_holds_is_ready_and_no_promise(drctl):
+    said = drctl("--scenario", "told")
+    assert "told: READY" in said
+    assert "4 prerequisites hold" in said
+    assert "no promise" in said
+
+
+@pytest.mark.usefixtures("silence")
+def test_a_risk_exits_8_and_names_the_step_in_every_form(drctl):
+    said = drctl("--scenario", "told", code=8)
+    assert "told: AT RISK" in said
+    assert "steps tell" in said
+    [scenario] = json.loads(drctl("--scenario", "told", "-o", "json", code=8))["scenarios"]
+    worst = scenario["judged"][0]
+    assert (worst["check"], worst["standing"]) == ("slack.reachable", "at risk")
+    suite = drctl("--scenario", "told", "-o", "junit", code=8)
+    assert suite.count("<failure") == 1
+    assert "Slack #incidents" in suite
+
+
+@pytest.mark.usefixtures("room")
+def test_a_runbook_that_does_not_fit_is_not_ready_and_hides_no_other(drctl, tmp_path):
+    file = tmp_path / "drctl.prom"
+    seen = json.loads(drctl("-o", "json", "--textfile", str(file), code=5))
+    assert {one["scenario"]: one["result"] for one in seen["scenarios"]} == {
+        "told": "ready",
+        "strange": "not ready",
+    }
+    [broken] = [one for one in seen["scenarios"] if one["scenario"] == "strange"]
+    assert "comms.nowhere" in broken["judged"][0]["why"]
+    assert '{environment="small",scenario="told"} 0' in file.read_text()
+    assert '{environment="small",scenario="strange"} 2' in file.read_text()
+
+
+@pytest.mark.usefixtures("room")
+def test_a_place_that_is_misspelt_is_an_error_and_not_good_news(drctl):
+    assert "nothing in small is in" in drctl("--scenario", "told", "--assume-down", "us-esat-1",
+                                             code=3)  # fmt: skip
+
+
+def test_a_scenario_that_nobody_names_is_an_error(drctl):
+    assert "DR1093" in drctl("--scenario", "flood", code=3)

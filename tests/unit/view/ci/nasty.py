@@ -1,0 +1,28 @@
+"""Texts that want to be something else than text where they are shown."""
+
+NASTY = (
+    "ends the line\n::error file=/etc/passwd::owned",
+    "ends it otherwise\r::add-mask::x",
+    "an older command ##[add-mask]secret",
+    "percent %0A::stop-commands::token",
+    "a property, file=x:y,line=1::",
+    "::set-output name=a::b",
+    "  ::group::trimmed",
+    "ansi \x1b[31mred\x1b[0m and a bell \x07",
+    "nul \x00 and a lone half \ud800 and no character \uffff",
+    "right to left \u202e txt.exe",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>",
+    "]]> </testcase><testcase name='forged'/>",
+    "<!-- --> <!DOCTYPE x [<!ENTITY a 'b'>]>&a;",
+    "[a link](javascript:alert(1)) ![picture](//evil/p.png)",
+    "| a | new | column |\n| --- |",
+    "`code` ``more`` ```\nfence\n```",
+    "</details></td></tr></table>",
+    "@everybody and @org/team, see #1 or GH-1",
+    "https://evil.example/ www.evil.example :tada: $x$ \\",
+    "quote \" and ' and = and ; here",
+    "x" * 5000,
+    "",
+    "   ",
+    "Grüße, 東京, e\u0301, 🔥",
+)
