@@ -155,6 +155,11 @@ class CannotTell:
     """Not known from here and now; *why* names what did not answer."""
 
     why: str
+    again_tells: bool = False
+    """
+    Of `Action.settled`: `perform` copes without what did not answer, does no harm when it is
+    repeated, and proves what comes of it. Waiting tells nothing, so a resumed run repeats it.
+    """
 
 
 Preview: TypeAlias = Change | Nothing | CannotTell

@@ -225,6 +225,7 @@ async def test_a_dead_region_is_proven_dead_and_said_not_to_be_durable(
         estate.plane.set_reachable(EAST, True)
         await estate.on_its_loop(estate.bridge.recover_region(EAST))
     assert isinstance(settled, CannotTell)
+    assert settled.again_tells, "whoever resumes fences once more, and does not wait for the region"
     assert seen.facts == {}
     assert isinstance(FENCE.preview(seen, primary, GO), CannotTell)
     assert (fence.method, fence.durable, fence.final_lsn) == ("observed_dead", False, "")

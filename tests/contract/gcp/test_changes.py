@@ -176,6 +176,9 @@ async def test_without_a_control_plane_silence_is_no_fence(project):
         await FENCE.perform(project.context(), target, GO)
     with pytest.raises(Unavailable):
         await UNFENCE.perform(project.context(3), target, BACK)
+    settled = await FENCE.settled(project.context(3), target, GO)
+    assert isinstance(settled, CannotTell)
+    assert settled.again_tells
 
 
 async def test_a_replica_is_no_old_primary(project):
