@@ -186,6 +186,8 @@ class NotDone:
     A part of it is there, as a fence that is shut and not proven. Doing it again finishes it; an
     undo takes it back, as if all of it were there.
     """
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    """What is known of the outputs when a part remains: an undo may need them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -326,8 +326,11 @@ class Effects:
             return self._succeeded(asked, reading.answer.outputs)
         both = sanitize(f"{why}; looked again: {reading}")
         if reading.is_final:
-            remains = isinstance(reading.answer, CannotTell) or reading.answer.remains
-            return replace(failed(word, both), remains=remains)
+            ending = failed(word, both)
+            if isinstance(reading.answer, CannotTell):
+                return replace(ending, remains=True)
+            known: Mapping[str, Any] = as_json(dict(reading.answer.outputs))
+            return replace(ending, remains=reading.answer.remains, outputs=known)
         return Ending(outcome="unknown", outputs={}, error=word, why=both)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:

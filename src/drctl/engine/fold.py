@@ -143,6 +143,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
             has_intent=False,
             may_have_happened=event.remains,
             remains=event.remains,
+            outputs=event.outputs,
         )
     state = replace(
         state,

@@ -287,9 +287,10 @@ async def test_an_attempt_after_a_death_knows_where_the_instance_was(estate, pri
     assert again.previous_security_groups == (estate.groups[EAST]["healing-guard-db"],)
 
     nothing = UnfenceParams(security_groups=())
-    settled = await FENCE.settled(context(), primary, GO)
+    settled = await FENCE.settled(replace(context(), seen=seen), primary, GO)
     assert isinstance(settled, NotDone)
     assert settled.remains, "an undo takes it back"
+    assert settled.outputs == {"previous_security_groups": again.previous_security_groups}
     with pytest.raises(Rejected, match="nothing says which security groups"):
         await UnfenceInstance().perform(context(), primary, nothing)
     assert isinstance(await UnfenceInstance().settled(context(), primary, nothing), NotDone)

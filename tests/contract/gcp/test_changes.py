@@ -197,6 +197,9 @@ async def test_a_fence_that_is_stopped_and_not_proven_is_there_to_be_taken_back(
     project.cloud.sql.instances["prod"].activation = "NEVER"
     stopped = await FENCE.settled(project.context(), target, GO)
     assert (untouched.remains, stopped.remains) == (False, True)
+    assert stopped.outputs == {"previous_policy": "UNCHANGED"}, "nobody knows that it ever ran"
+    by_this_run = project.context(seen={"activation": "ALWAYS"})
+    assert (await FENCE.settled(by_this_run, target, GO)).outputs == {"previous_policy": "ALWAYS"}
 
 
 async def test_what_the_fence_left_alone_is_left_alone(project):

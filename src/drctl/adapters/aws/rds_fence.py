@@ -195,6 +195,7 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
                 why=f"{target.label} is in quarantine, but nobody knows whether its sessions were"
                 " cut; fencing it again is safe",
                 remains=True,
+                outputs={"previous_security_groups": _before(ctx, ground.group.id)},
             )
         if set(seen.groups.values()) - {"active"} or seen.status == "modifying":
             return CannotTell(why=f'RDS is still changing {target.label} ("{seen.status}")')

@@ -162,9 +162,7 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
                 if seen.source is not None:
                     raise Rejected(f"{target.label} is a replica of {seen.source}: no old primary")
                 previous = await set_policy(ctx, target, seen, STOPPED)
-                planned = (ctx.seen or {}).get("activation")
-                if previous == UNCHANGED and planned == RUNNING:
-                    previous = RUNNING  # an earlier attempt of ours has stopped it
+                previous = _before(ctx, previous)
             except _SILENT as error:  # nothing was sent
                 return await _observed_dead(target, death, error)
             ctx.say(f"{target.instance}: stopped; trying to write")
@@ -195,7 +193,14 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
         return NotDone(
             why=f"{target.label} has activation {seen.activation}, and it is not proven",
             remains=seen.activation == STOPPED,
+            outputs={"previous_policy": _before(ctx, UNCHANGED)},
         )
+
+
+def _before(ctx: Context, previous: str) -> str:
+    """Its policy before this run, of which an earlier attempt may have stopped it."""
+    was_running = (ctx.seen or {}).get("activation") == RUNNING
+    return RUNNING if previous == UNCHANGED and was_running else previous
 
 
 async def _observed_dead(
