@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drctl.importing.account import Account
-from drctl.importing.mapping.step import PHASES, Growing, Outcome, Step
+from drctl.importing.mapping.step import PHASES, Growing, Outcome, Step, inert
 from drctl.importing.rules import Finding
 from drctl.importing.script import Script
 from drctl.importing.secrets import unmasked
@@ -55,7 +55,7 @@ def draft(
         "kind: Runbook",
         "metadata:",
         f"  name: {scalar(name_of(script))}",
-        f"  title: {scalar(sanitize(script.title or script.name, limit=100))}",
+        f"  title: {scalar(inert(sanitize(script.title or script.name, limit=100)))}",
         "  owner: REVIEW-who-keeps-this-true",
         "objectives:",
         *_objectives(objectives),
@@ -119,7 +119,7 @@ def _collected(script: Script, growing: Growing, outcomes: Mapping[int, Outcome]
         text = f"{script.title or script.name}: the recovery has begun"
         steps.insert(0, Step(id="announce", title="Say that it has begun", phase="tell",
                              uses="slack.message.post", target="room", untangled=True,
-                             with_={"text": sanitize(text, limit=200)}, timeout="10s",
+                             with_={"text": inert(sanitize(text, limit=200))}, timeout="10s",
                              on_failure="continue", added=True))  # fmt: skip
     if growing.has_order and not growing.public:
         known = next((one for one in ("switch", "name") if one in growing.targets), "public")
@@ -175,7 +175,7 @@ def _step(
 ) -> Iterator[str]:
     yield from (comment(line, 2) for line in _origin(step, script, findings))
     yield f"  - id: {step.id}"
-    yield f"    title: {scalar(step.title)}"
+    yield f"    title: {scalar(inert(step.title))}"
     for key, value in (("uses", step.uses), ("gate", step.gate), ("target", step.target)):
         if value:
             yield f"    {key}: {scalar(value)}"
