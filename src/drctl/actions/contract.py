@@ -24,6 +24,7 @@ from drctl.kernel.secret import Secrets
 if TYPE_CHECKING:
     from drctl.actions.cell import AnyStore
     from drctl.actions.check import AnyCheck
+    from drctl.actions.pin import Pin
 
 
 class Effect(StrEnum):
@@ -356,58 +357,16 @@ class Action(ABC, Generic[T, P, O]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who something on the other side says it is, against who the environment says it must be."""
-
-    name: str
-    """
-    ``aws.account``, ``kubernetes.cluster_uid``, ``postgres.system_identifier``,
-    ``aws.route53.zone``.
-    """
-    subject: str
-    """
-    What was asked: ``us-west-2`` or ``db.recovery``. *name* and *subject* together are unique.
-    """
-    expected: str
-
-
-class Pin(ABC):
-    """
-    One kind of identity check; the engine makes it before the first change and each irreversible
-    one.
-    """
-
-    @abstractmethod
-    def identity(self, target: Target) -> Identity | None:
-        """
-        What the environment pins for this target; ``None`` when this pin is not about it. Pure.
-        """
-
-    def asks(self, target: Target) -> tuple[Ask, ...]:
-        """The planes that `read` asks for a target that this pin is about. Pure."""
-        return tuple(Ask(plane=f"data-plane:{place}") for place in target.places[:1])
-
-    @abstractmethod
-    async def read(self, ctx: Context, target: Target) -> str:
-        """
-        Asks the other side who it is.
-
-        Raises:
-            ActionError: It did not say.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
     """What an entry point of the group ``drctl.actions`` names: one outside system."""
 
     name: str
     actions: tuple[Action[Any, Any, Any], ...]
-    pins: tuple[Pin, ...] = ()
+    pins: "tuple[Pin, ...]" = ()
     stores: "tuple[AnyStore, ...]" = ()
     """Where leases may be kept (`drctl.actions.cell`)."""
     checks: "tuple[AnyCheck, ...]" = ()
     """What its actions need to be there (`drctl.actions.check`)."""
     libraries: tuple[str, ...] = ()
     """Heavy modules that its actions import when they are called. Whoever is about to call several
-    imports     them first, so that importing is not paid out of a call's deadline."""
+    imports them first, so that importing is not paid out of a call's deadline."""

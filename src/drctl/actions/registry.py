@@ -11,7 +11,8 @@ from typing import Any, TypeAlias
 
 from drctl.actions.cell import AnyStore
 from drctl.actions.check import AnyCheck
-from drctl.actions.contract import Action, Adapter, Pin
+from drctl.actions.contract import Action, Adapter
+from drctl.actions.pin import Pin
 from drctl.kernel.errors import InvalidError, Problem
 
 AnyAction: TypeAlias = Action[Any, Any, Any]

@@ -34,9 +34,9 @@ from drctl.actions.contract import (
     Observation,
     Outputs,
     Params,
-    Pin,
     Repeat,
 )
+from drctl.actions.pin import Pin
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.selection import refusal
 from drctl.actions.targets import Target

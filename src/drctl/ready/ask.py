@@ -12,8 +12,9 @@ from datetime import timedelta
 from functools import partial
 
 from drctl.actions.check import Prerequisite, Rung, Standing, broken
-from drctl.actions.contract import Context, Pin
+from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError
+from drctl.actions.pin import Pin
 from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.kernel.clock import Clock, Deadline
