@@ -7,7 +7,8 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
-from drctl.view.fate_text import show_fate
+from drctl.plan.refusals import seen
+from drctl.view.fate_text import ENDINGS, show_fate
 from drctl.view.findings import counted, finding_lines, waived_lines
 from drctl.view.forecast_text import show_forecast
 from drctl.view.page import Page
@@ -64,6 +65,18 @@ def _show(plan: Plan, console: Page) -> None:
         console.print(Text("  planned offline: nothing was looked at", style="magenta"))
     if plan.fate is not None:
         show_fate(plan.fate, console)
+    _show_refusals(plan, console)
+
+
+def _show_refusals(plan: Plan, console: Page) -> None:
+    """The last words: what the green line above does not speak of."""
+    from rich.text import Text
+
+    for one in seen(plan):
+        line = Text("  a run now ").append(ENDINGS[one.ending], style="bold red")
+        console.print(line.append(sanitize(f": {one.what}")))
+        if one.fix:
+            console.print(Text(f"    do   {one.fix}", style="dim"))
 
 
 def _show_findings(plan: Plan, console: Page) -> None:
