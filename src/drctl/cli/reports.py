@@ -105,8 +105,12 @@ class Reports:
         if self.sarif is not None:
             from drctl.cli.codes import CODES
             from drctl.view.ci.sarif import as_sarif
+            from drctl.view.rules_page import in_short
 
-            _write(self.sarif, as_sarif(remarks, CODES.get).encode(), "--sarif")
+            def about(code: str) -> str | None:
+                return CODES.get(code) or in_short(code)
+
+            _write(self.sarif, as_sarif(remarks, about).encode(), "--sarif")
 
 
 def step_summary(markdown: str) -> None:
