@@ -231,7 +231,7 @@ def load_environment(path: Path) -> Environment:
 def _declared(root: yaml_tree.MapNode) -> tuple[str, ...]:
     """Names of targets as written: one that is wrong otherwise was told so."""
     node = root.entries.get("targets")
-    return tuple(node.keys) if isinstance(node, yaml_tree.MapNode) else ()
+    return tuple(node.entries) if isinstance(node, yaml_tree.MapNode) else ()
 
 
 def _plan_age_s(text: str, root: yaml_tree.Node, problems: list[Problem]) -> float:

@@ -95,7 +95,7 @@ class Draft:
     def has(self, path: Path) -> bool:
         """True when the last key of *path* is written in the file, whatever its value."""
         parent = at(self.root, path[:-1])
-        return isinstance(parent, MapNode) and path[-1] in parent.keys
+        return isinstance(parent, MapNode) and path[-1] in parent.entries
 
     def lacks(self, path: Path) -> bool:
         """True when the last key of *path* is neither written nor misspelt."""

@@ -139,7 +139,7 @@ def _places(draft: Draft) -> Iterator[tuple[str, Position]]:
         if not draft.has((key,)) or not isinstance(node, MapNode):
             continue
         yield key, key_position(draft.root, (key,))
-        for name, position in node.keys.items():
+        for name, position in node.keys_with_positions():
             yield f"{key}.{name}", position
 
 

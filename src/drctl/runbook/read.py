@@ -41,7 +41,7 @@ def read_parts(draft: Draft) -> None:
             "DR1012", "a runbook is a mapping that starts with apiVersion and kind", root.position
         )
         return
-    for key in [key for key in root.keys if key not in KEYS]:
+    for key in [key for key in root.entries if key not in KEYS]:
         draft.say_unknown((key,), KEYS)
     for key in REQUIRED:
         if draft.lacks((key,)):
@@ -179,7 +179,7 @@ def _mapping(draft: Draft, key: str) -> dict[str, Node]:
         if not is_null(node):
             draft.say_at("DR1012", f"{key} must be a mapping of names", (key,))
         return {}
-    for name, position in node.keys.items():
+    for name, position in node.keys_with_positions():
         try:
             _NAME.validate_python(name)
         except ValidationError:
