@@ -65,6 +65,8 @@ _LITERAL = re.compile(
     re.DOTALL,
 )
 _CHAIN = re.compile(r"[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*", re.ASCII)
+_INSIDE = re.compile("[{}\"']")
+"""Without one of these the first ``}}`` closes an expression."""
 _HAS = re.compile(r"\bhas\s*\(")
 _COMPUTED = set(")]}\"'")
 """What may end an operand; a dot after anything else starts an absolute name."""
@@ -324,6 +326,8 @@ def _marks(text: str, faults: list[Fault]) -> list[tuple[int, int]]:
     start = text.find("${{")
     while start >= 0:
         depth, at = 0, start + 3
+        if (close := text.find("}}", at)) >= 0 and not _INSIDE.search(text, at, close):
+            at = close
         while at < len(text):
             literal = _LITERAL.match(text, at)
             if literal and not literal[0].startswith("//"):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -87,10 +88,11 @@ def check_params(
     A value that holds an expression is checked by its type where that is known.
     """
     model, root = action.params, (*path, "with")
-    if draft.has(root) and not isinstance(at_(draft.root, root), MapNode):
+    if not with_ and draft.has(root) and not isinstance(at_(draft.root, root), MapNode):
         return
+    written = json.dumps(with_)
     computed: list[Path] = []  # what is said about these is said here, not by pydantic
-    for where, text in _texts(with_):
+    for where, text in _texts(with_) if has_expression(written) else ():
         computed.append(where)
         try:
             template = scope.template(text)
@@ -98,6 +100,8 @@ def check_params(
             draft.say_faults(faulty, (*root, *where))
         else:
             _check_type(draft, model, template, where, root)
+    if _fits_as_written(action, written):
+        return
     if action.effect.changes_something:
         for where, why in _nameless(with_):
             computed.append(where)
@@ -109,6 +113,15 @@ def check_params(
         is_whole = not loc and bool(computed)  # a check across fields saw the text of an expression
         if not is_whole and not any(loc[: len(one)] == one for one in computed):
             _say(draft, action, error, path)
+
+
+@lru_cache(maxsize=1024)
+def _fits_as_written(action: AnyAction, written: str) -> bool:
+    """Whether there is nothing to say about a ``with:``; large runbooks repeat few of them."""
+    with_ = json.loads(written)
+    if action.effect.changes_something and any(_nameless(with_)):
+        return False
+    return not _validated(action.params, with_)[1]
 
 
 def _say(draft: Draft, action: AnyAction, error: Any, path: Path) -> None:
