@@ -31,6 +31,7 @@ from drctl.runbook import Call, Runbook, Step
 from drctl.runbook.include import Included
 
 DEFAULT_TIMEOUT_S = 60.0
+_ONCE = Retry()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +66,7 @@ class Drafting:
         work = tuple(step for step in steps if not step.is_final)
         pricing = Pricing(steps=work, objectives=objectives, past=Past())
         forecast = pricing.forecast()
+        types = room.types()
         used = {call.target for step in steps for call in calls(step) if call.target}
         targets = {name: environment.targets[name] for name in sorted(used)}
         return Plan(
@@ -80,8 +82,8 @@ class Drafting:
             protected=environment.protected,
             resolvers=environment.resolvers,
             inputs=dict(inputs),
-            types=room.types(),
-            scopes=self._scopes(environment, inputs),
+            types=types,
+            scopes=self._scopes(environment, inputs, types),
             objectives=objectives,
             targets={name: one for name, one in targets.items() if one.kind != Target().kind},
             steps=steps,
@@ -109,11 +111,11 @@ class Drafting:
         return Room(scope="", source=self.source, registry=self.registry)
 
     def _scopes(
-        self, environment: Environment, inputs: Mapping[str, Any]
+        self, environment: Environment, inputs: Mapping[str, Any], outermost: dict[str, str]
     ) -> dict[str, PlannedScope]:
         """Included runbooks, each with what is known of its inputs, outermost first."""
         known = {"": {f"inputs.{name}": value for name, value in inputs.items()}}
-        types = {"": self._room.types()}
+        types = {"": outermost}
         found = {}
         for room in self._room.rooms():
             known[room.scope] = known.get(room.scope, {}) | {"env.name": environment.name}
@@ -192,7 +194,7 @@ class Drafting:
                 on_errors=retry.on_errors,
             )
             if retry
-            else Retry(),
+            else _ONCE,
             until=step.until,
             every_s=step.every.total_seconds() if step.every else 1.0,
             verify=tuple(_of(runbook, check) for check in step.verify),
