@@ -27,14 +27,8 @@ class Order:
         given = {step.id: step.needs for step in steps} | dict(needs or {})
         self.place = {step.id: index for index, step in enumerate(steps)}
         self.needs = [tuple(self.place[need] for need in given[step.id]) for step in steps]
-        self.order = self._in_order(given)
+        self.order = [self.place[name] for name in in_order(given)]
         self.ends = [self.place[end] for end in ends if end in self.place] or self._last()
-
-    def _in_order(self, given: Mapping[str, Sequence[str]]) -> list[int]:
-        """Each after what it waits for: mostly as they are written."""
-        if all(need < index for index, needs in enumerate(self.needs) for need in needs):
-            return list(range(len(self.needs)))
-        return [self.place[name] for name in in_order(given)]
 
     def _last(self) -> list[int]:
         needed = {need for needs in self.needs for need in needs}
