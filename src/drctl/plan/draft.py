@@ -40,6 +40,8 @@ class Drafting:
 
     registry: Registry
     source: Included
+    is_timed: bool = True
+    """Whether the forecast says where each step stands in time; no rule asks that."""
 
     def draft(self, environment: Environment, inputs: Mapping[str, Any], *, now: Instant) -> Plan:
         """
@@ -65,7 +67,7 @@ class Drafting:
         )
         work = tuple(step for step in steps if not step.is_final)
         pricing = Pricing(steps=work, objectives=objectives, past=Past())
-        forecast = pricing.forecast()
+        forecast = pricing.forecast(has_steps=self.is_timed)
         types = room.types()
         used = {call.target for step in steps for call in calls(step) if call.target}
         targets = {name: environment.targets[name] for name in sorted(used)}

@@ -126,8 +126,13 @@ class Pricing:
             lengths[place[name]] = 0.0
         return lengths
 
-    def forecast(self) -> Forecast:
-        """The whole."""
+    def forecast(self, *, has_steps: bool = True) -> Forecast:
+        """
+        The whole.
+
+        Args:
+            has_steps: Whether it says where each step stands in time.
+        """
         p50_s = self.at(_MIDDLE)
         machine_s = min(p50_s, self.at(_MIDDLE, Changes(without_people=True)))
         names = [self.steps[index].id for index in self.awaited]
@@ -150,7 +155,7 @@ class Pricing:
             longest_s=_rounded(self.order.end_s(self._longest_s)),
             detection_s=self.objectives.detection_s,
             in_budget=self.objectives.starts_at == "incident",
-            steps=self._placed(),
+            steps=self._placed() if has_steps else (),
         )
 
     def critical_path(self) -> tuple[str, ...]:

@@ -90,7 +90,7 @@ def check_params(
     model, root = action.params, (*path, "with")
     if not with_ and draft.has(root) and not isinstance(at_(draft.root, root), MapNode):
         return
-    written = json.dumps(with_)
+    written = json.dumps(with_) if with_ else "{}"
     computed: list[Path] = []  # what is said about these is said here, not by pydantic
     for where, text in _texts(with_) if has_expression(written) else ():
         computed.append(where)
@@ -100,15 +100,11 @@ def check_params(
             draft.say_faults(faulty, (*root, *where))
         else:
             _check_type(draft, model, template, where, root)
-    if _fits_as_written(action, written):
-        return
-    if action.effect.changes_something:
-        for where, why in _nameless(with_):
-            computed.append(where)
-            draft.say_at("DR1031", f"this value {why}", (*root, *where))
-    _, errors = _validated(model, dict(with_))
-    # What is missing comes last: it may be what an unknown key was meant to be.
-    for error in sorted(errors, key=lambda one: one["type"] == "missing"):
+    unnamed, errors = _wrong_as_written(action, written)
+    for where, why in unnamed:
+        computed.append(where)
+        draft.say_at("DR1031", f"this value {why}", (*root, *where))
+    for error in errors:
         loc = error["loc"]
         is_whole = not loc and bool(computed)  # a check across fields saw the text of an expression
         if not is_whole and not any(loc[: len(one)] == one for one in computed):
@@ -116,12 +112,17 @@ def check_params(
 
 
 @lru_cache(maxsize=1024)
-def _fits_as_written(action: AnyAction, written: str) -> bool:
-    """Whether there is nothing to say about a ``with:``; large runbooks repeat few of them."""
+def _wrong_as_written(
+    action: AnyAction, written: str
+) -> tuple[tuple[tuple[Path, str], ...], tuple[Any, ...]]:
+    """
+    What names nothing in a ``with:``, and what pydantic says of it; a large runbook repeats few of
+    them many times. What is missing comes last: it may be what an unknown key was meant to be.
+    """
     with_ = json.loads(written)
-    if action.effect.changes_something and any(_nameless(with_)):
-        return False
-    return not _validated(action.params, with_)[1]
+    unnamed = tuple(_nameless(with_)) if action.effect.changes_something else ()
+    _, errors = _validated(action.params, with_)
+    return unnamed, tuple(sorted(errors, key=lambda one: one["type"] == "missing"))
 
 
 def _say(draft: Draft, action: AnyAction, error: Any, path: Path) -> None:
@@ -162,6 +163,7 @@ def _fits(given: CelType, wanted: CelType) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _wanted(model: Any, path: Path) -> CelType:
     """The type that the params want at *path*; ``dyn`` when that is not one type."""
     annotation: Any = model

@@ -69,7 +69,9 @@ def _check_step(
     environment: Mapping[str, Target] | None,
 ) -> None:
     step, path = placed.step, placed.path
-    here, after = scopes.at(step.id), scopes.after(step.id)
+    here = scopes.at(step.id)
+    has_after = step.until is not None or step.undo is not None or step.verify
+    after = scopes.after(step.id) if has_after else here
     for key in ("for_each", "max_parallel"):
         if placed.has(key):
             draft.say_key(
