@@ -71,6 +71,7 @@ class Drafting:
         types = room.types()
         used = {call.target for step in steps for call in calls(step) if call.target}
         targets = {name: environment.targets[name] for name in sorted(used)}
+        known = {name: one for name, one in targets.items() if one.kind != Target().kind}
         return Plan(
             drctl=__version__,
             created_at=now.wall.isoformat(timespec="seconds"),
@@ -87,7 +88,7 @@ class Drafting:
             types=types,
             scopes=self._scopes(environment, inputs, types),
             objectives=objectives,
-            targets={name: one for name, one in targets.items() if one.kind != Target().kind},
+            targets=known,
             steps=steps,
             gates=self._gates(),
             people={
@@ -100,7 +101,7 @@ class Drafting:
             },
             expires_after_s=environment.plan_expires_after_s,
             max_targets=environment.max_targets,
-            pins=self._pins(targets),
+            pins=self._pins(known),
             lease=planned_lease(self.registry, environment, steps, targets),
             is_offline=True,
             forecast_s=forecast.p50_s,
