@@ -106,7 +106,13 @@ def plain(node: Node) -> Any:
     if isinstance(node, ScalarNode):
         return node.text if node.kind == "str" else _value(node)
     if isinstance(node, MapNode):
-        return {key: plain(value) for key, value in node.entries.items()}
+        # Most values are texts; to call this for each takes longer than all the rest.
+        return {
+            key: value.text
+            if isinstance(value, ScalarNode) and value.kind == "str"
+            else plain(value)
+            for key, value in node.entries.items()
+        }
     return [plain(item) for item in node.items]
 
 

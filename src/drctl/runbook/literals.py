@@ -3,7 +3,7 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from drctl.kernel.yaml_tree import MapNode, Node, ScalarNode
@@ -53,21 +53,21 @@ lies above 3.9."""
 def check_literals(draft: Draft) -> None:
     """Notes every scalar that looks like a secret. The text itself is never repeated."""
     harmless: set[tuple[str, str]] = set()
-    left: list[tuple[str, Node]] = [("", draft.root)]
+    left: list[Iterable[tuple[str, Node]]] = [[("", draft.root)]]
     while left:
-        key, node = left.pop()
-        if isinstance(node, ScalarNode):
-            # Most of what a large runbook says it says many times.
-            if (key, node.text) not in harmless:
-                kind = _kind(key, node.text)
-                if kind is None:
-                    harmless.add((key, node.text))
-                elif not node.is_broken:
-                    _say(draft, kind, node)
-        elif isinstance(node, MapNode):
-            left += node.entries.items()
-        else:
-            left += [(key, item) for item in node.items]
+        for key, node in left.pop():
+            if isinstance(node, ScalarNode):
+                # Most of what a large runbook says it says many times.
+                if (key, node.text) not in harmless:
+                    kind = _kind(key, node.text)
+                    if kind is None:
+                        harmless.add((key, node.text))
+                    elif not node.is_broken:
+                        _say(draft, kind, node)
+            elif isinstance(node, MapNode):
+                left.append(node.entries.items())
+            else:
+                left.append([(key, item) for item in node.items])
 
 
 def _say(draft: Draft, kind: str, node: ScalarNode) -> None:
