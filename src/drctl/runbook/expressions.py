@@ -167,8 +167,7 @@ class Scope:
     def _references(self, text: str) -> tuple[dict[str, CelType], str, list[Fault]]:
         """What *text* refers to, the same text with these names numbered, and what is wrong."""
         numbers: dict[str, str] = {}
-        alike: list[str] = []
-        end = 0
+        alike, end = list[str](), 0
         names: dict[str, CelType] = {}
         faults: list[Fault] = []
         has, chains = _chains(text)
