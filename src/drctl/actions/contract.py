@@ -41,12 +41,12 @@ class Effect(StrEnum):
     @property
     def changes_something(self) -> bool:
         """True when a plan must count it as a mutation; telling people is not one."""
-        return self not in {Effect.READ, Effect.NOTIFY}
+        return self is not Effect.READ and self is not Effect.NOTIFY
 
     @property
     def is_irreversible(self) -> bool:
         """True at the point of no return."""
-        return self in {Effect.PROMOTE, Effect.DESTROY}
+        return self is Effect.PROMOTE or self is Effect.DESTROY
 
 
 class Repeat(StrEnum):

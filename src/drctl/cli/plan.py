@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.brief import brief
 from drctl.cli.complete import RunbookArgument
 from drctl.cli.defaulted import DEFAULT, DefaultCommand, Defaulted
 from drctl.cli.exit import Exit, errors_shown
@@ -62,7 +63,7 @@ def plan(
         why = "it answers in text or json, and about the world as it is: give it alone"
         raise typer.BadParameter(why, param_hint="--what-if")
     reports = Reports(output=output, junit=junit, sarif=sarif)
-    with errors_shown(), reports.of_errors([runbook]):
+    with brief(), errors_shown(), reports.of_errors([runbook]):
         import asyncio
 
         from drctl.app.compose import parts
