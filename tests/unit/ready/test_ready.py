@@ -143,6 +143,18 @@ def test_the_same_question_is_asked_once_for_all_who_need_its_answer():
     assert 2 == len([one for one in found if one.check == "shared"])
 
 
+def test_a_shared_silence_is_told_to_each_of_its_own_target():
+    shared = Look("shared", ("x",), Unavailable("down"), key="account")
+    plan = plan_of(step("p", uses="x", target="room"), step("q", uses="x", target="other"))
+    targets = {"room": SlackChannel(channel="#room"), "other": SlackChannel(channel="#other")}
+    plan = plan.model_copy(update={"targets": targets})
+    found = heard(plan, registry(shared, actions=(Fake("x"),)))
+    assert 1 == len(shared.asked)
+    assert {"room": "Slack #room", "other": "Slack #other"} == {
+        one.targets[0]: one.subject for one in found
+    }
+
+
 @pytest.mark.parametrize(
     ("found", "standing"),
     [("us", Standing.HOLDS), ("them", Standing.NOT_READY),
