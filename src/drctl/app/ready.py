@@ -14,7 +14,7 @@ from drctl.kernel.errors import InvalidError, Problem
 from drctl.plan.assumed import read_down
 from drctl.plan.draft import calls
 from drctl.plan.model import Plan
-from drctl.ready import derive, judge, rehearse
+from drctl.ready import assume, derive, judge, rehearse
 from drctl.ready.ask import Asker
 from drctl.ready.model import Readiness, Scenario, worst
 from drctl.runbook import resolve_inputs
@@ -32,7 +32,8 @@ class Wanted:
     scenarios: Sequence[str] = ()
     """Empty: every one that the environment names a runbook for, but for `AFTERWARDS`."""
     down: Sequence[str] = ()
-    """Places that are assumed down: they are not asked, and what needs them is not ready."""
+    """Places that are assumed down: what cannot do without them is not ready; what lies there and
+    is not needed any more is not looked at."""
     inputs: Mapping[str, str] | None = None
 
 
@@ -55,7 +56,12 @@ async def look_whether_ready(parts: Parts, wanted: Wanted) -> Readiness:
     plans = [one for one in drafted if isinstance(one, Plan)]
     broken = [one for one in drafted if isinstance(one, Scenario)]
     down = read_down(wanted.down, plans, parts.registry, environment)
-    asker = Asker(registry=parts.registry, clock=parts.clock, secrets=parts.secrets)
+    asker = Asker(
+        registry=parts.registry,
+        clock=parts.clock,
+        secrets=parts.secrets,
+        down=frozenset(down.lost),
+    )
     # Before anything is asked: imports that race in threads deadlock, and are paid by a deadline.
     uses = {call.uses for plan in plans for step in plan.steps for call in calls(step)}
     await parts.registry.ready(uses | {check.name for check in parts.registry.checks})
@@ -75,10 +81,11 @@ async def look_whether_ready(parts: Parts, wanted: Wanted) -> Readiness:
 async def _look(parts: Parts, plan: Plan, assumed: Down, asker: Asker) -> Scenario:
     down = frozenset(assumed.lost)
     told = planner_of(parts, assumed).foretell(plan).fate if down else None
+    world = assume.assumed(told)
     asked = derive.questions(plan, parts.registry)
-    askable, silent = judge.split(asked, down)
-    pins, unnamed = judge.split_pins(plan, down)
-    tried, untried = judge.split_trials(rehearse.trials(plan, parts.registry), down)
+    askable, moot = assume.split(asked, world)
+    pins, unnamed = assume.split_pins(plan, world)
+    tried, untried = assume.split_trials(rehearse.trials(plan, parts.registry), world)
     seen, rehearsed, own = await asyncio.gather(
         asker.ask(plan, askable, pins),
         rehearse.rehearse(plan, asker, tried),
@@ -88,7 +95,7 @@ async def _look(parts: Parts, plan: Plan, assumed: Down, asker: Asker) -> Scenar
     return judge.verdict(
         plan,
         (*seen, *rehearsed, *own, *(judge.fates(plan, told) if told else ())),
-        (*silent, *unnamed, *untried),
+        (*moot, *unnamed, *untried),
         frozenset(looked_at | {trial.step.id for trial in tried}),
     )
 

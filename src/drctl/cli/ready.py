@@ -44,7 +44,8 @@ def ready(
         typer.Option(
             "--assume-down",
             metavar="REGION",
-            help="Ask nothing there, and say what the plan would miss; may be repeated.",
+            help="Judge as if it were lost: what fails without it, and what else is needed then; "
+            "may be repeated.",
         ),
     ] = None,
     inputs: InputOption = None,
@@ -56,9 +57,7 @@ def ready(
         str | None,
         typer.Option("--watch", metavar="DURATION", help="Look again, and print what changed."),
     ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also show what holds, and what was skipped.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show what holds.")] = False,
     output: Annotated[
         Form, typer.Option("-o", "--output", help="text, json, junit or prometheus.")
     ] = Form.TEXT,

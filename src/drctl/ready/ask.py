@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from drctl.actions.check import Asked, Prerequisite, Rung, Standing, broken
+from drctl.actions.check import Prerequisite, Rung, Standing, broken
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError
 from drctl.actions.pin import Pin
@@ -43,6 +43,8 @@ class Asker:
     registry: Registry
     clock: Clock
     secrets: Secrets
+    down: frozenset[str] = frozenset()
+    """Places that are assumed down: they are asked like all others, and may be."""
     heard: dict[Hashable, "asyncio.Task[Heard]"] = field(default_factory=dict)
     """What was asked already, for whichever scenario; an error names nobody's target yet."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
@@ -82,7 +84,7 @@ class Asker:
 
         own = check.key(asked)
         found = await self.once(None if own is None else (check.name, own), look)
-        seen = (_no_answer(asked, found),) if isinstance(found, Exception) else found
+        seen = (_no_answer(question, self.down, found),) if isinstance(found, Exception) else found
         return tuple(
             Judged(
                 check=check.name,
@@ -139,12 +141,13 @@ def said(error: Exception) -> str:
     return sanitize(text if is_answer else f"{type(error).__name__}: {text}", limit=_LONGEST)
 
 
-def _no_answer(asked: Asked[Any], error: Exception) -> Prerequisite:
+def _no_answer(question: Question, down: frozenset[str], error: Exception) -> Prerequisite:
+    why, do = said(error), "ask again; if it stays silent, find out why"
+    if lost := question.lost(down):
+        why = f"not looked at: it asks {lost}, which is assumed down and does not answer: {why}"
+        do = "look again once it answers: nobody knows whether the step would find what it needs"
     return Prerequisite(
-        standing=Standing.CANNOT_TELL,
-        subject=asked.target.label,
-        why=said(error),
-        do="ask again; if it stays silent, find out why",
+        standing=Standing.CANNOT_TELL, subject=question.asked.target.label, why=why, do=do
     )
 
 

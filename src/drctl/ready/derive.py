@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drctl.actions.check import AnyCheck, Asked, Use
+from drctl.actions.planes import place_of
 from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.plan.model import Plan, PlannedCall, PlannedStep
@@ -20,10 +21,10 @@ class Question:
     check: AnyCheck
     asked: Asked[Any]
 
-    @property
-    def planes(self) -> tuple[str, ...]:
-        """What must answer for it to be answered."""
-        return self.check.planes(self.asked.target)
+    def lost(self, down: frozenset[str]) -> str:
+        """What must answer for it to be answered, and is down; empty: nothing is."""
+        planes = self.check.planes(self.asked.target)
+        return next((plane for plane in planes if place_of(plane) in down), "")
 
 
 def questions(plan: Plan, registry: Registry) -> tuple[Question, ...]:

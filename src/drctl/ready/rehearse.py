@@ -40,10 +40,9 @@ class Trial:
     params: Any
 
     @property
-    def planes(self) -> tuple[str, ...]:
-        """What must answer."""
-        found: tuple[str, ...] = self.action.planes(self.target)
-        return found
+    def name(self) -> str:
+        """The target's, in the environment; empty where it has none."""
+        return (self.step.call.target or "") if self.step.call else ""
 
 
 def trials(plan: Plan, registry: Registry) -> tuple[Trial, ...]:
@@ -91,7 +90,6 @@ async def rehearse(plan: Plan, asker: Asker, tried: tuple[Trial, ...]) -> tuple[
 
 
 async def _try(plan: Plan, asker: Asker, trial: Trial) -> Judged:
-    call = trial.step.call
     name = "recovery.loss" if trial.step.measures_loss else trial.action.name
     async with asker.slots:
         seen = await _seen(plan, asker.context(plan), trial)
@@ -100,7 +98,7 @@ async def _try(plan: Plan, asker: Asker, trial: Trial) -> Judged:
         rests_on=("*.replica",) if trial.step.measures_loss else (),
         standing=seen.standing,
         subject=sanitize(seen.subject, limit=200),
-        targets=(call.target,) if call and call.target else (),
+        targets=(trial.name,) if trial.name else (),
         steps=(trial.step.id,),
         why=sanitize(seen.why, limit=300),
         do=seen.do,

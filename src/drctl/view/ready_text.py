@@ -50,19 +50,23 @@ def _lines(one: Scenario, *, verbose: bool) -> Iterator[tuple[str, str]]:
     if verbose:
         for judged in good:
             yield f"  holds: {judged.check}  {judged.subject}: {judged.why}", "green"
-        for skipped in one.skipped:
-            yield f"  not looked at: {skipped.check}  {skipped.subject}: {skipped.why}", "dim"
     else:
         yield f"  {len(good)} prerequisites hold", "green"
-        if one.skipped:
-            yield f"  {len(one.skipped)} not looked at: {_why(one)}", "dim"
+    yield from _not_looked_at(one)
     if one.unchecked:
         yield f"  nothing to look at beforehand for: {', '.join(one.unchecked)}", "dim"
 
 
-def _why(one: Scenario) -> str:
-    reasons = dict.fromkeys(skipped.why for skipped in one.skipped)
-    return "; ".join(reasons)
+def _not_looked_at(one: Scenario) -> Iterator[tuple[str, str]]:
+    """Each by its name, under the reason that it shares with others."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for skipped in one.skipped:
+        checks = reasons.setdefault(skipped.why, {}).setdefault(skipped.subject, [])
+        checks.append(skipped.check)
+    for why, subjects in reasons.items():
+        yield f"  not looked at: {why}", "dim"
+        for subject, checks in subjects.items():
+            yield f"      {', '.join(checks)}  {subject}", "dim"
 
 
 def changes(before: Readiness | None, now: Readiness) -> list[str]:
