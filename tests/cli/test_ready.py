@@ -35,6 +35,19 @@ steps:
 """
 
 
+SCRIPTS = """\
+apiVersion: drctl/v1
+kind: Runbook
+metadata: {{name: scripts, title: Two scripts, owner: platform}}
+objectives: {{rto: 5m, rpo: 1m, clock: {{starts_at: run, stops_after: [one]}}}}
+steps:
+  - {{id: one, uses: shell.command, with: {{argv: ["{program}", "${{{{ run.id }}}}"]}}, timeout: 10s,
+     estimate: 1s}}
+  - {{id: two, uses: shell.command, with: {{argv: ["${{{{ steps.one.outputs.stdout }}}}"]}},
+     needs: [one], timeout: 10s, estimate: 1s}}
+"""
+
+
 class Webhook(BaseHTTPRequestHandler):
     """Says to a GET what Slack says; a POST would have been a message."""
 
@@ -69,7 +82,10 @@ def silence(monkeypatch):
 def drctl(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    scripts = tmp_path / "scripts.yaml"
+    scripts.write_text(SCRIPTS.format(program="true"))
     runbooks = f"told: {tmp_path / 'told.yaml'}, strange: {tmp_path / 'strange.yaml'}"
+    runbooks += f", validation: {scripts}"
     (tmp_path / "small.yaml").write_text(ENVIRONMENT.format(runbooks=runbooks))
     (tmp_path / "told.yaml").write_text(RUNBOOK.format(name="told", target="comms.incident_room"))
     (tmp_path / "strange.yaml").write_text(RUNBOOK.format(name="strange", target="comms.nowhere"))
@@ -125,3 +141,29 @@ def test_a_place_that_is_misspelt_is_an_error_and_not_good_news(drctl):
 
 def test_a_scenario_that_nobody_names_is_an_error(drctl):
     assert "DR1093" in drctl("--scenario", "flood", code=3)
+
+
+def test_a_verdict_says_of_how_many_steps_it_speaks(drctl):
+    said = drctl("--scenario", "validation")
+    assert "1 of 2 steps looked at" in said
+    assert "changes something, and there is nothing to look at beforehand: two" in said
+    [scenario] = json.loads(drctl("--scenario", "validation", "-o", "json"))["scenarios"]
+    assert (2, 1, ["two"]) == tuple(
+        scenario[name] for name in ("steps", "looked_at", "unchecked_changes")
+    )
+
+
+@pytest.mark.parametrize(
+    ("program", "why"),
+    [
+        ("/nonexistent/program", "there is no such file"),
+        ("no-such-program-at-all", "it is in none of /usr/local/sbin"),
+        ("/etc/passwd", "this account may not run it"),
+    ],
+)
+def test_a_program_that_is_not_here_is_found_before_the_night(drctl, tmp_path, program, why):
+    (tmp_path / "scripts.yaml").write_text(SCRIPTS.format(program=program))
+    [scenario] = json.loads(drctl("--scenario", "validation", "-o", "json", code=5))["scenarios"]
+    [found] = [one for one in scenario["judged"] if one["check"] == "shell.program"]
+    assert ("not ready", ["one"]) == (found["standing"], found["steps"])
+    assert why in found["why"]

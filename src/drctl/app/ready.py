@@ -91,12 +91,14 @@ async def _look(parts: Parts, plan: Plan, assumed: Down, asker: Asker) -> Scenar
         rehearse.rehearse(plan, asker, tried),
         own_ground(parts, plan, down),
     )
-    looked_at = {step for one in asked for step in one.asked.steps}
+    looked_at = derive.looked_at(askable, seen) | {trial.step.id for trial in tried}
+    known = {step for one in asked for step in one.asked.steps}
     return judge.verdict(
         plan,
         (*seen, *rehearsed, *own, *(judge.fates(plan, told) if told else ())),
         (*moot, *unnamed, *untried),
-        frozenset(looked_at | {trial.step.id for trial in tried}),
+        asked=looked_at,
+        moot=frozenset(known - {step for one in askable for step in one.asked.steps}),
     )
 
 

@@ -91,7 +91,7 @@ class Asker:
                 rung=check.rung,
                 standing=one.standing,
                 subject=sanitize(one.subject, limit=_LONGEST),
-                targets=(asked.name,),
+                targets=(asked.name,) if asked.name else (),
                 steps=asked.steps if one.steps is None else one.steps,
                 why=sanitize(one.why, limit=_LONGEST),
                 do=sanitize(one.do, limit=_LONGEST),

@@ -63,22 +63,30 @@ def unfit(scenario: str, runbook: str, problems: Sequence[Problem]) -> Scenario:
 
 
 def verdict(
-    plan: Plan, seen: Iterable[Judged], skipped: Sequence[Skipped], asked: frozenset[str]
+    plan: Plan,
+    seen: Iterable[Judged],
+    skipped: Sequence[Skipped],
+    asked: frozenset[str],
+    moot: frozenset[str] = frozenset(),
 ) -> Scenario:
     """
     The scenario's standing. What rests on something that does not hold is not judged: who asks
     the wrong account hears about the wrong things. *asked*: ids of the steps for which something
-    was looked at.
+    was looked at; *moot*: of those for which there was nothing to look at in the assumed world.
     """
-    kept, moot = _standing_on_their_own(_merged(seen))
+    left = unchecked(plan, asked | moot)
+    kept, hidden = _standing_on_their_own(_merged(seen))
     return Scenario(
         scenario=plan.scenario,
         runbook=plan.runbook,
         title=plan.title,
         result=result_of(kept),
         judged=tuple(sorted(kept, key=_worst_first)),
-        skipped=(*skipped, *moot),
-        unchecked=unchecked(plan, asked),
+        skipped=(*skipped, *hidden),
+        steps=len(unchecked(plan, frozenset())),
+        looked_at=len(asked),
+        unchecked=left,
+        unchecked_changes=tuple(s for s in left if plan.by_id[s].effect.changes_something),
     )
 
 

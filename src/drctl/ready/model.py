@@ -55,8 +55,14 @@ class Scenario(_Frozen):
     judged: tuple[Judged, ...]
     """Worst first."""
     skipped: tuple[Skipped, ...] = ()
+    steps: int = 0
+    """Steps that use something."""
+    looked_at: int = 0
+    """Steps of these for which something was looked at now."""
     unchecked: tuple[str, ...] = ()
     """Steps for which drctl knows nothing to look at beforehand."""
+    unchecked_changes: tuple[str, ...] = ()
+    """Those of them that change something: of these a verdict says nothing."""
 
     def of(self, *standings: Standing) -> tuple[Judged, ...]:
         """Those that stand so."""

@@ -22,7 +22,7 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedStep
 from drctl.ready.ask import Asker, said
-from drctl.ready.derive import uses_of
+from drctl.ready.derive import is_known, uses_of
 from drctl.ready.model import Judged
 
 _LIMIT_S = 11.0
@@ -57,10 +57,11 @@ def _trials(plan: Plan, registry: Registry) -> Iterator[Trial]:
         action = registry.get(call.uses) if call else None
         if call is None or action is None or not _may_be_tried(plan, step, action):
             continue
-        if set(params.get(step.id, {})) != set(call.with_):
+        given = params.get(step.id, {})
+        if set(given) != set(call.with_) or not is_known(given):
             continue
         try:
-            made = action.params.model_validate(params.get(step.id, {}))
+            made = action.params.model_validate(given)
         except ValidationError:
             continue
         target = plan.targets[call.target] if call.target else Target()

@@ -27,7 +27,7 @@ def show_readiness(seen: Readiness, console: "Console", *, verbose: bool = False
         console.print()
         line = Text(sanitize(f"{one.scenario}: "), style="bold")
         line.append(one.result.upper(), style=_STYLES[one.result])
-        line.append(sanitize(f"  {one.title} ({one.runbook})"), style="")
+        line.append(sanitize(f"{_how_much(one)}  {one.title} ({one.runbook})"), style="")
         console.print(line)
         for text, style in _lines(one, verbose=verbose):
             console.print(Text(sanitize(text), style=style))
@@ -53,8 +53,15 @@ def _lines(one: Scenario, *, verbose: bool) -> Iterator[tuple[str, str]]:
     else:
         yield f"  {len(good)} prerequisites hold", "green"
     yield from _not_looked_at(one)
-    if one.unchecked:
-        yield f"  nothing to look at beforehand for: {', '.join(one.unchecked)}", "dim"
+    if one.unchecked_changes:
+        names = ", ".join(one.unchecked_changes)
+        yield f"  changes something, and there is nothing to look at beforehand: {names}", "yellow"
+    if reads := [step for step in one.unchecked if step not in one.unchecked_changes]:
+        yield f"  nothing to look at beforehand for: {', '.join(reads)}", "dim"
+
+
+def _how_much(one: Scenario) -> str:
+    return f", {one.looked_at} of {one.steps} steps looked at" if one.steps else ""
 
 
 def _not_looked_at(one: Scenario) -> Iterator[tuple[str, str]]:
