@@ -94,14 +94,9 @@ def steps_of(plan: Plan, target: str) -> tuple[str, ...]:
 
 
 def looked_at(asked: Sequence[Question], seen: Sequence[Judged]) -> frozenset[str]:
-    """Steps for which a check had something to say; an identity alone says nothing of a step."""
-    said = {(one.check, name) for one in seen for name in one.targets or ("",)}
-    return frozenset(
-        step
-        for one in asked
-        if (one.check.name, one.asked.name) in said
-        for step in one.asked.steps
-    )
+    """Steps of which a check said something; an identity alone says nothing of a step."""
+    checks = {one.check.name for one in asked}
+    return frozenset(step for one in seen if one.check in checks for step in one.steps)
 
 
 def unchecked(plan: Plan, asked: frozenset[str]) -> tuple[str, ...]:
