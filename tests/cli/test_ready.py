@@ -41,8 +41,8 @@ kind: Runbook
 metadata: {{name: scripts, title: Two scripts, owner: platform}}
 objectives: {{rto: 5m, rpo: 1m, clock: {{starts_at: run, stops_after: [one]}}}}
 steps:
-  - {{id: one, uses: shell.command, with: {{argv: ["{program}", "${{{{ run.id }}}}"]}}, timeout: 10s,
-     estimate: 1s}}
+  - {{id: one, uses: shell.command, with: {{argv: ["{program}", "${{{{ run.id }}}}"]}},
+     timeout: 10s, estimate: 1s}}
   - {{id: two, uses: shell.command, with: {{argv: ["${{{{ steps.one.outputs.stdout }}}}"]}},
      needs: [one], timeout: 10s, estimate: 1s}}
 """
@@ -129,8 +129,9 @@ def test_a_runbook_that_does_not_fit_is_not_ready_and_hides_no_other(drctl, tmp_
     }
     [broken] = [one for one in seen["scenarios"] if one["scenario"] == "strange"]
     assert "comms.nowhere" in broken["judged"][0]["why"]
-    assert '{environment="small",scenario="told"} 0' in file.read_text()
-    assert '{environment="small",scenario="strange"} 2' in file.read_text()
+    told = file.read_text().splitlines()
+    assert 'drctl_ready{environment="small",scenario="told",assume_down=""} 1' in told
+    assert 'drctl_ready{environment="small",scenario="strange",assume_down=""} 0' in told
 
 
 @pytest.mark.usefixtures("room")
@@ -144,10 +145,10 @@ def test_a_scenario_that_nobody_names_is_an_error(drctl):
 
 
 def test_a_verdict_says_of_how_many_steps_it_speaks(drctl):
-    said = drctl("--scenario", "validation")
+    said = drctl("--scenario", "validation", code=8)
     assert "1 of 2 steps looked at" in said
     assert "changes something, and there is nothing to look at beforehand: two" in said
-    [scenario] = json.loads(drctl("--scenario", "validation", "-o", "json"))["scenarios"]
+    [scenario] = json.loads(drctl("--scenario", "validation", "-o", "json", code=8))["scenarios"]
     assert (2, 1, ["two"]) == tuple(
         scenario[name] for name in ("steps", "looked_at", "unchecked_changes")
     )

@@ -100,7 +100,8 @@ def ready(
 
 
 def _show(seen: "Readiness", made: "Parts", output: Form, color: Color, *, verbose: bool) -> None:
-    from drctl.view.ready_text import junit, prometheus, show_readiness
+    from drctl.view.ready_metrics import prometheus
+    from drctl.view.ready_text import junit, show_readiness
 
     match output:
         case Form.TEXT:
@@ -138,7 +139,7 @@ async def _watch(
 
 def _write(path: Path, made: "Parts", seen: "Readiness") -> None:
     from drctl.kernel.replace import replace_text
-    from drctl.view.ready_text import prometheus
+    from drctl.view.ready_metrics import prometheus
 
     try:
         replace_text(path, prometheus(seen, made.clock.now().wall.timestamp()))

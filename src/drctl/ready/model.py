@@ -36,6 +36,11 @@ class Judged(_Frozen):
     do: str = ""
     readings: Mapping[str, Any] = Field(default_factory=dict)
 
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it keeps a scenario from being ready."""
+        return self.standing in {Standing.NOT_READY, Standing.AT_RISK, Standing.CANNOT_TELL}
+
 
 class Skipped(_Frozen):
     """One that was not looked at."""
@@ -71,7 +76,7 @@ class Scenario(_Frozen):
     @property
     def troubles(self) -> tuple[Judged, ...]:
         """What keeps it from being ready."""
-        return self.of(Standing.NOT_READY, Standing.AT_RISK, Standing.CANNOT_TELL)
+        return tuple(one for one in self.judged if one.is_trouble)
 
 
 class Readiness(_Frozen):

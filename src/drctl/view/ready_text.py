@@ -1,4 +1,4 @@
-"""Readiness for people, for a test report, and for Prometheus."""
+"""Readiness for people, and for a test report."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"ready": "bold green", "at risk": "bold yellow", "not ready": "bold red"}
-_CODES = {"ready": 0, "at risk": 1, "not ready": 2}
 
 
 def show_readiness(seen: Readiness, console: "Console", *, verbose: bool = False) -> None:
@@ -140,53 +139,3 @@ def _case(suite: ET.Element, one: Scenario, judged: Judged) -> None:
         told = ET.SubElement(case, word, message=sanitize(message))
         if word != "skipped":
             told.text = sanitize(f"breaks {', '.join(judged.steps) or 'nothing'}; do: {judged.do}")
-
-
-_METRICS = (
-    ("drctl_ready", "0 ready, 1 at risk, 2 not ready; by scenario."),
-    ("drctl_ready_prerequisites", "Prerequisites by scenario and standing."),
-    ("drctl_ready_trouble", "1 for each prerequisite that keeps a scenario from being ready."),
-    ("drctl_ready_reading", "Numbers that were read while looking."),
-    ("drctl_ready_looked_at_seconds", "When this was looked at; alert when it is old."),
-)
-
-
-def prometheus(seen: Readiness, at_s: float) -> str:
-    """The text format of Prometheus. *at_s*: when it was looked at, as Unix time."""
-    rows: dict[str, list[str]] = {name: [] for name, _help in _METRICS}
-    for one in seen.scenarios:
-        base = {"environment": seen.environment, "scenario": one.scenario}
-        rows["drctl_ready"].append(_row("drctl_ready", base, _CODES[one.result]))
-        for standing in Standing:
-            labels = {**base, "standing": standing}
-            count = len(one.of(standing))
-            rows["drctl_ready_prerequisites"].append(
-                _row("drctl_ready_prerequisites", labels, count)
-            )
-        for judged in one.troubles:
-            labels = {**base, "check": judged.check, "subject": judged.subject,
-                      "standing": judged.standing}  # fmt: skip
-            rows["drctl_ready_trouble"].append(_row("drctl_ready_trouble", labels, 1))
-        for judged in one.judged:
-            for name, value in judged.readings.items():
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    labels = {**base, "check": judged.check, "subject": judged.subject,
-                              "reading": name}  # fmt: skip
-                    row = _row("drctl_ready_reading", labels, value)
-                    rows["drctl_ready_reading"].append(row)
-    name = "drctl_ready_looked_at_seconds"
-    rows[name].append(_row(name, {"environment": seen.environment}, round(at_s, 3)))
-    lines = []
-    for name, help_ in _METRICS:
-        lines += [f"# HELP {name} {help_}", f"# TYPE {name} gauge", *dict.fromkeys(rows[name])]
-    return "\n".join(lines) + "\n"
-
-
-def _row(name: str, labels: dict[str, str], value: float) -> str:
-    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-    return f"{name}{{{inside}}} {value:.15g}"
-
-
-def _escaped(text: str) -> str:
-    clean = sanitize(str(text))
-    return clean.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
