@@ -48,6 +48,9 @@ steps:
 """
 
 
+INPUT = "inputs: {incident: {type: string, description: Which one}}\n"
+
+
 class Webhook(BaseHTTPRequestHandler):
     """Says to a GET what Slack says; a POST would have been a message."""
 
@@ -168,3 +171,22 @@ def test_a_program_that_is_not_here_is_found_before_the_night(drctl, tmp_path, p
     [found] = [one for one in scenario["judged"] if one["check"] == "shell.program"]
     assert ("not ready", ["one"]) == (found["standing"], found["steps"])
     assert why in found["why"]
+
+
+@pytest.mark.usefixtures("room")
+def test_what_is_left_out_is_named_when_nobody_chose(drctl):
+    said = drctl(code=5)
+    assert "not asked unless named with --scenario: validation" in said
+    assert "not asked" not in drctl("--scenario", "told")
+    assert ["validation"] == json.loads(drctl("-o", "json", code=5))["not_asked"]
+
+
+@pytest.mark.usefixtures("room")
+def test_an_input_that_no_runbook_has_is_an_error(drctl, tmp_path):
+    (tmp_path / "scripts.yaml").write_text(
+        SCRIPTS.format(program="true").replace("steps:\n", INPUT + "steps:\n", 1)
+    )
+    both = ("--scenario", "told", "--scenario", "validation")
+    drctl(*both, "-i", "incident=inc-1", code=8)
+    said = drctl(*both, "-i", "incidant=inc-1", code=3)
+    assert 'DR1080: there is no input "incidant"; did you mean "incident"?' in said

@@ -37,7 +37,11 @@ def ready(
     env: EnvOption,
     scenario: Annotated[
         list[str] | None,
-        typer.Option("--scenario", help="Only this one; may be repeated. Default: all."),
+        typer.Option(
+            "--scenario",
+            help="Only this one; may be repeated. Default: all but what comes after a recovery "
+            "(return, reprotection, validation).",
+        ),
     ] = None,
     assume_down: Annotated[
         list[str] | None,

@@ -89,6 +89,8 @@ class Readiness(_Frozen):
     assume_down: tuple[str, ...] = ()
     result: Result
     scenarios: tuple[Scenario, ...]
+    not_asked: tuple[str, ...] = ()
+    """Scenarios of the environment that are asked only when they are named."""
     caveat: str = CAVEAT
 
 

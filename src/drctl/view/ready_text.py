@@ -31,6 +31,9 @@ def show_readiness(seen: Readiness, console: "Console", *, verbose: bool = False
         for text, style in _lines(one, verbose=verbose):
             console.print(Text(sanitize(text), style=style))
     console.print()
+    if seen.not_asked:
+        left = f"not asked unless named with --scenario: {', '.join(seen.not_asked)}"
+        console.print(Text(sanitize(left), style="dim"))
     console.print(Text(seen.caveat, style="dim"))
 
 
