@@ -190,3 +190,23 @@ def test_an_input_that_no_runbook_has_is_an_error(drctl, tmp_path):
     drctl(*both, "-i", "incident=inc-1", code=8)
     said = drctl(*both, "-i", "incidant=inc-1", code=3)
     assert 'DR1080: there is no input "incidant"; did you mean "incident"?' in said
+
+
+@pytest.mark.usefixtures("room")
+def test_a_textfile_that_cannot_be_written_is_found_before_looking(drctl, tmp_path):
+    for path, why in ((tmp_path / "no" / "x.prom", "there is no folder"), (tmp_path, "a folder")):
+        said = drctl("--scenario", "told", "--textfile", str(path), code=2)
+        assert why in " ".join(said.replace("│", " ").split())
+        assert "READY" not in said
+
+
+@pytest.mark.usefixtures("room")
+def test_a_textfile_that_fails_late_takes_no_verdict_away(drctl, tmp_path, monkeypatch):
+    def full(_path, _text):
+        raise OSError(28, "No space left on device", f"{tmp_path}/.x.prom.abc.partial")
+
+    monkeypatch.setattr("drctl.kernel.replace.replace_text", full)
+    said = drctl("--scenario", "told", "--textfile", str(tmp_path / "x.prom"), code=2)
+    assert "told: READY" in said
+    assert "No space left" in said
+    assert ".partial" not in said
