@@ -86,7 +86,7 @@ def changes(before: Readiness | None, now: Readiness) -> list[str]:
         was = earlier.get(one.scenario)
         if was is None or was.result != one.result:
             so_far = f" (was {was.result})" if was else ""
-            lines.append(f"{one.scenario}: {one.result}{so_far}")
+            lines.append(f"{one.scenario}: {one.result}{so_far}{_how_much(one)}")
         old, new = _troubles(was), _troubles(one)
         lines += [f"{one.scenario}: + {_line(new[key])}" for key in new if key not in old]
         lines += [f"{one.scenario}: - {_line(old[key])}" for key in old if key not in new]

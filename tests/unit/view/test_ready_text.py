@@ -85,7 +85,8 @@ def test_a_series_is_written_once_with_the_worst_of_its_values():
 
 def test_a_watch_prints_what_changed_and_not_what_only_grew():
     first = seen(judged("lag", Standing.NOT_READY, "12 s"))
-    assert ["2026-11-23T10:00:00+00:00 region-outage: not ready"] == changes(None, first)[:1]
+    verdict = "2026-11-23T10:00:00+00:00 region-outage: not ready, 3 of 5 steps looked at"
+    assert [verdict] == changes(None, first)[:1]
     assert [] == changes(first, seen(judged("lag", Standing.NOT_READY, "13 s")))
     mended = changes(first, seen(judged("lag", Standing.HOLDS)))
     assert 2 == len(mended)
