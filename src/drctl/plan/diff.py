@@ -92,13 +92,12 @@ class Diff:
         """True when nothing that a run would do differs; what was observed is not counted."""
         sets = (self.reach, self.no_way_back, self.planes, self.findings, self.code)
         parts = (self.whole, self.steps, self.gates, self.people, self.targets)
-        times = (self.before.forecast_s, tuple(self.before.critical_path))
-        now = (self.after.forecast_s, tuple(self.after.critical_path))
+        times = (self.before.takes_s, tuple(self.before.critical_path))
+        now = (self.after.takes_s, tuple(self.after.critical_path))
         return not any(sets) and not any(parts) and times == now
 
     def as_json(self) -> dict[str, Any]:
         """The same for programs."""
-        about = {"forecast_s", "critical_path", "runbook", "environment", "created_at", "drctl"}
         raw = {
             name: asdict(value) if isinstance(value, NameChange) else value
             for name in ("whole", "reach", "no_way_back", "planes", "findings", "code")
@@ -110,11 +109,17 @@ class Diff:
         return {
             "version": 1,
             "same": self.is_same,
-            "before": self.before.model_dump(mode="json", include=about),
-            "after": self.after.model_dump(mode="json", include=about),
+            "before": _summed(self.before),
+            "after": _summed(self.after),
             "weaker": list(self.weaker),
             **raw,
         }
+
+
+def _summed(plan: Outline) -> dict[str, Any]:
+    about = {"forecast_s", "critical_path", "runbook", "environment", "created_at", "drctl"}
+    sums = {"takes_s": plan.takes_s, "spare_s": plan.spare_s}
+    return plan.model_dump(mode="json", include=about) | sums
 
 
 def compare(before: Outline, after: Outline) -> Diff:
@@ -142,7 +147,7 @@ def _whole(before: Outline, after: Outline) -> Iterator[FieldChange]:
     names = ("runbook", "environment", "world", "protected", "max_targets")
     yield from _fields(before, after, names)
     yield from _fields(before.objectives, after.objectives, ("starts_at", "stops_after"))
-    for name, words in (("rto_s", "RTO"), ("rpo_s", "RPO")):
+    for name, words in (("rto_s", "RTO"), ("rpo_s", "RPO"), ("detection_s", "detection")):
         yield from _field(words, before.objectives, after.objectives, name, is_seconds=True)
     yield from _field("plan expires after", before, after, "expires_after_s", is_seconds=True)
     yield from _mapping("inputs", before.inputs, after.inputs)

@@ -12,6 +12,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
+from drctl.plan.budget import Budget
+
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file; a plan of 10,000 steps has about 15 million."""
 MOST_STEPS = 20_000
@@ -108,6 +110,20 @@ class ObjectivesOutline(_Read):
     rpo_s: _Seconds
     starts_at: _Word = ""
     stops_after: Sequence[_Word] = ()
+    detection_s: _Seconds | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """What a run is held against."""
+        in_budget = self.starts_at == "incident"
+        return Budget(rto_s=self.rto_s, detection_s=self.detection_s, in_budget=in_budget)
+
+
+class ForecastOutline(_Read):
+    """When a run would be over."""
+
+    p90_s: _Seconds
+    runs: Annotated[int, Field(ge=0, le=10**9)] = 0
 
 
 class LossOutline(_Read):
@@ -148,6 +164,7 @@ class Outline(_Read):
     is_offline: bool = False
     forecast_s: _Seconds
     critical_path: Sequence[_Word] = ()
+    forecast: ForecastOutline | None = None
     findings: Sequence[FindingOutline] = ()
     code: Mapping[str, _Word] = Field(default_factory=dict)
 
@@ -155,6 +172,21 @@ class Outline(_Read):
     def by_id(self) -> Mapping[str, StepOutline]:
         """Steps by id; the last of those that have the same one."""
         return {step.id: step for step in self.steps}
+
+    @property
+    def run_s(self) -> float:
+        """By when nine of ten runs are over, as `Plan.spare_s` counts; of an old file, half."""
+        return self.forecast_s if self.forecast is None else self.forecast.p90_s
+
+    @property
+    def takes_s(self) -> float:
+        """What that is of the budget, with detection."""
+        return self.objectives.budget.takes_s(self.run_s)
+
+    @property
+    def spare_s(self) -> float:
+        """What is left of the budget; negative: the plan does not fit."""
+        return self.objectives.budget.spare_s(self.run_s)
 
     def reach(self) -> frozenset[str]:
         """Names of the targets that a run would change."""

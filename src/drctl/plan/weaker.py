@@ -22,8 +22,8 @@ def weaker(before: Outline, after: Outline) -> Iterator[str]:
 
 def _objectives(before: Outline, after: Outline) -> Iterator[str]:
     was, now = before.objectives, after.objectives
-    if after.forecast_s > now.rto_s and before.forecast_s <= was.rto_s:
-        over = format_duration(after.forecast_s - now.rto_s)
+    if after.spare_s < 0 <= before.spare_s:
+        over = format_duration(-after.spare_s)
         yield f"the forecast misses the RTO by {over}; it did not before"
     for name, old, new in (("RTO", was.rto_s, now.rto_s), ("RPO", was.rpo_s, now.rpo_s)):
         if new > old:

@@ -40,15 +40,16 @@ def place(part: PartChange) -> str:
 
 def verdict(plan: Outline) -> str:
     """Whether a plan fits its RTO."""
-    spare = plan.objectives.rto_s - plan.forecast_s
+    spare = plan.spare_s
+    lacks = ", without detection" if plan.objectives.budget.lacks_detection else ""
     if spare < 0:
-        return f"MISSES by {format_duration(-spare)}"
-    return f"fits, {format_duration(spare)} to spare"
+        return f"MISSES by {format_duration(-spare)}{lacks}"
+    return f"fits, {format_duration(spare)} to spare{lacks}"
 
 
 def forecast(found: Diff) -> str:
-    """The forecast before and after."""
-    old, new = found.before.forecast_s, found.after.forecast_s
+    """The forecast before and after, detection and all; of recorded runs the p90, as in `plan`."""
+    old, new = found.before.takes_s, found.after.takes_s
     rto = format_duration(found.after.objectives.rto_s)
     if old == new:
         return f"{format_duration(new)}, as before, of RTO {rto}: {verdict(found.after)}"

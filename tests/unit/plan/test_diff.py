@@ -13,6 +13,7 @@ from drctl.kernel.errors import InvalidError
 from drctl.kernel.signature import new_key
 from drctl.plan.diff import compare
 from drctl.plan.findings import Finding
+from drctl.plan.forecast_model import Forecast
 from drctl.plan.model import (
     LossLook,
     Objectives,
@@ -256,6 +257,41 @@ def test_it_is_told_the_weakest_first(capsys):
     assert "✅ The recovery is the same" in diff_markdown(same)
     missed = diff_markdown(diff(base(), base(forecast_s=1000.0)))
     assert "❌ The recovery misses its RTO" in missed
+
+
+def of_incident(detection_s, **more):
+    objectives = Objectives(
+        rto_s=900, rpo_s=300, starts_at="incident", stops_after=(), detection_s=detection_s
+    )
+    return base(objectives=objectives, **more)
+
+
+@pytest.mark.parametrize("runs", [False, True])
+def test_detection_and_the_slow_tenth_are_in_the_sum_as_in_the_plan(capsys, runs):
+    """`plan` says MISSES; a comparison that says "fits" of the same plan is worse than none."""
+    fast, slow = of_incident(100.0), of_incident(700.0)
+    if runs:
+        times = {"p10_s": 263.0, "p50_s": 263.0, "machine_s": 263.0, "people_s": 0.0}
+        times |= {"rate": None, "runs": 5, "longest_s": 900.0, "in_budget": True}
+        slow = of_incident(400.0, forecast=Forecast(p90_s=563.0, detection_s=400.0, **times))
+    found = diff(fast, slow)
+    assert (slow.spare_s, -63.0) == (found.after.spare_s, slow.spare_s)
+    assert (fast.spare_s, 537.0) == (found.before.spare_s, fast.spare_s)
+    assert "the forecast misses the RTO by 1m3s; it did not before" in found.weaker
+    line = "6m3s to 16m3s (10m longer) of RTO 15m: MISSES by 1m3s"
+    assert line in text_of(found, capsys)
+    assert "❌ The recovery misses its RTO" in diff_markdown(found)
+    assert "detection" in [field.name for field in found.whole]
+    assert found.as_json()["after"]["spare_s"] == -63.0
+
+
+def test_a_forecast_that_cannot_know_detection_says_so(tmp_path, capsys):
+    raw = json.loads(of_incident(100.0).as_saved())
+    old = raw | {"objectives": {k: v for k, v in raw["objectives"].items() if k != "detection_s"}}
+    paths = write(tmp_path / "a.json", raw), write(tmp_path / "b.json", old)
+    assert "10m37s to spare, without detection" in text_of(compare_files(*paths), capsys)
+    assert "without" not in text_of(compare_files(*reversed(paths)), capsys)
+    assert "without" not in text_of(diff(base(), base()), capsys), "its clock starts at the run"
 
 
 def write(path, value):

@@ -34,7 +34,7 @@ def diff_markdown(found: Diff) -> str:
 
 
 def _headline(found: Diff) -> str:
-    if found.after.forecast_s > found.after.objectives.rto_s:
+    if found.after.spare_s < 0:
         return "❌ The recovery misses its RTO"
     if found.is_same:
         return "✅ The recovery is the same"
