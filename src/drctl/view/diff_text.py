@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from drctl.kernel.text import sanitize
-from drctl.plan.diff import Diff, NameChange, PartChange
+from drctl.plan.diff import Diff
+from drctl.plan.diff_parts import NameChange, PartChange
 from drctl.view.diff_words import change, forecast, notes, place
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def show_diff(found: Diff, console: "Console") -> None:
     _parts(console, "gates", found.gates)
     _parts(console, "people", found.people)
     _parts(console, "targets", found.targets)
+    _parts(console, "pins", found.pins)
     _parts(console, "seen otherwise (the world, not the change)", found.seen)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from drctl.kernel.duration import format_duration
-from drctl.plan.diff import Diff, FieldChange, PartChange
+from drctl.plan.diff import Diff
+from drctl.plan.diff_parts import FieldChange, PartChange
 from drctl.plan.outline import Outline
 
 
@@ -33,6 +34,8 @@ def place(part: PartChange) -> str:
     if part.wave_before == part.wave_after:
         return ""
     if part.wave_before is None or part.wave_after is None:
+        if part.sign not in "+-":
+            return ""  # it is of finally in one of them, and a field says so
         wave = part.wave_after if part.wave_before is None else part.wave_before
         return f"wave {wave}"
     return f"wave {part.wave_before} to {part.wave_after}"
@@ -71,6 +74,7 @@ def notes(found: Diff) -> Iterator[str]:
             f"these are two recoveries: {old.runbook} for {old.environment},"
             f" {new.runbook} for {new.environment}"
         )
+    yield from found.unnamed
     if old.is_offline or new.is_offline:
         yield "planned offline: what was observed is not compared"
     if found.planes is None:

@@ -4,93 +4,23 @@ import json
 import re
 
 import pytest
-from engine_model import plan_of, step
+from diff_plans import GATE, KEY, RAW, base, diff, text_of, with_step, without, write
+from engine_model import step
 
 from drctl.actions.contract import Effect
 from drctl.actions.targets import SlackChannel
 from drctl.app.comparing import compare_files
 from drctl.kernel.errors import InvalidError
-from drctl.kernel.signature import new_key
-from drctl.plan.diff import compare
 from drctl.plan.findings import Finding
-from drctl.plan.forecast_model import Forecast
 from drctl.plan.model import (
     LossLook,
-    Objectives,
     PlannedCall,
-    PlannedGate,
     PlannedPerson,
     Prediction,
     Retry,
 )
-from drctl.plan.outline import Outline, level_of
+from drctl.plan.outline import level_of
 from drctl.view.ci.diff_markdown import diff_markdown
-from drctl.view.console import make_console
-from drctl.view.diff_text import show_diff
-
-GATE = PlannedGate(title="Go", approvers=("ic",), quorum=2, expires_s=60.0, reason_required=True)
-KEY = new_key().public
-
-
-def base(**more):
-    more = {"expires_after_s": 900.0} | more
-    steps = more.pop("steps", None) or (
-        step("lag", effect=Effect.READ, measures_loss=True, estimate_s=3.0),
-        step("go", gate="go", needs=("lag",)),
-        step("fence", target="room", effect=Effect.FENCE, needs=("go",), estimate_s=20.0),
-        step(
-            "promote",
-            target="other",
-            effect=Effect.PROMOTE,
-            needs=("fence",),
-            estimate_s=240.0,
-            timeout_s=360.0,
-            verify=(PlannedCall(uses="write"),),
-            with_={"wait": True, "n": 0},
-        ),
-        step(
-            "move",
-            target="room",
-            effect=Effect.TRAFFIC,
-            needs=("promote",),
-            undo=PlannedCall(uses="back"),
-            planes=("data-plane:s3",),
-        ),
-        step("proof", proves_one_primary=True, needs=("move",)),
-    )
-    settings = {
-        "gates": {"go": GATE},
-        "forecast_s": 263.0,
-        "critical_path": ("lag", "go", "fence", "promote"),
-        "protected": True,
-        "objectives": Objectives(
-            rto_s=900, rpo_s=300, starts_at="run", stops_after=("move", "proof")
-        ),
-    }
-    return plan_of(*steps, **(settings | more))
-
-
-def outline(plan):
-    return Outline.model_validate_json(plan.as_saved())
-
-
-def diff(before, after):
-    return compare(outline(before), outline(after))
-
-
-def with_step(name, **more):
-    steps = tuple(s.model_copy(update=more) if s.id == name else s for s in base().steps)
-    return base(steps=steps)
-
-
-def without(name):
-    return base(
-        steps=tuple(
-            s.model_copy(update={"needs": tuple(n for n in s.needs if n != name)})
-            for s in base().steps
-            if s.id != name
-        )
-    )
 
 
 def test_a_plan_is_as_itself():
@@ -120,6 +50,12 @@ CHANGES = {
     "show": with_step("promote", show=("x",)),
     "effect": with_step("promote", effect=Effect.DESTROY),
     "undo": with_step("promote", undo=PlannedCall(uses="back")),
+    "every": with_step("promote", every_s=7.0),
+    "backoff": with_step("promote", retry=Retry(backoff_s=7.0)),
+    "longest backoff": with_step("promote", retry=Retry(max_backoff_s=77.0)),
+    "no way back": with_step("promote", no_way_back="the old primary's last writes"),
+    "measures the loss": with_step("promote", measures_loss=True),
+    "proves one primary": with_step("promote", proves_one_primary=True),
 }
 
 
@@ -241,11 +177,6 @@ def test_what_was_seen_is_the_worlds_doing():
     assert [part.name for part in loss.seen] == ["data loss"]
 
 
-def text_of(found, capsys):
-    show_diff(found, make_console(color=False))
-    return capsys.readouterr().out
-
-
 def test_it_is_told_the_weakest_first(capsys):
     found = diff(base(), WEAKER["fence: a fence is gone"])
     text, markdown = text_of(found, capsys), diff_markdown(found)
@@ -259,47 +190,6 @@ def test_it_is_told_the_weakest_first(capsys):
     assert "❌ The recovery misses its RTO" in missed
 
 
-def of_incident(detection_s, **more):
-    objectives = Objectives(
-        rto_s=900, rpo_s=300, starts_at="incident", stops_after=(), detection_s=detection_s
-    )
-    return base(objectives=objectives, **more)
-
-
-@pytest.mark.parametrize("runs", [False, True])
-def test_detection_and_the_slow_tenth_are_in_the_sum_as_in_the_plan(capsys, runs):
-    """`plan` says MISSES; a comparison that says "fits" of the same plan is worse than none."""
-    fast, slow = of_incident(100.0), of_incident(700.0)
-    if runs:
-        times = {"p10_s": 263.0, "p50_s": 263.0, "machine_s": 263.0, "people_s": 0.0}
-        times |= {"rate": None, "runs": 5, "longest_s": 900.0, "in_budget": True}
-        slow = of_incident(400.0, forecast=Forecast(p90_s=563.0, detection_s=400.0, **times))
-    found = diff(fast, slow)
-    assert (slow.spare_s, -63.0) == (found.after.spare_s, slow.spare_s)
-    assert (fast.spare_s, 537.0) == (found.before.spare_s, fast.spare_s)
-    assert "the forecast misses the RTO by 1m3s; it did not before" in found.weaker
-    line = "6m3s to 16m3s (10m longer) of RTO 15m: MISSES by 1m3s"
-    assert line in text_of(found, capsys)
-    assert "❌ The recovery misses its RTO" in diff_markdown(found)
-    assert "detection" in [field.name for field in found.whole]
-    assert found.as_json()["after"]["spare_s"] == -63.0
-
-
-def test_a_forecast_that_cannot_know_detection_says_so(tmp_path, capsys):
-    raw = json.loads(of_incident(100.0).as_saved())
-    old = raw | {"objectives": {k: v for k, v in raw["objectives"].items() if k != "detection_s"}}
-    paths = write(tmp_path / "a.json", raw), write(tmp_path / "b.json", old)
-    assert "10m37s to spare, without detection" in text_of(compare_files(*paths), capsys)
-    assert "without" not in text_of(compare_files(*reversed(paths)), capsys)
-    assert "without" not in text_of(diff(base(), base()), capsys), "its clock starts at the run"
-
-
-def write(path, value):
-    path.write_text(value if isinstance(value, str) else json.dumps(value))
-    return path
-
-
-RAW = json.loads(base().as_saved())
 HOSTILE = {
     "no JSON": "{",
     "nothing": "",

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Iterator
 
-from drctl.plan.diff import Diff, NameChange, PartChange
+from drctl.plan.diff import Diff
+from drctl.plan.diff_parts import NameChange, PartChange
 from drctl.view.ci.markdown import code, cut, plain, table
 from drctl.view.diff_words import change, forecast, notes, place
 
@@ -29,6 +30,7 @@ def diff_markdown(found: Diff) -> str:
     lines += _parts("Gates", found.gates)
     lines += _parts("People", found.people)
     lines += _parts("Targets", found.targets)
+    lines += _parts("Pins", found.pins)
     lines += _parts("Seen otherwise (the world, not the change)", found.seen)
     return cut("\n".join(lines).rstrip() + "\n")
 
