@@ -45,6 +45,8 @@ class Diff:
     planes: NameChange | None
     """``None``: one of the plans was not looked at."""
     findings: NameChange
+    """One that is waived now is neither gone nor new: it stands under the waivers."""
+    waivers: tuple[PartChange, ...]
     code: NameChange
     """Actions whose own source is another one."""
     seen: tuple[PartChange, ...]
@@ -71,6 +73,7 @@ class Diff:
         """True when anything that a run would do stands in a list."""
         sets = (self.reach, self.no_way_back, self.planes, self.findings, self.code)
         lists = (self.whole, self.steps, self.gates, self.people, self.targets, self.pins)
+        lists = (*lists, self.waivers)
         times = (self.before.takes_s, tuple(self.before.critical_path))
         now = (self.after.takes_s, tuple(self.after.critical_path))
         return any(sets) or any(lists) or bool(self.weaker) or times != now
@@ -90,7 +93,7 @@ class Diff:
             "weaker": list(self.weaker),
             "unnamed": list(self.unnamed),
         }
-        for name in ("whole", "steps", "gates", "people", "targets", "pins", "seen"):
+        for name in ("whole", "steps", "gates", "people", "targets", "pins", "waivers", "seen"):
             found[name] = [asdict(one) for one in getattr(self, name)]
         for name in ("reach", "no_way_back", "planes", "findings", "code"):
             value = getattr(self, name)
@@ -121,7 +124,8 @@ def compare(before: Outline, after: Outline) -> Diff:
         reach=names_of(before.reach(), after.reach()),
         no_way_back=names_of(_irreversible(before), _irreversible(after)),
         planes=None if None in planes else names_of(planes[0] or (), planes[1] or ()),
-        findings=names_of(_found(before), _found(after)),
+        findings=_findings(before, after),
+        waivers=tuple(_waivers(before, after)),
         code=_code(before, after),
         seen=tuple(_seen(before, after)),
     )
@@ -179,8 +183,24 @@ def _irreversible(plan: Outline) -> list[str]:
     return [step.id for step in plan.steps if step.is_irreversible]
 
 
-def _found(plan: Outline) -> list[str]:
-    return [f"{one.id} {one.where}: {one.what}".replace(" :", ":") for one in plan.findings]
+def _findings(before: Outline, after: Outline) -> NameChange:
+    found = names_of(*([one.sentence for one in plan.findings] for plan in (before, after)))
+    waived = {one.finding.sentence for one in after.waived}
+    cured = tuple(one for one in found.removed if one not in waived)
+    return NameChange(added=found.added, removed=cured)
+
+
+def _waivers(before: Outline, after: Outline) -> Iterator[PartChange]:
+    old, new = before.waivers, after.waivers
+    for key in dict.fromkeys((*old, *new)):
+        if key in old and key in new:
+            changed = tuple(fields(old[key], new[key], ("until", "reason")))
+            if changed:
+                yield PartChange(sign="~", name=key, fields=changed)
+        elif key in new:
+            yield PartChange(sign="+", name=key, about=new[key].about)
+        else:
+            yield PartChange(sign="-", name=key, about=old[key].about)
 
 
 def _code(before: Outline, after: Outline) -> NameChange:

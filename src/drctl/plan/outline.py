@@ -147,6 +147,29 @@ class FindingOutline(_Read):
     where: _Word = ""
     what: _Text = ""
 
+    @property
+    def key(self) -> str:
+        """What it is about: numbers in its words change without it being another finding."""
+        return f"{self.id} {self.where}".strip()
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return f"{self.key}: {self.what}"
+
+
+class WaivedOutline(_Read):
+    """A finding that the runbook waives."""
+
+    finding: FindingOutline
+    reason: _Text = ""
+    until: _Word = ""
+
+    @property
+    def about(self) -> str:
+        """Until when and why."""
+        return f"until {self.until} because {self.reason}"
+
 
 class PinOutline(_Read):
     """An identity that must hold."""
@@ -207,6 +230,7 @@ class Outline(_Read):
     critical_path: Sequence[_Word] = ()
     forecast: ForecastOutline | None = None
     findings: Sequence[FindingOutline] = ()
+    waived: Sequence[WaivedOutline] = ()
     code: Mapping[str, _Word] = Field(default_factory=dict)
     runbook_texts: Sequence[_Text] = ()
     """Of the files of the runbook and of all that it includes: what the plan says they hash to."""
@@ -225,6 +249,16 @@ class Outline(_Read):
     def by_id(self) -> Mapping[str, StepOutline]:
         """Steps by id; the last of those that have the same one."""
         return {step.id: step for step in self.steps}
+
+    @property
+    def has_errors(self) -> bool:
+        """True when a rule found an error that nobody waived."""
+        return any(one.severity == "error" for one in self.findings)
+
+    @property
+    def waivers(self) -> Mapping[str, WaivedOutline]:
+        """What is waived, by what it is about."""
+        return {one.finding.key: one for one in self.waived}
 
     @property
     def run_s(self) -> float:

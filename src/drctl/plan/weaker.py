@@ -5,6 +5,7 @@ What stands here is what a reviewer must not miss in a list of forty changed lin
 each of these may be right, and validation still holds what must hold.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from drctl.kernel.duration import format_duration
@@ -18,6 +19,7 @@ def weaker(before: Outline, after: Outline) -> Iterator[str]:
     yield from _fences(before, after)
     yield from _gates(before, after)
     yield from _limits(before, after)
+    yield from _rules(before, after)
 
 
 def _objectives(before: Outline, after: Outline) -> Iterator[str]:
@@ -143,3 +145,27 @@ def _limits(before: Outline, after: Outline) -> Iterator[str]:
     if after.expires_after_s > before.expires_after_s:
         old, new = before.expires_after_s, after.expires_after_s
         yield f"a plan may be run for {format_duration(new)} instead of {format_duration(old)}"
+    was, now = before.lease, after.lease
+    if was.store and not now.store and now.identities:
+        yield "the lease is kept on one machine only: nobody elsewhere is kept from starting it"
+    if now.identities and now.cool_down_s < was.cool_down_s:
+        old, new = was.cool_down_s, now.cool_down_s
+        yield f"the cool-down is {format_duration(new)} instead of {format_duration(old)}"
+
+
+def _rules(before: Outline, after: Outline) -> Iterator[str]:
+    """Errors that were not there, and what is no longer said because somebody waived it."""
+    old, new = before.waivers, after.waivers
+    for key, waived in new.items():
+        if key not in old:
+            yield f"{key} is waived {waived.about}"
+        elif waived.until > old[key].until:
+            yield f"{key} is waived until {waived.until} instead of {old[key].until}"
+    known = Counter(one.key for one in before.findings if one.severity == "error")
+    for one in after.findings:
+        if one.severity != "error":
+            continue
+        known[one.key] -= 1
+        # A waiver that went away makes nothing weaker: it was so before, and is said again.
+        if known[one.key] < 0 and one.key not in old:
+            yield f"a new error: {one.sentence}"

@@ -11,10 +11,11 @@ from drctl.actions.contract import Effect
 from drctl.actions.targets import SlackChannel
 from drctl.app.comparing import compare_files
 from drctl.kernel.errors import InvalidError
-from drctl.plan.findings import Finding
+from drctl.plan.findings import Finding, Waived
 from drctl.plan.model import (
     LossLook,
     PlannedCall,
+    PlannedLease,
     PlannedPerson,
     Prediction,
     Retry,
@@ -158,6 +159,71 @@ def test_reach_planes_findings_code_and_targets():
     elsewhere = diff(base(), base(targets={**base().targets, "other": SlackChannel(channel="#z")}))
     assert [part.name for part in elsewhere.targets] == ["other"]
     assert not elsewhere.is_same
+
+
+ERROR = Finding(id="DR6301", severity="error", what="1m26s too long")
+WARNING = Finding(id="DR6302", severity="warning", where="go", what="it waits for long")
+
+
+def waived(finding, until="2027-03-31", reason="we know"):
+    return Waived(finding=finding, until=until, reason=reason)
+
+
+def test_a_waiver_is_no_cure(capsys):
+    """It takes an error out of the list of findings as a cure does, and cures nothing."""
+    before = base(findings=(ERROR, WARNING))
+    found = diff(before, base(waived=(waived(ERROR), waived(WARNING))))
+    assert (
+        "DR6301 is waived until 2027-03-31 because we know",
+        "DR6302 go is waived until 2027-03-31 because we know",
+    ) == found.weaker
+    assert not found.findings
+    assert not found.is_same
+    for text in (text_of(found, capsys), diff_markdown(found)):
+        assert "DR6301 is waived until 2027-03-31 because we know" in text
+        assert "too long" not in text
+    cured = diff(before, base())
+    assert ("DR6301: 1m26s too long", "DR6302 go: it waits for long") == cured.findings.removed
+    assert cured.weaker == ()
+
+
+def test_a_waiver_that_ends_later_is_weaker_and_one_that_is_gone_is_not():
+    early, late = (base(waived=(waived(ERROR, until),)) for until in ("2027-03-31", "2028-01-01"))
+    found = diff(early, late)
+    assert found.weaker == ("DR6301 is waived until 2028-01-01 instead of 2027-03-31",)
+    assert ["until"] == [field.name for field in found.waivers[0].fields]
+    assert diff(late, early).weaker == ()
+    assert not diff(late, early).is_same
+    back = diff(early, base(findings=(ERROR,)))
+    assert back.weaker == ()
+    assert ["-"] == [one.sign for one in back.waivers]
+    assert back.findings.added == ("DR6301: 1m26s too long",)
+
+
+def test_a_new_error_is_weaker_and_is_no_good_news():
+    found = diff(base(), base(findings=(ERROR, WARNING)))
+    assert found.weaker == ("a new error: DR6301: 1m26s too long",)
+    markdown = diff_markdown(found)
+    assert "## ❌ The recovery has errors" in markdown
+    assert "🆕 DR6301" in markdown
+    assert not set("🟢🔴") & set(markdown + diff_markdown(diff(base(findings=(ERROR,)), base())))
+    other = ERROR.model_copy(update={"what": "2m26s too long"})
+    longer = diff(base(findings=(ERROR,)), base(findings=(other,)))
+    assert longer.weaker == (), "the same error in other words"
+    again = diff(base(findings=(ERROR,)), base(findings=(ERROR, other)))
+    assert again.weaker == ("a new error: DR6301: 2m26s too long",)
+
+
+LEASED = PlannedLease(store="s3", identities=("a",), cool_down_s=3600.0)
+
+
+def test_a_lease_that_holds_nobody_elsewhere_is_weaker():
+    alone = base(lease=LEASED.model_copy(update={"store": None}))
+    [sentence] = diff(base(lease=LEASED), alone).weaker
+    assert sentence.startswith("the lease is kept on one machine only")
+    hot = base(lease=LEASED.model_copy(update={"cool_down_s": 60.0}))
+    assert diff(base(lease=LEASED), hot).weaker == ("the cool-down is 1m instead of 1h",)
+    assert diff(alone, base(lease=LEASED)).weaker == diff(hot, base(lease=LEASED)).weaker == ()
 
 
 def test_planes_that_nobody_looked_up_are_not_said_to_be_none():

@@ -8,7 +8,8 @@ from drctl.plan.diff_parts import NameChange, PartChange
 from drctl.view.ci.markdown import code, cut, plain, table
 from drctl.view.diff_words import change, forecast, notes, place
 
-_SIGNS = {"+": "🟢", "-": "🔴", "~": "🟡", ">": "🔀"}
+_SIGNS = {"+": "🆕", "-": "🗑️", "~": "✏️", ">": "🔀"}
+"""No colours: what came may be bad, and what went may have been."""
 
 
 def diff_markdown(found: Diff) -> str:
@@ -26,6 +27,7 @@ def diff_markdown(found: Diff) -> str:
         lines += ["### ⚠️ Weaker than before", ""]
         lines += [f"- {plain(sentence)}" for sentence in found.weaker] + [""]
     lines += _numbers(found)
+    lines += _parts("Waivers", found.waivers)
     lines += _parts("Steps", found.steps)
     lines += _parts("Gates", found.gates)
     lines += _parts("People", found.people)
@@ -38,6 +40,8 @@ def diff_markdown(found: Diff) -> str:
 def _headline(found: Diff) -> str:
     if found.after.spare_s < 0:
         return "❌ The recovery misses its RTO"
+    if found.after.has_errors:
+        return "❌ The recovery has errors"
     if found.is_same:
         return "✅ The recovery is the same"
     return "⚠️ The recovery is weaker" if found.weaker else "✏️ The recovery changes"
