@@ -17,6 +17,7 @@ from drctl.plan.diff_parts import (
 )
 from drctl.plan.diff_steps import steps
 from drctl.plan.outline import Outline
+from drctl.plan.renames import renamed, renames
 from drctl.plan.weaker import weaker
 
 UNNAMED = "it differs in what this list does not name"
@@ -72,11 +73,11 @@ class Diff:
     def _is_listed(self) -> bool:
         """True when anything that a run would do stands in a list."""
         sets = (self.reach, self.no_way_back, self.planes, self.findings, self.code)
-        lists = (self.whole, self.steps, self.gates, self.people, self.targets, self.pins)
-        lists = (*lists, self.waivers)
+        lists = (self.whole, self.steps, self.gates, self.people, self.targets)
+        more = (self.pins, self.waivers, self.weaker)
         times = (self.before.takes_s, tuple(self.before.critical_path))
         now = (self.after.takes_s, tuple(self.after.critical_path))
-        return any(sets) or any(lists) or bool(self.weaker) or times != now
+        return any(sets) or any(lists) or any(more) or times != now
 
     @property
     def is_same(self) -> bool:
@@ -109,25 +110,27 @@ def _summed(plan: Outline) -> dict[str, Any]:
 
 def compare(before: Outline, after: Outline) -> Diff:
     """Compares what two plans say."""
+    names = renames(before, after)
+    old = renamed(before, names)
     planes = before.planes(), after.planes()
     is_looked_at = not before.is_offline and not after.is_offline
     return Diff(
         before=before,
         after=after,
-        weaker=tuple(weaker(before, after)),
-        whole=tuple(_whole(before, after)),
-        steps=tuple(steps(before, after)),
-        gates=tuple(parts(before.gates, after.gates)),
+        weaker=tuple(weaker(old, after)),
+        whole=tuple(_whole(old, after)),
+        steps=tuple(steps(old, after, names)),
+        gates=tuple(parts(old.gates, after.gates)),
         people=tuple(parts(before.people, after.people)),
         targets=tuple(one for one in parts(before.targets, after.targets) if one.sign == "~"),
         pins=tuple(parts(*(_pins(plan, is_looked_at) for plan in (before, after)))),
         reach=names_of(before.reach(), after.reach()),
-        no_way_back=names_of(_irreversible(before), _irreversible(after)),
+        no_way_back=names_of(_irreversible(old), _irreversible(after)),
         planes=None if None in planes else names_of(planes[0] or (), planes[1] or ()),
-        findings=_findings(before, after),
-        waivers=tuple(_waivers(before, after)),
+        findings=_findings(old, after),
+        waivers=tuple(_waivers(old, after)),
         code=_code(before, after),
-        seen=tuple(_seen(before, after)),
+        seen=tuple(_seen(old, after)),
     )
 
 

@@ -38,7 +38,7 @@ class PartChange:
     sign: Sign
     name: str
     about: str = ""
-    """Of one that was added or removed: what it does."""
+    """Of one that was added or removed: what it does; of another: what it was called."""
     fields: tuple[FieldChange, ...] = ()
     wave_before: int | None = None
     """``None``: it was not there, or is of ``finally``."""

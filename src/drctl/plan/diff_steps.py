@@ -1,6 +1,6 @@
 """What the steps of one plan do otherwise than those of another. Pure."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from drctl.kernel.canonical import canonical
 from drctl.kernel.duration import format_duration
@@ -17,7 +17,6 @@ _FIELDS = (
     "estimate_s",
     "timeout_s",
     "on_failure",
-    "needs",
     "show",
 )
 _IN_WORDS = {
@@ -28,8 +27,15 @@ _IN_WORDS = {
 }
 
 
-def steps(before: Outline, after: Outline) -> Iterator[PartChange]:
-    """In the order of the newer plan, then what is gone."""
+def steps(before: Outline, after: Outline, names: Mapping[str, str]) -> Iterator[PartChange]:
+    """
+    In the order of the newer plan, then what is gone.
+
+    Args:
+        before: With the ids of the newer plan, where the same step has another there.
+        names: Those new ids by the old ones.
+    """
+    abouts = {now: f"renamed {was} to {now}" for was, now in names.items()}
     old, new = before.by_id, after.by_id
     waves = _waves(before.steps), _waves(after.steps)
     for step in after.steps:
@@ -39,11 +45,16 @@ def steps(before: Outline, after: Outline) -> Iterator[PartChange]:
             yield PartChange(sign="+", name=step.id, about=_about(step), wave_after=at[1])
             continue
         changed = tuple(_fields(was, step))
-        has_moved = at[0] != at[1]
-        if changed or has_moved:
-            sign: Sign = "~" if changed else ">"
+        about, has_moved = abouts.get(step.id, ""), at[0] != at[1]
+        if changed or about or has_moved:
+            sign: Sign = "~" if changed or about else ">"
             yield PartChange(
-                sign=sign, name=step.id, fields=changed, wave_before=at[0], wave_after=at[1]
+                sign=sign,
+                name=step.id,
+                about=about,
+                fields=changed,
+                wave_before=at[0],
+                wave_after=at[1],
             )
     for name in old:
         if name not in new:
@@ -58,6 +69,8 @@ def _waves(those: Sequence[StepOutline]) -> dict[str, int]:
 
 def _fields(was: StepOutline, now: StepOutline) -> Iterator[FieldChange]:
     yield from fields(was, now, _FIELDS)
+    if sorted(was.needs) != sorted(now.needs):
+        yield FieldChange(name="needs", before=list(was.needs), after=list(now.needs))
     for name, words in _IN_WORDS.items():
         yield from field(words, was, now, name)
     yield from fields(was.retry, now.retry, ("attempts", "backoff_s", "max_backoff_s", "on_errors"))
