@@ -66,7 +66,7 @@ class Diff:
             if old.substance != new.substance:
                 found.append(UNNAMED)
             elif old.runbook_texts != new.runbook_texts:
-                found.append(f"the runbook's text differs: {UNNAMED}")
+                found.append("the runbook's text differs, and this list does not name what in it")
         return tuple(found)
 
     @property
