@@ -44,7 +44,8 @@ def draft(
     """
     The text of a draft runbook, or nothing when the script does nothing.
 
-    Nothing in it is the text of a secret: `drctl.importing.secrets` took them out beforehand.
+    No secret that `drctl.importing.secrets` recognises is in it: they were taken out beforehand,
+    and `drctl.importing.yaml_out` looks again at each text that it writes.
     """
     steps = _ordered(_collected(script, growing, outcomes), growing)
     if not steps:
@@ -87,6 +88,9 @@ def _head(script: Script, growing: Growing, account: Account) -> list[str]:
     lines = [
         comment(f"A DRAFT, imported from {where} ({sanitize(script.name, limit=80)}). Review it."),
         comment(account.line),
+        comment(
+            "Secrets that drctl recognises are not in it; look for others before you share it."
+        ),
     ]
     if growing.has_order:
         lines.append(
@@ -108,7 +112,8 @@ def _collected(script: Script, growing: Growing, outcomes: Mapping[int, Outcome]
     for statement in script.statements:
         outcome = outcomes[statement.index]
         if statement.kind == "comment":
-            found = _STEP.sub("", statement.text)
+            is_interpreter = statement.text.startswith("#!")
+            found = "" if is_interpreter else _STEP.sub("", statement.text)
             said = [sanitize(unmasked(found), limit=120)] if found else said
             continue
         for place, step in enumerate(outcome.steps):

@@ -24,12 +24,21 @@ _NAMES = {
 }
 _PAIRS = {("api", "key"), ("access", "key"), ("secret", "key"), ("private", "key"), ("auth", "key")}
 _REFERENCE = re.compile(r"(env|file|aws-sm|k8s):\S+")
+PLACE = r"(?:~|\.{1,2}|/(?:dev|etc|home|mnt|opt|root|run|secrets|srv|tmp|usr|var|vault))/"
+"""How the name of a file begins: it says where a secret is, and is none."""
 
 _SHAPES = (
     (re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN "), "a private key or certificate"),
     (re.compile(r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@]*:[^\s/@$]+@"), "a URL with a password in it"),
-    (re.compile(r"\b(password|passwd|pwd|secret)\s*=\s*[^\s$;,]+", re.IGNORECASE), "a password"),
+    (
+        re.compile(
+            rf"\b(password|passwd|pwd|secret)\s*=\s*[\\\"']*"
+            rf"(?!{_REFERENCE.pattern}|{PLACE})[^\s$;,\\\"'][^\s$;,]*",
+            re.IGNORECASE,
+        ),
+        "a password",
+    ),
     (re.compile(r"\bxox[abeoprs]-[0-9A-Za-z-]{8,}"), "a Slack token"),
     (re.compile(r"hooks\.slack\.com/services/\S+"), "a Slack webhook"),
     (re.compile(r"\b(gh[opsu]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,})"), "a token"),
