@@ -19,6 +19,7 @@ from e2e_lab import lab_of  # noqa: E402
 from estate_hands import APP, EAST, Hands  # noqa: E402
 
 NET = 240
+pytestmark = pytest.mark.xdist_group(f"net-{NET}")
 IS_FULL = os.environ.get("DRCTL_SAFETY") == "full"
 CHOSEN = DEFECTS if IS_FULL else DEFECTS[::4]
 """Each takes ten seconds; `make plan-honesty` takes them all."""
