@@ -48,8 +48,24 @@ if (( ${#changed[@]} )); then
 elif ! git diff --quiet "$base" HEAD -- "$environment"; then
   mapfile -d '' changed < <(git ls-files -z -- "$runbooks")
 fi
+# A recovery that is no longer there, and files that nothing here reads, are told and stop nothing.
+: > "$out/comment.md"
+notice() {
+  printf '%s\n\n' "$1" >> "$out/comment.md"
+  if [[ $output == github ]]; then printf '::warning::%s\n' "$1"; else printf '%s\n' "$1"; fi
+}
+mapfile -d '' gone < <(git diff -z --name-only --diff-filter=D "$base" HEAD -- "$runbooks")
+for file in "${gone[@]}"; do notice "❌ a recovery is gone: $(printf '%q' "$file")"; done
+mapfile -d '' strange < <(git diff -z --name-only --diff-filter=d "$base" HEAD -- \
+  ':(glob)runbooks/*/**/*.y*ml' ':(glob)runbooks/*/*.y*ml' ':(glob)runbooks/*.yml')
+for file in "${strange[@]}"; do
+  notice "⚠️ not read, since drctl finds runbooks as runbooks/NAME.yaml: $(printf '%q' "$file")"
+done
 if (( ! ${#changed[@]} )); then
-  echo "no runbook is changed"
+  if [[ ! -s "$out/comment.md" ]]; then
+    rm "$out/comment.md"
+    echo "no runbook is changed"
+  fi
   exit 0
 fi
 mapfile -d '' changed < <(printf '%s\0' "${changed[@]}" | sort -zu)
@@ -63,7 +79,6 @@ before=$(mktemp -d)
 trap 'git worktree remove --force "$before/tree"; rmdir "$before"' EXIT
 git worktree add --quiet --detach "$before/tree" "$base"
 
-: > "$out/comment.md"
 for file in "${changed[@]}"; do
   name=$(basename "$file" .yaml)
   rm -f "$out/$name.json" "$out/$name.before.json"

@@ -60,3 +60,31 @@ def test_it_is_repeatable_and_never_saved(drctl, tmp_path):
 
 def test_a_region_that_is_misspelt_is_an_error_and_not_good_news(drctl):
     assert 'did you mean "us-east-1"' in drctl("--assume-down", "us-esat-1", code=3)
+
+
+def test_github_and_junit_say_what_the_exit_code_says(drctl, tmp_path, monkeypatch):
+    page, xml = tmp_path / "page.md", tmp_path / "j.xml"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(page))
+    said = drctl("--assume-down", "us-west-2", "-o", "github", "--junit", xml, code=5)
+    assert "::error" in said
+    head = page.read_text()
+    assert head.startswith("## ❌ a run now would be REFUSED: with us-west-2 dead")
+    assert "call would fail" in head or "calls would fail" in head
+    assert "✅" not in head.splitlines()[0]
+    assert 'name="a run comes through without us-west-2"' in xml.read_text()
+    assert '<failure type="refused"' in xml.read_text()
+    page.unlink()
+    drctl("--assume-down", "us-east-1", "-o", "github")
+    assert page.read_text().startswith("## ✅ fits the RTO")
+
+
+def test_an_offline_plan_has_looked_at_no_step_and_junit_does_not_call_it_passed(drctl, tmp_path):
+    xml = tmp_path / "j.xml"
+    drctl("--junit", xml)
+    assert '<skipped message="planned offline' in xml.read_text().split('name="step promote"')[1]
+
+
+@pytest.mark.parametrize("more", [("--assume-down", "us-west-2"), ("-o", "github"),
+                                  ("--junit", "x.xml"), ("--sarif", "x.sarif")])  # fmt: skip
+def test_what_if_takes_nothing_along_that_it_would_drop(drctl, more):
+    assert "give it alone" in drctl("--what-if", "needs", *more, code=2)

@@ -327,3 +327,13 @@ def test_the_page_of_a_runbook_leaves_nothing_of_it_out(drctl, path):
     for name in (*document.get("inputs", ()), *document["targets"].values()):
         assert f"`{name}`" in page
     assert drctl("runbook", "show", path, "--source").stdout == path.read_text()
+
+
+def test_a_full_disk_is_not_called_a_bug():
+    """What was to be printed is lost; who reads the error must know that drctl is well."""
+    words = [sys.executable, "-m", "drctl", "explain", "rules"]
+    with open("/dev/full", "wb") as full:  # noqa: PTH123 (a device, where every write fails)
+        done = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, check=False, text=True)
+    assert done.returncode == 1
+    assert "DR9002" in done.stderr
+    assert "No space left" in done.stderr

@@ -44,7 +44,14 @@ def test_another_length_is_shown_beside_the_planned_and_ends_with_8_when_it_miss
     assert "fits, 2m34s to spare" in shown
     assert "MISSES by 2m26s" in shown
     assert "promote faster: 2m26s less than its 9m (27%)" in shown
-    assert drctl(*PLAN, "--what-if", "promote=5m").stdout.count("fits") == 2
+    assert "no run takes so long" not in shown, "within both its attempts"
+    longer = drctl(*PLAN, "--what-if", "promote=5m").stdout
+    assert longer.count("fits") == 2
+    assert "no run takes so long" not in longer
+    never = drctl(*PLAN, "--what-if", "promote=20m", code=8).stdout
+    assert "no run takes so long: it is given 18m" in never
+    room = drctl(*PLAN, "--what-if", "needs").stdout
+    assert "2m34s more than its 10s; it is given 30s at all" in room
 
 
 def test_what_might_be_is_neither_saved_nor_run(drctl, tmp_path):

@@ -164,3 +164,28 @@ def test_the_shell_offers_what_is_new(drctl, words, incomplete, wanted):
     env = {"_DRCTL_COMPLETE": "complete_bash", **asked}
     offered = CliRunner().invoke(app, [], env=env, prog_name="drctl").stdout.split()
     assert wanted <= set(offered)
+
+
+def test_sarif_says_what_a_rule_wants_and_not_how_to_ask(drctl, tmp_path):
+    """Code scanning has no terminal."""
+    slow = (ROOT / "runbooks" / "region-failover.yaml").read_text().replace("rto: 15m", "rto: 1m")
+    (tmp_path / "slow.yaml").write_text(slow)
+    environment = ROOT / "tests" / "scenarios" / "environment.yaml"
+    drctl("validate", "slow.yaml", "-e", environment, "--sarif", "x.sarif", code=8)
+    driver = json.loads((tmp_path / "x.sarif").read_text())["runs"][0]["tool"]["driver"]
+    [rule] = [one for one in driver["rules"] if one["id"] == "DR6301"]
+    assert "drctl explain" not in rule["shortDescription"]["text"]
+    assert "To mend it: " in rule["fullDescription"]["text"]
+
+
+def test_a_page_of_a_runbook_shows_foreign_words_and_obeys_none(drctl, tmp_path):
+    text = (ROOT / "runbooks" / "region-failover.yaml").read_text()
+    assert text.count("title: Make the standby the primary") == 1
+    nasty = '"<img src=x onerror=alert(1)>\\n```\\u202e | x"'
+    text = text.replace("title: Make the standby the primary", f"title: {nasty}")
+    (tmp_path / "nasty.yaml").write_text(text)
+    page = drctl("runbook", "show", "nasty.yaml").output
+    assert "\\<img src=x" in page
+    assert "\u202e" not in page
+    assert not [line for line in page.splitlines() if line.startswith("```")]
+    assert ":None" not in page + drctl("action", "list").output

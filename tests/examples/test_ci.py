@@ -202,6 +202,21 @@ def test_a_pull_request_about_something_else(repository):
     assert COMMENT not in done
 
 
+def test_a_recovery_that_is_gone_and_a_file_that_nobody_reads_are_told(repository):
+    folder = repository.folder / "runbooks"
+    (folder / "region-failover.yaml").unlink()
+    (folder / "sub").mkdir()
+    (folder / "sub" / "x.yaml").write_text("broken: [")
+    (folder / "y.yml").write_text("broken: [")
+    repository.commit()
+    done, _page = on_github(repository)
+    assert done[PLAN].returncode == 0, done[PLAN].stderr
+    assert "::warning::❌ a recovery is gone: runbooks/region-failover.yaml" in done[PLAN].stdout
+    comment = repository.file("comment.md")
+    assert "a recovery is gone" in comment
+    assert ("runbooks/sub/x.yaml" in comment, "runbooks/y.yml" in comment) == (True, True)
+
+
 def test_another_environment_plans_every_runbook(repository):
     repository.edit("environments/prod.yaml", ("protected: false", "protected: true"))
     repository.commit()

@@ -30,6 +30,8 @@ def planes_of(action: AnyAction) -> tuple[str, ...]:
     if not action.targets:
         return action.planes(Target())
     try:
-        return action.planes(_Anything("target"))
+        planes = action.planes(_Anything("target"))
     except (TypeError, ValueError, AttributeError):
         return ("depends",)
+    # Who goes by the kind of its target finds none here.
+    return tuple(dict.fromkeys(plane.replace(":None", ":<region>") for plane in planes))

@@ -130,7 +130,7 @@ class Check(ABC, Generic[T]):
     """True when it can be looked at for a target that is not there yet."""
 
     def planes(self, target: T) -> tuple[str, ...]:
-        """The planes that are asked, as `Action.planes`; where one is assumed down, nobody asks."""
+        """The planes that are asked, as `Action.planes`; from one assumed down, silence is said."""
         return ()
 
     def concerns(self, use: Use, target: Target) -> bool:

@@ -24,6 +24,7 @@ from drctl.kernel.secret import Secrets
 if TYPE_CHECKING:
     from drctl.actions.cell import AnyStore
     from drctl.actions.check import AnyCheck
+    from drctl.actions.pin import Pin
 
 
 class Effect(StrEnum):
@@ -40,12 +41,12 @@ class Effect(StrEnum):
     @property
     def changes_something(self) -> bool:
         """True when a plan must count it as a mutation; telling people is not one."""
-        return self not in {Effect.READ, Effect.NOTIFY}
+        return self is not Effect.READ and self is not Effect.NOTIFY
 
     @property
     def is_irreversible(self) -> bool:
         """True at the point of no return."""
-        return self in {Effect.PROMOTE, Effect.DESTROY}
+        return self is Effect.PROMOTE or self is Effect.DESTROY
 
 
 class Repeat(StrEnum):
@@ -155,6 +156,11 @@ class CannotTell:
     """Not known from here and now; *why* names what did not answer."""
 
     why: str
+    again_tells: bool = False
+    """
+    Of `Action.settled`: `perform` copes without what did not answer, does no harm when it is
+    repeated, and proves what comes of it. Waiting tells nothing, so a resumed run repeats it.
+    """
 
 
 Preview: TypeAlias = Change | Nothing | CannotTell
@@ -181,6 +187,8 @@ class NotDone:
     A part of it is there, as a fence that is shut and not proven. Doing it again finishes it; an
     undo takes it back, as if all of it were there.
     """
+    outputs: Mapping[str, JSON] = field(default_factory=dict)
+    """What is known of the outputs when a part remains: an undo may need them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,58 +357,16 @@ class Action(ABC, Generic[T, P, O]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
-    """Who something on the other side says it is, against who the environment says it must be."""
-
-    name: str
-    """
-    ``aws.account``, ``kubernetes.cluster_uid``, ``postgres.system_identifier``,
-    ``aws.route53.zone``.
-    """
-    subject: str
-    """
-    What was asked: ``us-west-2`` or ``db.recovery``. *name* and *subject* together are unique.
-    """
-    expected: str
-
-
-class Pin(ABC):
-    """
-    One kind of identity check; the engine makes it before the first change and each irreversible
-    one.
-    """
-
-    @abstractmethod
-    def identity(self, target: Target) -> Identity | None:
-        """
-        What the environment pins for this target; ``None`` when this pin is not about it. Pure.
-        """
-
-    def asks(self, target: Target) -> tuple[Ask, ...]:
-        """The planes that `read` asks for a target that this pin is about. Pure."""
-        return tuple(Ask(plane=f"data-plane:{place}") for place in target.places[:1])
-
-    @abstractmethod
-    async def read(self, ctx: Context, target: Target) -> str:
-        """
-        Asks the other side who it is.
-
-        Raises:
-            ActionError: It did not say.
-        """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
     """What an entry point of the group ``drctl.actions`` names: one outside system."""
 
     name: str
     actions: tuple[Action[Any, Any, Any], ...]
-    pins: tuple[Pin, ...] = ()
+    pins: "tuple[Pin, ...]" = ()
     stores: "tuple[AnyStore, ...]" = ()
     """Where leases may be kept (`drctl.actions.cell`)."""
     checks: "tuple[AnyCheck, ...]" = ()
     """What its actions need to be there (`drctl.actions.check`)."""
     libraries: tuple[str, ...] = ()
     """Heavy modules that its actions import when they are called. Whoever is about to call several
-    imports     them first, so that importing is not paid out of a call's deadline."""
+    imports them first, so that importing is not paid out of a call's deadline."""

@@ -24,6 +24,7 @@ _MARKS = (
     ),
     (re.compile(r"^    approvers: "), "who decides, at night too"),
     (re.compile(r"^steps:"), "every estimate and timeout: measure yours in a drill"),
+    (re.compile(r"^    reason: "), "is this so with you? If not, take the waiver out and mend it"),
 )
 """What the shipped runbook cannot know, by the line on which it stands."""
 

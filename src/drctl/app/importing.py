@@ -12,7 +12,7 @@ from drctl.importing.draft import Objectives, draft, name_of
 from drctl.importing.mapping import outcomes
 from drctl.importing.rules import Finding, find
 from drctl.importing.script import Script
-from drctl.importing.secrets import Masked, unmasked
+from drctl.importing.secrets import Masked
 from drctl.importing.shell import MAX_BYTES, looked_at, parse
 from drctl.kernel.errors import InvalidError, Position, Problem
 from drctl.kernel.text import sanitize
@@ -69,8 +69,7 @@ def _block(
 ) -> Imported:
     if block.language in markdown.SHELLS:
         script = parse(block.text, file=file, name=block.name, first_line=block.first_line)
-        title = unmasked(Masked(block.title, file).text)
-        return _imported(replace(script, title=title), registry, aims)
+        return _imported(replace(script, title=block.title), registry, aims)
     language = {"yml": "yaml", "py": "python"}.get(block.language, block.language)
     script = looked_at(
         block.text, file=file, name=block.name, first_line=block.first_line, language=language

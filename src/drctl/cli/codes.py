@@ -129,5 +129,6 @@ CODES: dict[str, str] = {
     "DR5308": "The lab's client did not start; its last words are quoted.",
     "DR5309": "drctl lab up --shape takes one of the names listed.",
     "DR9001": "A bug in drctl. DRCTL_DEBUG=1 shows where.",
+    "DR9002": "The disk that drctl was to write to is full, or broken.",
     "DR9404": "No error has that code.",
 }

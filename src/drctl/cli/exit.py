@@ -1,5 +1,6 @@
 """Exit codes, and how errors are shown: the only place where drctl decides either."""
 
+import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,8 @@ import typer
 
 if TYPE_CHECKING:
     from drctl.kernel.errors import DrctlError
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
 class Exit(IntEnum):
@@ -59,6 +62,10 @@ def errors_shown() -> Iterator[None]:
     except Exception as error:
         if os.environ.get("DRCTL_DEBUG"):
             raise
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            what = f"what was to be written could not be: {error.strerror}"
+            do = "make room, or write somewhere else; what a run did is in its record: drctl status"
+            _leave((errors.Problem(code="DR9002", what=what, do=do),), Exit.BUG)
         what = f"a bug in drctl: {type(error).__name__}: {error}"
         problem = errors.Problem(
             code="DR9001", what=what, do="DRCTL_DEBUG=1 shows where; please report it"

@@ -35,7 +35,8 @@ def import_script(
     Turns a script into a draft runbook, and says what the script gets wrong. Runs nothing of it.
 
     The draft goes to stdout or --out, the report to stderr. Every line of the script is mapped to
-    an action, left as a shell step marked REVIEW, or named as dropped. Secrets are never copied.
+    an action, left as a shell step marked REVIEW, or named as dropped. Secrets that it recognises
+    are never copied; review the draft for others before you share it.
 
     Example: drctl runbook import regional-failover.sh > draft.yaml
     """

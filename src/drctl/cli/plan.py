@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.brief import brief
 from drctl.cli.complete import RunbookArgument
 from drctl.cli.defaulted import DEFAULT, DefaultCommand, Defaulted
 from drctl.cli.exit import Exit, errors_shown
@@ -48,8 +49,9 @@ def plan(
 
     Exits 8 when a rule finds an error that the runbook does not waive, as a forecast that misses
     the RTO: in more than one run of ten where recorded runs say so, else by the declared estimates.
-    Exits 5 when a run would not succeed with what --assume-down takes away. An answer to
-    --assume-down or --what-if can be neither saved nor run.
+    Exits 5 when a run would not come through: another account, cluster or database answers than the
+    environment pins, more writes would be lost than the RPO allows, or --assume-down takes away
+    what it needs. An answer to --assume-down or --what-if can be neither saved nor run.
 
     Example: drctl plan region-failover -e lab -i incident=inc-20261122-001 --out plan.json
     """
@@ -57,12 +59,16 @@ def plan(
     if out is not None and (what_if or assume_down):
         why = "what might be is no plan of the world as it is, and is not saved"
         raise typer.BadParameter(why, param_hint="--out")
+    if what_if and (assume_down or junit or sarif or output is CiFormat.GITHUB):
+        why = "it answers in text or json, and about the world as it is: give it alone"
+        raise typer.BadParameter(why, param_hint="--what-if")
     reports = Reports(output=output, junit=junit, sarif=sarif)
-    with errors_shown(), reports.of_errors([runbook]):
+    with brief(), errors_shown(), reports.of_errors([runbook]):
         import asyncio
 
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook
+        from drctl.plan.refusals import refusals
 
         if not offline and output is not CiFormat.GITHUB:
             looking(env)
@@ -78,7 +84,8 @@ def plan(
         reports.plan(made, next(iter(made.sources), runbook))
         _show(made, output, color)
         if out is not None and output is CiFormat.TEXT:
-            typer.echo(f"saved to {out}; run it with: drctl run {out}", err=True)
+            how = "a run of it would not come through" if refusals(made) else "run it with"
+            typer.echo(f"saved to {out}; {how}: drctl run {out}", err=True)
         _end(made)
 
 
@@ -101,8 +108,9 @@ def _show(made: "Plan", output: CiFormat, color: Color) -> None:
 
 def _end(made: "Plan") -> None:
     from drctl.plan.findings import gates_merge
+    from drctl.plan.refusals import refusals
 
-    if made.fate is not None and made.fate.ending != "succeeds":
+    if refusals(made):
         raise typer.Exit(Exit.REFUSED)
     if gates_merge(made.findings):
         raise typer.Exit(Exit.MISSED)

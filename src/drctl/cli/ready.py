@@ -1,5 +1,6 @@
 """``drctl ready``."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,14 +38,19 @@ def ready(
     env: EnvOption,
     scenario: Annotated[
         list[str] | None,
-        typer.Option("--scenario", help="Only this one; may be repeated. Default: all."),
+        typer.Option(
+            "--scenario",
+            help="Only this one; may be repeated. Default: all but what comes after a recovery "
+            "(return, reprotection, validation).",
+        ),
     ] = None,
     assume_down: Annotated[
         list[str] | None,
         typer.Option(
             "--assume-down",
             metavar="REGION",
-            help="Ask nothing there, and say what the plan would miss; may be repeated.",
+            help="Judge as if it were lost: what fails without it, and what else is needed then; "
+            "may be repeated.",
         ),
     ] = None,
     inputs: InputOption = None,
@@ -56,9 +62,7 @@ def ready(
         str | None,
         typer.Option("--watch", metavar="DURATION", help="Look again, and print what changed."),
     ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Also show what holds, and what was skipped.")
-    ] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also show what holds.")] = False,
     output: Annotated[
         Form, typer.Option("-o", "--output", help="text, json, junit or prometheus.")
     ] = Form.TEXT,
@@ -86,6 +90,8 @@ def ready(
             inputs=given(inputs),
         )
         made = parts()
+        if textfile is not None:
+            _check_place(textfile)
         if watch is not None:
             if output not in {Form.TEXT, Form.JSON}:
                 raise typer.BadParameter("--watch prints text or json", param_hint="-o")
@@ -93,15 +99,16 @@ def ready(
             return
         looking(env)
         seen = asyncio.run(look_whether_ready(made, wanted))
+        _show(seen, made, output, color, verbose=verbose)
         if textfile is not None:
             _write(textfile, made, seen)
-        _show(seen, made, output, color, verbose=verbose)
         codes = {"ready": Exit.DONE, "at risk": Exit.MISSED, "not ready": Exit.REFUSED}
         raise typer.Exit(codes[seen.result])
 
 
 def _show(seen: "Readiness", made: "Parts", output: Form, color: Color, *, verbose: bool) -> None:
-    from drctl.view.ready_text import junit, prometheus, show_readiness
+    from drctl.view.ready_metrics import prometheus
+    from drctl.view.ready_text import junit, show_readiness
 
     match output:
         case Form.TEXT:
@@ -125,26 +132,40 @@ async def _watch(
     before: Readiness | None = None
     while True:
         seen = await look_whether_ready(made, wanted)
-        if textfile is not None:
-            _write(textfile, made, seen)
         lines = changes(before, seen)
         if output is Form.JSON and lines:
             typer.echo(sanitize_json(seen.model_dump_json()))
         elif output is Form.TEXT:
             for line in lines:
                 typer.echo(line)
+        if textfile is not None:
+            _write(textfile, made, seen)
         before = seen
         await made.clock.sleep(every_s)
 
 
+def _check_place(path: Path) -> None:
+    """Before minutes of looking: whether the file could be put there."""
+    why = ""
+    if path.is_dir():
+        why = "it is a folder"
+    elif not path.parent.is_dir():
+        why = f"there is no folder {path.parent}"
+    elif not os.access(path.parent, os.W_OK | os.X_OK):
+        why = f"this account may not write in {path.parent}"
+    if why:
+        raise typer.BadParameter(f"{path} cannot be written: {why}", param_hint="--textfile")
+
+
 def _write(path: Path, made: "Parts", seen: "Readiness") -> None:
     from drctl.kernel.replace import replace_text
-    from drctl.view.ready_text import prometheus
+    from drctl.view.ready_metrics import prometheus
 
     try:
         replace_text(path, prometheus(seen, made.clock.now().wall.timestamp()))
     except OSError as error:
-        raise typer.BadParameter(str(error), param_hint="--textfile") from error
+        why = f"{path} could not be written: {error.strerror or 'no reason given'}"
+        raise typer.BadParameter(why, param_hint="--textfile") from error
 
 
 def _every_s(text: str) -> float:

@@ -220,8 +220,14 @@ def explain(
             return
     text = CODES.get(subject.upper())
     if text is None:
-        typer.echo(f'error DR9404: no topic and no error is called "{subject}"', err=True)
-        typer.echo(f"  do   one of {', '.join([*found, 'rules', *sorted(CODES)])}", err=True)
+        from drctl.kernel.text import did_you_mean, sanitize
+        from drctl.plan.rules.catalogue import all_rules
+
+        asked = sanitize(subject, limit=80)
+        near = did_you_mean(asked, [*found, "rules", *CODES, *all_rules()])
+        typer.echo(f'error DR9404: no topic and no error is called "{asked}"{near}', err=True)
+        listed = ", ".join([*found, "rules"])
+        typer.echo(f"  do   a topic ({listed}), or the code of an error or rule", err=True)
         raise typer.Exit(Exit.USAGE)
     typer.echo(f"{subject.upper()}: {text}")
 

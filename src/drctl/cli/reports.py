@@ -1,7 +1,7 @@
 """What `validate` and `plan` leave for a pull request: annotations, a step summary, files."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -76,7 +76,7 @@ class Reports:
             count = f"{len(names)} runbook(s), {len(remarks)} thing(s) to say"
             self._annotate(remarks, f"drctl validate: {count}")
             step_summary(validation_summary(names, remarks))
-        self._files(validation_suites(names, remarks), remarks)
+        self._files(lambda: validation_suites(names, remarks), remarks)
 
     def plan(self, made: "Plan", file: str) -> None:
         """Tells what a plan says."""
@@ -89,7 +89,7 @@ class Reports:
             about = f"{made.runbook} for {made.environment}"
             self._annotate(remarks, f"drctl plan: {about}: {verdict(made)}")
             step_summary(plan_summary(made, remarks))
-        self._files([plan_suite(made, remarks, seen_from_root(file))], remarks)
+        self._files(lambda: [plan_suite(made, remarks, seen_from_root(file))], remarks)
 
     def _annotate(self, remarks: "Sequence[Remark]", last: str) -> None:
         from drctl.view.ci.github import annotations, log_line
@@ -97,16 +97,20 @@ class Reports:
         for line in (*annotations(remarks), log_line(last)):
             typer.echo(line)
 
-    def _files(self, suites: "Sequence[Suite]", remarks: "Sequence[Remark]") -> None:
+    def _files(self, suites: "Callable[[], Sequence[Suite]]", remarks: "Sequence[Remark]") -> None:
         if self.junit is not None:
             from drctl.view.ci.junit import as_junit
 
-            _write(self.junit, as_junit(suites), "--junit")
+            _write(self.junit, as_junit(suites()), "--junit")
         if self.sarif is not None:
             from drctl.cli.codes import CODES
             from drctl.view.ci.sarif import as_sarif
+            from drctl.view.rules_page import in_short
 
-            _write(self.sarif, as_sarif(remarks, CODES.get).encode(), "--sarif")
+            def about(code: str) -> str | None:
+                return CODES.get(code) or in_short(code)
+
+            _write(self.sarif, as_sarif(remarks, about).encode(), "--sarif")
 
 
 def step_summary(markdown: str) -> None:

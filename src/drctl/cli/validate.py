@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.brief import brief
 from drctl.cli.exit import Exit, errors_shown, show_problems
 from drctl.cli.output import print_json
 from drctl.cli.reports import CiFormat, CiOutputOption, JunitOption, Reports, SarifOption
@@ -39,7 +40,7 @@ def validate(
     """
     reports = Reports(output=output, junit=junit, sarif=sarif)
     names = [str(file) for file in files]
-    with errors_shown(), reports.of_errors(names):
+    with brief(), errors_shown(), reports.of_errors(names):
         from drctl.app.compose import parts
         from drctl.config.environment import find_environment, load_environment
         from drctl.plan.findings import gates_merge

@@ -51,7 +51,7 @@ def answer(made: "Plan", given: Supposed, output: CiFormat, color: Color) -> Non
 
     lengths, with_needs = given
     found = suppose(parts(), made, lengths, with_needs=with_needs)
-    if output in {CiFormat.TEXT, CiFormat.GITHUB}:
+    if output is CiFormat.TEXT:
         show_what_if(found, console(color))
     else:
         typer.echo(sanitize_json(found.model_dump_json(indent=2)))

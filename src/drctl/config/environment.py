@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -111,8 +112,12 @@ _CONNECTIONS: dict[str, type[Part]] = {
 }
 _NAMED_BY = {"aws": "aws", "cluster": "kubernetes", "gcp": "gcp", "machine": "host"}
 """Keys of a target whose text is the name of a connection, and of which type."""
-_TARGET: TypeAdapter[Target] = TypeAdapter(AnyTarget)
 _OLDEST_PLAN_S = 24 * 3600
+
+
+@cache
+def _target() -> TypeAdapter[Target]:
+    return TypeAdapter(AnyTarget)  # takes 20 ms, and most commands read no environment
 
 
 def find_environment(name_or_path: str) -> Path:
@@ -231,7 +236,7 @@ def load_environment(path: Path) -> Environment:
 def _declared(root: yaml_tree.MapNode) -> tuple[str, ...]:
     """Names of targets as written: one that is wrong otherwise was told so."""
     node = root.entries.get("targets")
-    return tuple(node.keys) if isinstance(node, yaml_tree.MapNode) else ()
+    return tuple(node.entries) if isinstance(node, yaml_tree.MapNode) else ()
 
 
 def _plan_age_s(text: str, root: yaml_tree.Node, problems: list[Problem]) -> float:
@@ -290,7 +295,7 @@ def _targets(
         if len(problems) > known:
             continue
         try:
-            target = _TARGET.validate_python(resolved)
+            target = _target().validate_python(resolved)
         except ValidationError as error:
             problems += _complaints(error, path, root)
             continue

@@ -34,9 +34,9 @@ from drctl.actions.contract import (
     Observation,
     Outputs,
     Params,
-    Pin,
     Repeat,
 )
+from drctl.actions.pin import Pin
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.selection import refusal
 from drctl.actions.targets import Target
@@ -285,13 +285,17 @@ class Effects:
         # It may be under way still, and then takes as long as the step is given.
         patience = max(readback.RESUMED, timedelta(seconds=step.timeout_s))
         deadline = Deadline.after(self.clock, patience)
-        late_s = self._may_arrive_s(step, asked.action)
-        return await self._settle(asked, NEVER_HAPPENED, why, deadline, late_s=late_s)
+        late_s, may_repeat = self._may_arrive_s(step, asked.action), self.state().undo is None
+        return await self._settle(
+            asked, NEVER_HAPPENED, why, deadline, late_s=late_s, may_repeat=may_repeat
+        )
 
     def _may_arrive_s(self, step: PlannedStep, action: AnyAction) -> float:
         """How long a request of a dead process may still be on its way, and then do harm."""
-        intended = self.state().steps[step.id].intended
-        if intended is None or action.repeat in {Repeat.IDEMPOTENT, Repeat.KEYED}:
+        intended, is_undone = self.state().steps[step.id].intended, self.state().undo is not None
+        # Harmless if it is to happen all the same; not if what it does is to be taken back.
+        is_harmless = action.repeat in {Repeat.IDEMPOTENT, Repeat.KEYED} and not is_undone
+        if intended is None or is_harmless:
             return 0.0
         if not action.effect.changes_something:
             return 0.0  # nobody waits that long for a message: it is better told twice than never
@@ -300,7 +304,14 @@ class Effects:
         return max(0.0, readback.LATE_S - passed.seconds) if passed.is_certain else readback.LATE_S
 
     async def _settle(
-        self, asked: _Asked, word: str, why: str, deadline: Deadline, *, late_s: float = 0.0
+        self,
+        asked: _Asked,
+        word: str,
+        why: str,
+        deadline: Deadline,
+        *,
+        late_s: float,
+        may_repeat: bool = False,
     ) -> Ending:
         """Asks the action to read back. The four outcomes are decided here and nowhere else."""
         reading = await readback.read_back(
@@ -309,13 +320,17 @@ class Effects:
             deadline=deadline,
             say=asked.context.say,
             late_s=late_s,
+            may_repeat=may_repeat,
         )
         if isinstance(reading.answer, Done):
             return self._succeeded(asked, reading.answer.outputs)
         both = sanitize(f"{why}; looked again: {reading}")
         if reading.is_final:
-            remains = isinstance(reading.answer, NotDone) and reading.answer.remains
-            return replace(failed(word, both), remains=remains)
+            ending = failed(word, both)
+            if isinstance(reading.answer, CannotTell):
+                return replace(ending, remains=True)
+            known: Mapping[str, Any] = as_json(dict(reading.answer.outputs))
+            return replace(ending, remains=reading.answer.remains, outputs=known)
         return Ending(outcome="unknown", outputs={}, error=word, why=both)
 
     async def _look(self, asked: _Asked, deadline: Deadline) -> Done[Any] | NotDone | CannotTell:

@@ -127,7 +127,10 @@ class StepFinished:
     retry_after_s: float | None = None
     """How long the other side asked us to wait."""
     remains: bool = False
-    """It did not happen, and a part of it is there (`drctl.actions.contract.NotDone`)."""
+    """
+    It did not happen, and a part of it is there (`drctl.actions.contract.NotDone`), or may be
+    (`drctl.actions.contract.CannotTell`, where only repeating it tells).
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -143,6 +143,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
             has_intent=False,
             may_have_happened=event.remains,
             remains=event.remains,
+            outputs=event.outputs,
         )
     state = replace(
         state,
@@ -165,7 +166,7 @@ def _(event: e.StepFinished, plan: Plan, state: State, record: Record) -> State:
 def _may_have_happened(event: e.StepFinished, before: StepState) -> bool:
     """Whether the effect is there, or may be, as far as this attempt and those before it say."""
     if event.outcome == "failed" and event.error == NEVER_HAPPENED:
-        return False  # one key for all attempts: the look speaks for each of them
+        return event.remains  # one key for all attempts: the look speaks for each of them
     is_there = event.outcome in {"succeeded", "unknown"} or event.error in AFTER_THE_EFFECT
     return before.may_have_happened or (before.has_intent and is_there)
 

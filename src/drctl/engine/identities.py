@@ -5,8 +5,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from drctl.actions.contract import Effect, Pin
+from drctl.actions.contract import Effect
 from drctl.actions.errors import ActionError
+from drctl.actions.pin import Pin
 from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.engine.answers import verdict

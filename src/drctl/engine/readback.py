@@ -55,20 +55,24 @@ async def read_back(
     deadline: Deadline,
     say: Callable[[str], None],
     late_s: float,
+    may_repeat: bool,
 ) -> Reading:
     """
     Looks until the answer is final, or *deadline* comes: "modifying" becomes an answer in time.
 
     Args:
         late_s: How long from now a request that left may still arrive; 0 when none left.
+        may_repeat: That only repeating it tells is an answer.
     """
     believed = Deadline.after(clock, timedelta(seconds=late_s))
     say("looking whether it happened")
     while True:
         answer = await look()
-        is_final = isinstance(answer, Done) or (
-            isinstance(answer, NotDone) and believed.has_passed(clock)
-        )
+        is_final = isinstance(answer, Done)
+        if isinstance(answer, NotDone):
+            is_final = believed.has_passed(clock)
+        elif isinstance(answer, CannotTell):
+            is_final = may_repeat and answer.again_tells
         reading = Reading(answer=answer, is_final=is_final)
         if is_final or deadline.left_s(clock) <= LOOK_EVERY_S:
             return reading

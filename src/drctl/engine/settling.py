@@ -13,8 +13,8 @@ from drctl.engine.state import Pause, Record, State, StepState
 from drctl.plan.model import Plan, PlannedStep
 
 NEVER_HAPPENED = "interrupted"
-"""The word for an effect that a dead process intended and that a look did not find: it is started
-again, and counts as no failure."""
+"""The word for an effect that a dead process intended and that a look did not find, or that only
+repeating it can find: it is started again, and counts as no failure."""
 
 NOT_OURS = "lease"
 """The word for what was not sent because the lease was not held. It counts as no failure either."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from drctl.importing.mapping.step import Fate, Outcome
 from drctl.importing.script import Script
+from drctl.importing.secrets import without_secrets
 
 _WEIGHT: dict[Fate, int] = {"dropped": 0, "mapped": 1, "review": 2}
 
@@ -55,10 +56,11 @@ def account_for(script: Script, outcomes: Mapping[int, Outcome]) -> Account:
     for statement in script.statements:
         outcome = outcomes[statement.index]
         steps = tuple(step.id for step in outcome.steps)
+        why = without_secrets(outcome.why)
         for number in range(statement.first_line, statement.last_line + 1):
             known = fates.get(number)
             if known is None or _WEIGHT[known.fate] < _WEIGHT[outcome.fate]:
-                fates[number] = Line(number=number, fate=outcome.fate, why=outcome.why, steps=steps)
+                fates[number] = Line(number=number, fate=outcome.fate, why=why, steps=steps)
     wanted = [number for number, text in script.lines if text.strip()]
     lost = [number for number in wanted if number not in fates]
     if lost:

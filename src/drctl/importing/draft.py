@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from drctl.importing.account import Account
-from drctl.importing.mapping.step import PHASES, Growing, Outcome, Step
+from drctl.importing.mapping.step import PHASES, Growing, Outcome, Step, inert
 from drctl.importing.rules import Finding
 from drctl.importing.script import Script
 from drctl.importing.secrets import unmasked
@@ -44,7 +44,8 @@ def draft(
     """
     The text of a draft runbook, or nothing when the script does nothing.
 
-    Nothing in it is the text of a secret: `drctl.importing.secrets` took them out beforehand.
+    No secret that `drctl.importing.secrets` recognises is in it: they were taken out beforehand,
+    and `drctl.importing.yaml_out` looks again at each text that it writes.
     """
     steps = _ordered(_collected(script, growing, outcomes), growing)
     if not steps:
@@ -55,7 +56,7 @@ def draft(
         "kind: Runbook",
         "metadata:",
         f"  name: {scalar(name_of(script))}",
-        f"  title: {scalar(sanitize(script.title or script.name, limit=100))}",
+        f"  title: {scalar(inert(sanitize(script.title or script.name, limit=100)))}",
         "  owner: REVIEW-who-keeps-this-true",
         "objectives:",
         *_objectives(objectives),
@@ -87,6 +88,9 @@ def _head(script: Script, growing: Growing, account: Account) -> list[str]:
     lines = [
         comment(f"A DRAFT, imported from {where} ({sanitize(script.name, limit=80)}). Review it."),
         comment(account.line),
+        comment(
+            "Secrets that drctl recognises are not in it; look for others before you share it."
+        ),
     ]
     if growing.has_order:
         lines.append(
@@ -108,7 +112,8 @@ def _collected(script: Script, growing: Growing, outcomes: Mapping[int, Outcome]
     for statement in script.statements:
         outcome = outcomes[statement.index]
         if statement.kind == "comment":
-            found = _STEP.sub("", statement.text)
+            is_interpreter = statement.text.startswith("#!")
+            found = "" if is_interpreter else _STEP.sub("", statement.text)
             said = [sanitize(unmasked(found), limit=120)] if found else said
             continue
         for place, step in enumerate(outcome.steps):
@@ -119,7 +124,7 @@ def _collected(script: Script, growing: Growing, outcomes: Mapping[int, Outcome]
         text = f"{script.title or script.name}: the recovery has begun"
         steps.insert(0, Step(id="announce", title="Say that it has begun", phase="tell",
                              uses="slack.message.post", target="room", untangled=True,
-                             with_={"text": sanitize(text, limit=200)}, timeout="10s",
+                             with_={"text": inert(sanitize(text, limit=200))}, timeout="10s",
                              on_failure="continue", added=True))  # fmt: skip
     if growing.has_order and not growing.public:
         known = next((one for one in ("switch", "name") if one in growing.targets), "public")
@@ -175,7 +180,7 @@ def _step(
 ) -> Iterator[str]:
     yield from (comment(line, 2) for line in _origin(step, script, findings))
     yield f"  - id: {step.id}"
-    yield f"    title: {scalar(step.title)}"
+    yield f"    title: {scalar(inert(step.title))}"
     for key, value in (("uses", step.uses), ("gate", step.gate), ("target", step.target)):
         if value:
             yield f"    {key}: {scalar(value)}"

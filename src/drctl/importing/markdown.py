@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from drctl.importing.secrets import Masked, unmasked
 from drctl.importing.shell import check_size
 from drctl.kernel.errors import InvalidError, Problem
 
@@ -46,7 +47,8 @@ def blocks(text: str, *, file: str) -> tuple[Block, ...]:
     heading = ""
     for place, token in enumerate(tokens):
         if token.type == "heading_open":
-            heading = re.sub(r"^[\d.\s]+", "", tokens[place + 1].content).strip()
+            said = Masked(tokens[place + 1].content, file).text
+            heading = re.sub(r"^[\d.\s]+", "", unmasked(said)).strip()
         elif token.type == "fence" and token.map:
             language = (token.info.split() or [""])[0].lower()
             first = token.map[0] + 1

@@ -1,10 +1,17 @@
-"""Text of YAML, written by hand: what foreign text becomes here is read back as exactly that."""
+"""
+Text of YAML, written by hand: what foreign text becomes here is read back as exactly that.
+
+Every value and every comment of a draft goes through `scalar` or `comment`, and what the validator
+would call a secret (DR1030) goes through neither.
+"""
 
 import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
 from typing import Any
+
+from drctl.importing.secrets import without_secrets
 
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _LENGTH = re.compile(r"[0-9]+(?:ms|s|m|h)(?:[0-9]+(?:ms|s|m))*")
@@ -20,7 +27,7 @@ def scalar(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, int):
         return str(value)
-    text = str(value)
+    text = without_secrets(str(value))
     is_plain = _PLAIN.fullmatch(text) or _LENGTH.fullmatch(text)
     if is_plain and text.lower() not in _WORDS and len(text) < _WIDTH:
         return text
@@ -61,5 +68,5 @@ def entries(value: Mapping[str, Any], indent: int) -> Iterator[str]:
 
 def comment(text: str, indent: int = 0) -> str:
     """A line of comment. *text* is inert already; a line break in it would end the comment."""
-    safe = "".join(_character(one) for one in text)
+    safe = "".join(_character(one) for one in without_secrets(text))
     return f"{' ' * indent}# {safe}".rstrip()

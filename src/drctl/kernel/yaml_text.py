@@ -39,8 +39,9 @@ expression."""
 _INT = re.compile(rf"[-+]?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17})?(?:[eE][-+]?[0-9]{1,2})?")
 _NULL = {"", "~", "null", "Null", "NULL"}
-_LONGEST_DOUBTFUL = 3
-_DOUBTFUL = re.compile(r"yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF")
+_DOUBTFUL = frozenset(
+    ("yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF")
+)
 _UNREADABLE = re.compile(
     "[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
 )
@@ -55,6 +56,8 @@ class Document:
     root: Node | None
     """``None`` when the text is no YAML at all; *problems* then says why."""
     problems: tuple[Problem, ...]
+    has_nulls: bool = False
+    """Somewhere a value is left out or written as ``null``."""
 
 
 def read(text: str, *, file: str) -> Document:
@@ -93,33 +96,48 @@ class _Stop(Exception):
     """Nothing after this can be read; the problem is in the list."""
 
 
-@dataclass(slots=True)
-class _Open:
-    """A mapping or list whose end has not come."""
-
-    node: MapNode | ListNode
-    key: str | None = None
-    key_at: Position | None = None
+def _pass_over(_event: object) -> None:
+    """Takes an event that says nothing."""
 
 
 class _Composer:
-    """Turns events into nodes without recursion."""
+    """
+    Turns events into nodes without recursion.
+
+    A large runbook is 280,000 events: what is done at each of them is what reading costs. So no
+    object is made that is not kept, and a place stays the parser's own mark until somebody asks.
+    """
 
     def __init__(self, text: str, file: str) -> None:
         self._text = text
         self._file = file
         self._problems: list[Problem] = []
-        self._open: list[_Open] = []
-        self._root: Node | None = None
+        self._root: list[Node] = []
+        """One node, or none."""
+        self._open: list[MapNode | ListNode] = []
+        """Collections whose end has not come."""
+        self._map: MapNode | None = None
+        """The innermost one, when it is a mapping."""
+        self._items = self._root
+        """Those of the innermost one, when it is a list."""
+        self._wants_key = False
+        self._key: str | None = None
+        """What the next value is called; ``None`` when it is to be dropped."""
+        self._words: dict[str, str] = {}
+        """Keys are few words, written many times: each is kept once."""
         self._nodes = 0
         self._documents = 0
+        self._has_nulls = False
 
     def compose(self) -> Document:
         import yaml
 
         # By the event's exact class: a chain of `isinstance` costs more than all the rest.
         handlers: dict[type, Callable[[Any], None]] = {
+            yaml.StreamStartEvent: _pass_over,
+            yaml.StreamEndEvent: _pass_over,
             yaml.DocumentStartEvent: self._take_start,
+            yaml.DocumentEndEvent: _pass_over,
             yaml.AliasEvent: self._take_alias,
             yaml.ScalarEvent: self._take_scalar,
             yaml.MappingStartEvent: self._take_mapping,
@@ -129,11 +147,9 @@ class _Composer:
         }
         whole = True
         try:
-            loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text)
-            while (event := loader.get_event()) is not None:
-                handle = handlers.get(type(event))
-                if handle is not None:
-                    handle(event)
+            next_event = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text).get_event
+            while (event := next_event()) is not None:
+                handlers[type(event)](event)
         except _Stop:
             whole = False
         except yaml.MarkedYAMLError as error:
@@ -150,9 +166,13 @@ class _Composer:
             self._report(
                 "DR1001", f"this is not YAML: {sanitize(str(error))}", Position(self._file, 1, 1)
             )
-        if whole and self._root is None:
+        if whole and not self._root:
             self._report("DR1001", "the file is empty", Position(self._file, 1, 1))
-        return Document(root=self._root if whole else None, problems=tuple(self._problems))
+        return Document(
+            root=self._root[0] if whole and self._root else None,
+            problems=tuple(self._problems),
+            has_nulls=self._has_nulls,
+        )
 
     def _take_start(self, event: Any) -> None:
         self._documents += 1
@@ -162,42 +182,122 @@ class _Composer:
             self._report("DR1003", "directives are not accepted", self._at(event))
 
     def _take_alias(self, event: Any) -> None:
-        place, name = self._at(event), sanitize(event.anchor or "", limit=40)
-        self._report("DR1003", f"the alias *{name} is not accepted: write it out", place)
-        self._add(ScalarNode(text="", kind="null", position=place, is_broken=True))
+        name = sanitize(event.anchor or "", limit=40)
+        what = f"the alias *{name} is not accepted: write it out"
+        self._report("DR1003", what, self._at(event))
+        self._count(event)
+        if self._wants_key:
+            self._wants_key = False
+            self._take_odd_key(event, "", "null", "")
+        else:
+            self._has_nulls = True
+            self._add(ScalarNode(self._file, event.start_mark, True, "", "null", ""))  # noqa: FBT003
 
     def _take_scalar(self, event: Any) -> None:
-        self._add(self._scalar(event))
+        text, is_plain = event.value, not event.style
+        is_broken = self._is_marked(event)
+        kind = _kind(text) if is_plain else "str"
+        if self._wants_key:
+            self._take_key(event, text, kind)
+            return
+        if is_plain and text in _DOUBTFUL:
+            is_broken = self._is_doubtful(text, self._at(event))
+        self._count(event)
+        if kind == "null":
+            self._has_nulls = True
+        start, end = event.start_mark, event.end_mark
+        # Mostly the text itself, which is then kept once.
+        is_raw = is_plain and end.index - start.index == len(text)
+        raw = text if is_raw else self._text[start.index : end.index]
+        self._add(ScalarNode(self._file, start, is_broken, text, kind, raw))
+
+    def _take_key(self, event: Any, text: str, kind: Kind) -> None:
+        self._count(event)
+        self._wants_key = False
+        into = self._map
+        if kind == "str" and text != "<<" and into is not None and text not in into.entries:
+            self._key = self._words.setdefault(text, text)
+            into.marks.append(event.start_mark)
+        else:
+            raw = self._text[event.start_mark.index : event.end_mark.index]
+            self._take_odd_key(event, text, kind, raw)
+
+    def _take_odd_key(self, event: Any, text: str, kind: Kind, raw: str) -> None:
+        """Says what is wrong with a key, if anything is; its value is then dropped."""
+        into = self._map
+        assert into is not None  # noqa: S101 (lists have no keys; for the type checker)
+        if text == "<<" and not raw.startswith(("'", '"')):
+            what = "merge keys are not accepted: write it out"
+            self._report("DR1003", what, self._at(event))
+        elif kind != "str":
+            what = f"a key must be text; write '{sanitize(raw, limit=40)}' in quotes"
+            self._report("DR1003", what, self._at(event))
+        elif text in into.entries:
+            first = into.key_position(text)
+            what = (
+                f'the key "{sanitize(text, limit=80)}" is written twice;'
+                f" the first is at line {first.line}, column {first.column}"
+            )
+            self._report("DR1004", what, self._at(event))
+        else:
+            self._key = text
+            into.marks.append(event.start_mark)
 
     def _take_mapping(self, event: Any) -> None:
-        position = self._at(event)
-        self._push(event, MapNode(position=position, is_broken=self._marked(event, position)))
+        node = MapNode(self._file, event.start_mark, self._is_marked(event))
+        self._push(event, node)
+        self._map, self._wants_key = node, True
 
     def _take_list(self, event: Any) -> None:
-        position = self._at(event)
-        self._push(event, ListNode(position=position, is_broken=self._marked(event, position)))
+        node = ListNode(self._file, event.start_mark, self._is_marked(event))
+        self._push(event, node)
+        self._map, self._wants_key, self._items = None, False, node.items
 
     def _take_end(self, _event: Any) -> None:
-        self._add(self._open.pop().node, counted=True)
+        self._open.pop()
+        around = self._open[-1] if self._open else None
+        if isinstance(around, MapNode):
+            self._map, self._wants_key = around, True
+        else:
+            self._map, self._wants_key = None, False
+            self._items = around.items if around else self._root
 
-    def _scalar(self, event: Any) -> ScalarNode:
-        start, text = event.start_mark, event.value
-        position = Position(self._file, start.line + 1, start.column + 1)
-        is_broken = self._marked(event, position)
-        is_plain = not event.style
-        if is_plain and len(text) <= _LONGEST_DOUBTFUL and _DOUBTFUL.fullmatch(text):
-            is_broken |= not self._wants_key() and self._is_doubtful(text, position)
-        size = event.end_mark.index - start.index
-        return ScalarNode(
-            text=text,
-            kind=_kind(text) if is_plain else "str",
-            position=position,
-            # Mostly the text itself, which is then kept once.
-            raw=text
-            if is_plain and size == len(text)
-            else self._text[start.index : start.index + size],
-            is_broken=is_broken,
-        )
+    def _push(self, event: Any, node: MapNode | ListNode) -> None:
+        if self._wants_key:
+            self._fail("DR1003", "a key must be text", event)
+        self._count(event)
+        if len(self._open) >= MAX_DEPTH:
+            self._fail("DR1002", f"nested deeper than {MAX_DEPTH}", event)
+        self._add(node)
+        self._open.append(node)
+
+    def _add(self, node: Node) -> None:
+        into = self._map
+        if into is None:
+            self._items.append(node)
+            return
+        if self._key is not None:
+            into.entries[self._key] = node
+            self._key = None
+        self._wants_key = True
+
+    def _is_marked(self, event: Any) -> bool:
+        """Reports an anchor or a tag; what carries one is broken."""
+        anchor, tag = event.anchor, event.tag
+        if anchor is None and tag is None:
+            return False
+        if anchor:
+            what = f"the anchor &{sanitize(anchor, limit=40)} is not accepted"
+            self._report("DR1003", what, self._at(event))
+        if tag:
+            what = f"the tag {sanitize(tag, limit=80)} is not accepted"
+            self._report("DR1003", what, self._at(event))
+        return bool(anchor or tag)
+
+    def _count(self, event: Any) -> None:
+        self._nodes += 1
+        if self._nodes > MAX_NODES:
+            self._fail("DR1002", f"more than {MAX_NODES:,} values", event)
 
     def _is_doubtful(self, text: str, position: Position) -> bool:
         truth = "true" if text.lower() in {"yes", "on"} else "false"
@@ -207,77 +307,6 @@ class _Composer:
         )
         self._report("DR1005", what, position)
         return True
-
-    def _push(self, event: "yaml.NodeEvent", node: MapNode | ListNode) -> None:
-        if self._wants_key():
-            self._fail("DR1003", "a key must be text", event)
-        self._count(node.position)
-        if len(self._open) >= MAX_DEPTH:
-            self._fail("DR1002", f"nested deeper than {MAX_DEPTH}", event)
-        self._open.append(_Open(node))
-
-    def _add(self, node: Node, *, counted: bool = False) -> None:
-        if not counted:
-            self._count(node.position)
-        if not self._open:
-            self._root = node
-            return
-        parent = self._open[-1]
-        if isinstance(parent.node, ListNode):
-            parent.node.items.append(node)
-        elif parent.key_at is None:
-            self._key(parent, node)
-        else:
-            if parent.key is not None:
-                parent.node.entries[parent.key] = node
-                parent.node.keys[parent.key] = parent.key_at
-            parent.key, parent.key_at = None, None
-
-    def _key(self, parent: _Open, node: Node) -> None:
-        """Remembers the key; ``parent.key`` stays ``None`` when its value is to be dropped."""
-        parent.key_at = node.position
-        if not isinstance(node, ScalarNode):
-            return
-        assert isinstance(parent.node, MapNode)  # noqa: S101 (lists have no keys; for the type checker)
-        if node.text == "<<" and not node.raw.startswith(("'", '"')):
-            self._report("DR1003", "merge keys are not accepted: write it out", node.position)
-        elif node.kind != "str":
-            what = f"a key must be text; write '{sanitize(node.raw, limit=40)}' in quotes"
-            self._report("DR1003", what, node.position)
-        elif node.text in parent.node.keys:
-            first = parent.node.keys[node.text]
-            what = (
-                f'the key "{sanitize(node.text, limit=80)}" is written twice;'
-                f" the first is at line {first.line}, column {first.column}"
-            )
-            self._report("DR1004", what, node.position)
-        else:
-            parent.key = node.text
-
-    def _wants_key(self) -> bool:
-        return bool(
-            self._open
-            and isinstance(self._open[-1].node, MapNode)
-            and self._open[-1].key_at is None
-        )
-
-    def _marked(self, event: Any, position: Position) -> bool:
-        """Reports an anchor or a tag; what carries one is broken."""
-        if event.anchor is None and event.tag is None:
-            return False
-        if event.anchor:
-            what = f"the anchor &{sanitize(event.anchor, limit=40)} is not accepted"
-            self._report("DR1003", what, position)
-        tag = event.tag
-        if tag:
-            self._report("DR1003", f"the tag {sanitize(tag, limit=80)} is not accepted", position)
-        return bool(event.anchor or tag)
-
-    def _count(self, position: Position) -> None:
-        self._nodes += 1
-        if self._nodes > MAX_NODES:
-            self._report("DR1002", f"more than {MAX_NODES:,} values", position)
-            raise _Stop
 
     def _position(self, mark: Any) -> Position:
         return Position(self._file, mark.line + 1, mark.column + 1)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from drctl.kernel.errors import Position
 
@@ -13,20 +13,39 @@ TRUTH = {"true": True, "True": True, "TRUE": True, "false": False, "False": Fals
 """The booleans of YAML 1.2 core."""
 
 
-@dataclass(slots=True, kw_only=True)
-class ScalarNode:
-    """
-    A scalar as text, and what YAML 1.2 core says it is. Never changed; not frozen for the reason
-    that `Position` has.
-    """
+class Mark(Protocol):
+    """A place as the parser keeps it: lines and columns count from zero."""
+
+    @property
+    def line(self) -> int: ...
+    @property
+    def column(self) -> int: ...
+
+
+@dataclass(slots=True)
+class _Written:
+    """What all nodes have. Never changed; not frozen for the reason that `Position` has."""
+
+    file: str
+    mark: Mark
+    """The parser's own: of a hundred thousand places hardly any is ever asked for."""
+    is_broken: bool
+    """A problem about it has been told; what follows from it is noise."""
+
+    @property
+    def position(self) -> Position:
+        """Where it starts."""
+        return _position(self.file, self.mark)
+
+
+@dataclass(slots=True)
+class ScalarNode(_Written):
+    """A scalar as text, and what YAML 1.2 core says it is."""
 
     text: str
     kind: Kind
-    position: Position
-    raw: str = ""
+    raw: str
     """As it stands in the file, quotes included."""
-    is_broken: bool = False
-    """A problem about it has been told; what follows from it is noise."""
 
     def place(self, offset: int, fragment: str = "") -> Position:
         """
@@ -35,36 +54,46 @@ class ScalarNode:
         Exact when the text stands there unchanged; else where *fragment* does; else the scalar's
         start.
         """
-        start = self.raw.find(self.text)
+        start, here = self.raw.find(self.text), self.position
         at = start + offset if start >= 0 else self.raw.find(fragment) if fragment else -1
         if at < 0:
-            return self.position
+            return here
         before = self.raw[:at]
         lines = before.count("\n")
-        column = len(before) - before.rfind("\n") if lines else self.position.column + at
-        return Position(self.position.file, self.position.line + lines, column)
+        column = len(before) - before.rfind("\n") if lines else here.column + at
+        return Position(here.file, here.line + lines, column)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MapNode:
-    """A mapping; ``keys`` has the place of each key."""
+@dataclass(slots=True)
+class MapNode(_Written):
+    """A mapping."""
 
     entries: dict[str, "Node"] = field(default_factory=dict)
-    keys: dict[str, Position] = field(default_factory=dict)
-    position: Position
-    is_broken: bool = False
+    marks: list[Mark] = field(default_factory=list)
+    """Where the keys of ``entries`` are written, in their order."""
+
+    def key_position(self, key: str) -> Position:
+        """Where a key is written that is there."""
+        return _position(self.file, self.marks[list(self.entries).index(key)])
+
+    def keys_with_positions(self) -> Iterator[tuple[str, Position]]:
+        """All keys in the order of the file."""
+        for key, mark in zip(self.entries, self.marks, strict=True):
+            yield key, _position(self.file, mark)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListNode:
+@dataclass(slots=True)
+class ListNode(_Written):
     """A list."""
 
     items: list["Node"] = field(default_factory=list)
-    position: Position
-    is_broken: bool = False
 
 
 Node: TypeAlias = ScalarNode | MapNode | ListNode
+
+
+def _position(file: str, mark: Mark) -> Position:
+    return Position(file, mark.line + 1, mark.column + 1)
 
 
 def is_null(node: Node) -> bool:
@@ -74,13 +103,17 @@ def is_null(node: Node) -> bool:
 
 def plain(node: Node) -> Any:
     """Converts a tree to dicts, lists and scalars."""
-    match node:
-        case MapNode():
-            return {key: plain(value) for key, value in node.entries.items()}
-        case ListNode():
-            return [plain(item) for item in node.items]
-        case ScalarNode():
-            return _value(node)
+    if isinstance(node, ScalarNode):
+        return node.text if node.kind == "str" else _value(node)
+    if isinstance(node, MapNode):
+        # Most values are texts; to call this for each takes longer than all the rest.
+        return {
+            key: value.text
+            if isinstance(value, ScalarNode) and value.kind == "str"
+            else plain(value)
+            for key, value in node.entries.items()
+        }
+    return [plain(item) for item in node.items]
 
 
 def at(node: Node, path: Path) -> Node:
@@ -100,8 +133,8 @@ def at(node: Node, path: Path) -> Node:
 def key_position(node: Node, path: Path) -> Position:
     """Where the last key of *path* is written; for the item of a list, where the item starts."""
     parent = at(node, path[:-1])
-    if path and isinstance(parent, MapNode) and path[-1] in parent.keys:
-        return parent.keys[str(path[-1])]
+    if path and isinstance(parent, MapNode) and path[-1] in parent.entries:
+        return parent.key_position(str(path[-1]))
     return at(node, path).position
 
 

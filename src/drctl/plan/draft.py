@@ -31,6 +31,7 @@ from drctl.runbook import Call, Runbook, Step
 from drctl.runbook.include import Included
 
 DEFAULT_TIMEOUT_S = 60.0
+_ONCE = Retry()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class Drafting:
 
     registry: Registry
     source: Included
+    is_timed: bool = True
+    """Whether the forecast says where each step stands in time; no rule asks that."""
 
     def draft(self, environment: Environment, inputs: Mapping[str, Any], *, now: Instant) -> Plan:
         """
@@ -64,9 +67,11 @@ class Drafting:
         )
         work = tuple(step for step in steps if not step.is_final)
         pricing = Pricing(steps=work, objectives=objectives, past=Past())
-        forecast = pricing.forecast()
+        forecast = pricing.forecast(has_steps=self.is_timed)
+        types = room.types()
         used = {call.target for step in steps for call in calls(step) if call.target}
         targets = {name: environment.targets[name] for name in sorted(used)}
+        known = {name: one for name, one in targets.items() if one.kind != Target().kind}
         return Plan(
             drctl=__version__,
             created_at=now.wall.isoformat(timespec="seconds"),
@@ -80,10 +85,10 @@ class Drafting:
             protected=environment.protected,
             resolvers=environment.resolvers,
             inputs=dict(inputs),
-            types=room.types(),
-            scopes=self._scopes(environment, inputs),
+            types=types,
+            scopes=self._scopes(environment, inputs, types),
             objectives=objectives,
-            targets={name: one for name, one in targets.items() if one.kind != Target().kind},
+            targets=known,
             steps=steps,
             gates=self._gates(),
             people={
@@ -96,7 +101,7 @@ class Drafting:
             },
             expires_after_s=environment.plan_expires_after_s,
             max_targets=environment.max_targets,
-            pins=self._pins(targets),
+            pins=self._pins(known),
             lease=planned_lease(self.registry, environment, steps, targets),
             is_offline=True,
             forecast_s=forecast.p50_s,
@@ -109,11 +114,11 @@ class Drafting:
         return Room(scope="", source=self.source, registry=self.registry)
 
     def _scopes(
-        self, environment: Environment, inputs: Mapping[str, Any]
+        self, environment: Environment, inputs: Mapping[str, Any], outermost: dict[str, str]
     ) -> dict[str, PlannedScope]:
         """Included runbooks, each with what is known of its inputs, outermost first."""
         known = {"": {f"inputs.{name}": value for name, value in inputs.items()}}
-        types = {"": self._room.types()}
+        types = {"": outermost}
         found = {}
         for room in self._room.rooms():
             known[room.scope] = known.get(room.scope, {}) | {"env.name": environment.name}
@@ -192,7 +197,7 @@ class Drafting:
                 on_errors=retry.on_errors,
             )
             if retry
-            else Retry(),
+            else _ONCE,
             until=step.until,
             every_s=step.every.total_seconds() if step.every else 1.0,
             verify=tuple(_of(runbook, check) for check in step.verify),

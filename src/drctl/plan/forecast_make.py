@@ -77,6 +77,10 @@ class Pricing:
         ]
 
     @cached_property
+    def _longest_s(self) -> list[float]:
+        return [longest_s(step) for step in self.steps]
+
+    @cached_property
     def rows(self) -> list[list[float]]:
         """The lengths of all steps in each recorded run; one row of points without history."""
         names = [self.steps[index].id for index in self.awaited]
@@ -122,8 +126,13 @@ class Pricing:
             lengths[place[name]] = 0.0
         return lengths
 
-    def forecast(self) -> Forecast:
-        """The whole."""
+    def forecast(self, *, has_steps: bool = True) -> Forecast:
+        """
+        The whole.
+
+        Args:
+            has_steps: Whether it says where each step stands in time.
+        """
         p50_s = self.at(_MIDDLE)
         machine_s = min(p50_s, self.at(_MIDDLE, Changes(without_people=True)))
         names = [self.steps[index].id for index in self.awaited]
@@ -143,10 +152,10 @@ class Pricing:
             ),
             machine_s=_rounded(machine_s),
             people_s=_rounded(p50_s - machine_s),
-            longest_s=_rounded(self.order.end_s([longest_s(step) for step in self.steps])),
+            longest_s=_rounded(self.order.end_s(self._longest_s)),
             detection_s=self.objectives.detection_s,
             in_budget=self.objectives.starts_at == "incident",
-            steps=self._placed(),
+            steps=self._placed() if has_steps else (),
         )
 
     def critical_path(self) -> tuple[str, ...]:
@@ -182,7 +191,7 @@ class Pricing:
                     source=self._source(step),
                     runs=len(those),
                     who="people" if step.id in self.people else "machine",
-                    longest_s=_rounded(longest_s(step)),
+                    longest_s=_rounded(self._longest_s[index]),
                     critical_share=shares[index],
                 )
             )

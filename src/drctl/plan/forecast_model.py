@@ -4,6 +4,8 @@ from typing import Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
+from drctl.plan.budget import Budget
+
 Source: TypeAlias = Literal["history", "declared", "supposed", "none"]
 """
 Whose word a length is: that of recorded runs, that of the runbook's ``estimate``, that of who asks
@@ -86,8 +88,11 @@ class Forecast(_Frozen):
     @property
     def before_s(self) -> float:
         """What of the budget is gone, as declared, when the run begins."""
-        return (self.detection_s or 0.0) if self.in_budget else 0.0
+        return self._budget(0.0).before_s
 
     def spare_s(self, rto_s: float) -> float:
         """What nine of ten runs leave of the budget; negative: what they lack."""
-        return rto_s - self.before_s - self.p90_s
+        return self._budget(rto_s).spare_s(self.p90_s)
+
+    def _budget(self, rto_s: float) -> Budget:
+        return Budget(rto_s=rto_s, detection_s=self.detection_s, in_budget=self.in_budget)

@@ -16,7 +16,19 @@ from drctl.plan.model import PlannedStep
 
 def in_order(needs: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     """Steps so that each comes after those that it needs."""
+    if _is_in_order(needs):
+        return tuple(needs)
     return tuple(TopologicalSorter(needs).static_order())
+
+
+def _is_in_order(needs: Mapping[str, Sequence[str]]) -> bool:
+    """Whether each is written after those that it needs, as in nearly every plan."""
+    before: set[str] = set()
+    for step, those in needs.items():
+        if not before.issuperset(those):
+            return False
+        before.add(step)
+    return True
 
 
 def waves(steps: Sequence[PlannedStep]) -> tuple[tuple[str, ...], ...]:
@@ -26,15 +38,14 @@ def waves(steps: Sequence[PlannedStep]) -> tuple[tuple[str, ...], ...]:
     Example:
         a, b with no needs and c that needs both: ``(("a", "b"), ("c",))``
     """
-    sorter = TopologicalSorter({step.id: step.needs for step in steps})
-    sorter.prepare()
-    order = {step.id: index for index, step in enumerate(steps)}
-    groups = []
-    while sorter.is_active():
-        ready = tuple(sorted(sorter.get_ready(), key=order.__getitem__))
-        groups.append(ready)
-        sorter.done(*ready)
-    return tuple(groups)
+    needs = {step.id: step.needs for step in steps}
+    wave: dict[str, int] = {}
+    for name in in_order(needs):
+        wave[name] = 1 + max((wave[need] for need in needs[name]), default=0)
+    groups: list[list[str]] = [[] for _ in range(max(wave.values(), default=0))]
+    for step in steps:
+        groups[wave[step.id] - 1].append(step.id)
+    return tuple(tuple(group) for group in groups)
 
 
 def longest_chain(

@@ -56,7 +56,10 @@ class Room:
 
     def needs(self, step: Step, *, is_final: bool) -> tuple[str, ...]:
         """What a step waits for; an included runbook is over when its last steps are."""
-        own = tuple(end for need in step.needs for end in self.ends(need))
+        if self.scope or self.source.included:
+            own = tuple(end for need in step.needs for end in self.ends(need))
+        else:
+            own = step.needs
         return own if own or is_final else self.after
 
     def ends(self, step_id: StepId) -> tuple[str, ...]:
@@ -118,13 +121,19 @@ class Room:
         runbook = self.runbook
         types = {**EVERYWHERE, **AT_THE_END}
         types |= {f"inputs.{name}": CelType(spec.type) for name, spec in runbook.inputs.items()}
+        fields: dict[str | None, dict[str, CelType]] = {}
         for step in (*runbook.steps, *runbook.finally_):
-            types[f"steps.{step.id}.status"] = CelType("string")
-            types[f"steps.{step.id}.attempts"] = CelType("int")
-            action = self.registry.get(step.uses) if step.uses else None
-            if action is not None:
-                types |= output_types(action.outputs, f"steps.{step.id}.outputs.")
-        return {name: str(kind) for name, kind in types.items()}
+            if step.uses not in fields:
+                fields[step.uses] = self._fields(step.uses)
+            for name, kind in fields[step.uses].items():
+                types[f"steps.{step.id}.{name}"] = kind
+        return dict(types)
+
+    def _fields(self, uses: str | None) -> dict[str, CelType]:
+        """What a step with this action gives, whatever its id."""
+        action = self.registry.get(uses) if uses else None
+        own = output_types(action.outputs, "outputs.") if action else {}
+        return {"status": CelType("string"), "attempts": CelType("int"), **own}
 
     def inputs(self, types: Mapping[str, str], known: Mapping[str, Any]) -> dict[str, Any]:
         """

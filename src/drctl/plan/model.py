@@ -10,6 +10,7 @@ from drctl.actions.contract import Effect
 from drctl.actions.targets import AnyTarget
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
+from drctl.plan.budget import Budget
 from drctl.plan.fate_model import Fate
 from drctl.plan.findings import Finding, Waived
 from drctl.plan.forecast_model import Forecast, StepForecast
@@ -187,6 +188,12 @@ class Objectives(_Frozen):
     detection_s: float | None = None
     """From the fault until somebody knows, as declared; ``None``: nobody has declared it."""
 
+    @property
+    def budget(self) -> Budget:
+        """What a run is held against."""
+        in_budget = self.starts_at == "incident"
+        return Budget(rto_s=self.rto_s, detection_s=self.detection_s, in_budget=in_budget)
+
 
 class Plan(_Frozen):
     """Everything a run reads. Holds no secret, only references."""
@@ -320,9 +327,8 @@ class Plan(_Frozen):
     @property
     def spare_s(self) -> float:
         """What nine of ten runs would leave of the RTO; negative: the plan does not fit."""
-        if self.forecast is None:
-            return self.objectives.rto_s - self.forecast_s
-        return self.forecast.spare_s(self.objectives.rto_s)
+        run_s = self.forecast_s if self.forecast is None else self.forecast.p90_s
+        return self.objectives.budget.spare_s(run_s)
 
     def before(self, step: str) -> tuple[PlannedStep, ...]:
         """Every step that *step* waits for, however far away."""

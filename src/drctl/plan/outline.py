@@ -10,7 +10,10 @@ writing it would be work.
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from drctl.kernel.canonical import digest
+from drctl.plan.budget import Budget
 
 LARGEST = 64 * 1024 * 1024
 """Bytes of a file; a plan of 10,000 steps has about 15 million."""
@@ -37,7 +40,8 @@ class RetryOutline(_Read):
     """When to try again."""
 
     attempts: Annotated[int, Field(ge=0, le=10**9)] = 1
-    backoff_s: _Seconds = 0.0
+    backoff_s: _Seconds = 1.0
+    max_backoff_s: _Seconds = 30.0
     on_errors: Sequence[_Word] = ()
 
 
@@ -64,11 +68,14 @@ class StepOutline(_Read):
     timeout_s: _Seconds = 0.0
     retry: RetryOutline = RetryOutline()
     until: _Text | None = None
+    every_s: _Seconds = 1.0
     verify: Sequence[CallOutline] = ()
     undo: CallOutline | None = None
     on_failure: _Word = ""
     show: Sequence[_Text] = ()
     is_final: bool = False
+    scope: _Word = ""
+    no_way_back: _Text = ""
     planes: Sequence[_Word] = ()
     prediction: LookOutline = LookOutline()
 
@@ -99,6 +106,7 @@ class PersonOutline(_Read):
 
     roles: Sequence[_Word] = ()
     keys: Sequence[_Text] = ()
+    login: _Word | None = None
 
 
 class ObjectivesOutline(_Read):
@@ -108,6 +116,20 @@ class ObjectivesOutline(_Read):
     rpo_s: _Seconds
     starts_at: _Word = ""
     stops_after: Sequence[_Word] = ()
+    detection_s: _Seconds | None = None
+
+    @property
+    def budget(self) -> Budget:
+        """What a run is held against."""
+        in_budget = self.starts_at == "incident"
+        return Budget(rto_s=self.rto_s, detection_s=self.detection_s, in_budget=in_budget)
+
+
+class ForecastOutline(_Read):
+    """When a run would be over."""
+
+    p90_s: _Seconds
+    runs: Annotated[int, Field(ge=0, le=10**9)] = 0
 
 
 class LossOutline(_Read):
@@ -125,6 +147,58 @@ class FindingOutline(_Read):
     where: _Word = ""
     what: _Text = ""
 
+    @property
+    def key(self) -> str:
+        """What it is about: numbers in its words change without it being another finding."""
+        return f"{self.id} {self.where}".strip()
+
+    @property
+    def sentence(self) -> str:
+        """All of it."""
+        return f"{self.key}: {self.what}"
+
+
+class WaivedOutline(_Read):
+    """A finding that the runbook waives."""
+
+    finding: FindingOutline
+    reason: _Text = ""
+    until: _Word = ""
+
+    @property
+    def about(self) -> str:
+        """Until when and why."""
+        return f"until {self.until} because {self.reason}"
+
+
+class PinOutline(_Read):
+    """An identity that must hold."""
+
+    name: _Word
+    subject: _Text = ""
+    targets: Sequence[_Word] = ()
+    expected: _Text = ""
+    found: _Text | None = None
+
+
+class LeaseOutline(_Read):
+    """What a run must have for itself."""
+
+    store: _Word | None = None
+    settings: Mapping[str, JsonValue] = Field(default_factory=dict)
+    label: _Text = ""
+    identities: Sequence[_Text] = ()
+    moves: Sequence[_Text] = ()
+    cool_down_s: _Seconds = 0.0
+    shares_fate_with: Sequence[_Text] = ()
+
+
+class ScopeOutline(_Read):
+    """A runbook that is included."""
+
+    runbook: _Word
+    inputs: Mapping[str, JsonValue] = Field(default_factory=dict)
+
 
 class Outline(_Read):
     """A plan, for reading."""
@@ -133,10 +207,14 @@ class Outline(_Read):
     created_at: _Word = "unknown"
     runbook: _Word
     title: _Text = ""
+    scenario: _Word = ""
     environment: _Word
+    environment_sha256: _Word = ""
     world: _Word = ""
     protected: bool = False
+    resolvers: Sequence[_Word] = ()
     inputs: Mapping[str, JsonValue] = Field(default_factory=dict)
+    scopes: Mapping[str, ScopeOutline] = Field(default_factory=dict)
     objectives: ObjectivesOutline
     targets: Mapping[str, Mapping[str, JsonValue]] = Field(default_factory=dict)
     steps: Annotated[Sequence[StepOutline], Field(max_length=MOST_STEPS)]
@@ -144,17 +222,58 @@ class Outline(_Read):
     people: Mapping[str, PersonOutline] = Field(default_factory=dict)
     expires_after_s: _Seconds = 0.0
     max_targets: Annotated[int, Field(ge=0, le=10**9)] = 0
+    pins: Sequence[PinOutline] = ()
+    lease: LeaseOutline = LeaseOutline()
     loss: LossOutline | None = None
     is_offline: bool = False
     forecast_s: _Seconds
     critical_path: Sequence[_Word] = ()
+    forecast: ForecastOutline | None = None
     findings: Sequence[FindingOutline] = ()
+    waived: Sequence[WaivedOutline] = ()
     code: Mapping[str, _Word] = Field(default_factory=dict)
+    runbook_texts: Sequence[_Text] = ()
+    """Of the files of the runbook and of all that it includes: what the plan says they hash to."""
+    substance: str = ""
+    """SHA-256 of all that a run would go by, also of what this version does not know."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_substance(cls, raw: Any) -> Any:
+        """Computes them from what is written: what a file says of itself anybody may have typed."""
+        if not isinstance(raw, Mapping):
+            return raw
+        return {**raw, "runbook_texts": _runbook_texts(raw), "substance": digest(_lasting(raw))}
 
     @property
     def by_id(self) -> Mapping[str, StepOutline]:
         """Steps by id; the last of those that have the same one."""
         return {step.id: step for step in self.steps}
+
+    @property
+    def has_errors(self) -> bool:
+        """True when a rule found an error that nobody waived."""
+        return any(one.severity == "error" for one in self.findings)
+
+    @property
+    def waivers(self) -> Mapping[str, WaivedOutline]:
+        """What is waived, by what it is about."""
+        return {one.finding.key: one for one in self.waived}
+
+    @property
+    def run_s(self) -> float:
+        """By when nine of ten runs are over, as `Plan.spare_s` counts; of an old file, half."""
+        return self.forecast_s if self.forecast is None else self.forecast.p90_s
+
+    @property
+    def takes_s(self) -> float:
+        """What that is of the budget, with detection."""
+        return self.objectives.budget.takes_s(self.run_s)
+
+    @property
+    def spare_s(self) -> float:
+        """What is left of the budget; negative: the plan does not fit."""
+        return self.objectives.budget.spare_s(self.run_s)
 
     def reach(self) -> frozenset[str]:
         """Names of the targets that a run would change."""
@@ -169,6 +288,49 @@ class Outline(_Read):
         """What it cannot work without; ``None`` when nobody looked that up."""
         found = frozenset(plane for step in self.steps for plane in step.planes)
         return found if found or not self.is_offline else None
+
+
+_PASSING = frozenset(
+    {
+        *("created_at", "drctl", "sources", "digest", "seal", "loss", "loss_digest"),
+        *("findings", "waived", "forecast", "forecast_s", "critical_path"),
+        *("runbook_sha256", "environment_sha256"),
+    }
+)
+"""Of a plan: which one it is, what the day and the world make of it, and the texts of its files."""
+_PASSING_IN = {
+    "steps": frozenset({"at", "prediction"}),
+    "pins": frozenset({"found"}),
+    "scopes": frozenset({"sha256"}),
+}
+
+
+def _lasting(raw: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in raw.items() if name not in _PASSING}
+    for name, passing in _PASSING_IN.items():
+        parts = kept.get(name)
+        if isinstance(parts, Mapping):
+            kept[name] = {key: _but(one, passing) for key, one in parts.items()}
+        elif isinstance(parts, list):
+            kept[name] = [_but(one, passing) for one in parts]
+    return kept
+
+
+def _but(one: Any, left_out: frozenset[str]) -> Any:
+    if not isinstance(one, Mapping):
+        return one
+    return {name: value for name, value in one.items() if name not in left_out}
+
+
+def _runbook_texts(raw: Mapping[str, Any]) -> list[str]:
+    scopes = raw.get("scopes")
+    inner = scopes.values() if isinstance(scopes, Mapping) else ()
+    those = (raw.get("runbook_sha256"), *(one.get("sha256") for one in inner if _is_map(one)))
+    return [str(one) for one in those]
+
+
+def _is_map(one: Any) -> bool:
+    return isinstance(one, Mapping)
 
 
 def level_of(steps: Sequence[StepOutline]) -> dict[str, int]:

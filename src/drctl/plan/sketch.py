@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from drctl.actions.contract import Effect
+from drctl.plan.budget import Budget
 from drctl.plan.graph import longest_chain, waves
 from drctl.plan.inline import Room, joined
 from drctl.plan.model import PlannedCall, PlannedStep
@@ -26,7 +27,8 @@ class Sketch:
     """Who decides, by step."""
     critical_path: tuple[str, ...]
     forecast_s: float
-    rto_s: float
+    """Of the run: the critical path by its estimates."""
+    budget: Budget
 
     @property
     def is_final_after(self) -> int | None:
@@ -55,7 +57,17 @@ def sketch(room: Room) -> Sketch:
         approvers=dict(_approvers(room)),
         critical_path=chain,
         forecast_s=length_s,
-        rto_s=room.runbook.objectives.rto.total_seconds(),
+        budget=_budget(room),
+    )
+
+
+def _budget(room: Room) -> Budget:
+    objectives = room.runbook.objectives
+    detection = objectives.clock.detection
+    return Budget(
+        rto_s=objectives.rto.total_seconds(),
+        detection_s=None if detection is None else detection.total_seconds(),
+        in_budget=objectives.clock.starts_at == "incident",
     )
 
 

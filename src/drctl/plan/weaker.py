@@ -5,9 +5,12 @@ What stands here is what a reviewer must not miss in a list of forty changed lin
 each of these may be right, and validation still holds what must hold.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 from drctl.kernel.duration import format_duration
+from drctl.plan.conditions import REFERENCE, lost
 from drctl.plan.outline import GateOutline, Outline, StepOutline
 
 
@@ -18,12 +21,13 @@ def weaker(before: Outline, after: Outline) -> Iterator[str]:
     yield from _fences(before, after)
     yield from _gates(before, after)
     yield from _limits(before, after)
+    yield from _rules(before, after)
 
 
 def _objectives(before: Outline, after: Outline) -> Iterator[str]:
     was, now = before.objectives, after.objectives
-    if after.forecast_s > now.rto_s and before.forecast_s <= was.rto_s:
-        over = format_duration(after.forecast_s - now.rto_s)
+    if after.spare_s < 0 <= before.spare_s:
+        over = format_duration(-after.spare_s)
         yield f"the forecast misses the RTO by {over}; it did not before"
     for name, old, new in (("RTO", was.rto_s, now.rto_s), ("RPO", was.rpo_s, now.rpo_s)):
         if new > old:
@@ -49,20 +53,73 @@ def _steps(before: Outline, after: Outline) -> Iterator[str]:
         for kind, words in _KINDS:
             if kind in _kinds(step) - kept:
                 yield f"{step.id}: {words}"
-        if now is None:
-            continue
-        if step.undo and not now.undo and now.changes_something:
-            yield f"{step.id} can no longer be taken back"
-        checks = {call.uses for call in step.verify} - {call.uses for call in now.verify}
-        for uses in sorted(checks):
-            yield f"{step.id} is no longer verified by {uses}"
-        if now.on_failure == "continue" != step.on_failure:
-            yield f"{step.id} may fail, and the run goes on"
+        if now is not None:
+            yield from _step(before, step, now)
+            yield from _another_gate(before, after, step, now)
     old = before.by_id
     for step in after.steps:
         was = old.get(step.id)
         if step.is_irreversible and (was is None or not was.is_irreversible):
             yield f"{step.id} has no way back"
+
+
+def _step(before: Outline, was: StepOutline, now: StepOutline) -> Iterator[str]:
+    if was.undo and not now.undo and now.changes_something:
+        yield f"{now.id} can no longer be taken back"
+    checks = Counter(call.uses for call in was.verify)
+    for uses in sorted(checks - Counter(call.uses for call in now.verify)):
+        yield f"{now.id} is no longer verified by {uses}"
+    yield from _conditions(was, now)
+    for line in _unseen(before, was, now):
+        yield f"gate {now.id} no longer shows: {line}"
+    if now.on_failure == "continue" != was.on_failure:
+        yield f"{now.id} may fail, and the run goes on"
+
+
+def _another_gate(
+    before: Outline, after: Outline, was: StepOutline, now: StepOutline
+) -> Iterator[str]:
+    """What another gate asks less than the one that a step had."""
+    if was.gate is None or now.gate is None or was.gate == now.gate:
+        return
+    gates = before.gates.get(was.gate), after.gates.get(now.gate)
+    if gates[0] is not None and gates[1] is not None:
+        for words in _eased(gates[0], gates[1]):
+            yield f"{now.id} asks gate {now.gate} instead of {was.gate}: {words}"
+
+
+def _conditions(was: StepOutline, now: StepOutline) -> Iterator[str]:
+    """What a step no longer waits for or asks first; a guard that may be skipped now."""
+    for text in lost(was.until, now.until):
+        yield f"{now.id} no longer waits until {text}"
+    if now.changes_something:
+        for text in lost(was.when, now.when):
+            yield f"{now.id} no longer asks first whether {text}"
+    if _kinds(now):
+        for text in lost(now.when, was.when):
+            yield f"{now.id} is skipped unless {text}"
+
+
+_OF_LOSS = re.compile(r"\b(loss|lost|lag|rpo|behind)\b", re.IGNORECASE)
+
+
+def _unseen(before: Outline, was: StepOutline, now: StepOutline) -> Iterator[str]:
+    """Lines about the loss that people at a gate no longer read; other words for one are none."""
+    if now.gate is None:
+        return
+    measured = {step.id for step in before.steps if step.measures_loss}
+    start = f"{was.scope}." if was.scope else ""
+    still = {name for line in now.show for name in _named(line, start)}
+    for line in was.show:
+        names = _named(line, start) & measured
+        if line in now.show or (names and names <= still):
+            continue
+        if names or _OF_LOSS.search(line):
+            yield line
+
+
+def _named(line: str, start: str) -> set[str]:
+    return {f"{start}{name}" for name in REFERENCE.findall(line)}
 
 
 def _kinds(step: StepOutline) -> set[str]:
@@ -143,3 +200,27 @@ def _limits(before: Outline, after: Outline) -> Iterator[str]:
     if after.expires_after_s > before.expires_after_s:
         old, new = before.expires_after_s, after.expires_after_s
         yield f"a plan may be run for {format_duration(new)} instead of {format_duration(old)}"
+    was, now = before.lease, after.lease
+    if was.store and not now.store and now.identities:
+        yield "the lease is kept on one machine only: nobody elsewhere is kept from starting it"
+    if now.identities and now.cool_down_s < was.cool_down_s:
+        old, new = was.cool_down_s, now.cool_down_s
+        yield f"the cool-down is {format_duration(new)} instead of {format_duration(old)}"
+
+
+def _rules(before: Outline, after: Outline) -> Iterator[str]:
+    """Errors that were not there, and what is no longer said because somebody waived it."""
+    old, new = before.waivers, after.waivers
+    for key, waived in new.items():
+        if key not in old:
+            yield f"{key} is waived {waived.about}"
+        elif waived.until > old[key].until:
+            yield f"{key} is waived until {waived.until} instead of {old[key].until}"
+    known = Counter(one.key for one in before.findings if one.severity == "error")
+    for one in after.findings:
+        if one.severity != "error":
+            continue
+        known[one.key] -= 1
+        # A waiver that went away makes nothing weaker: it was so before, and is said again.
+        if known[one.key] < 0 and one.key not in old:
+            yield f"a new error: {one.sentence}"

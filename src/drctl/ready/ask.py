@@ -10,10 +10,12 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
+from typing import TypeAlias
 
 from drctl.actions.check import Prerequisite, Rung, Standing, broken
-from drctl.actions.contract import Context, Pin
+from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError
+from drctl.actions.pin import Pin
 from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.kernel.clock import Clock, Deadline
@@ -27,6 +29,8 @@ from drctl.ready.model import Judged
 LOOK_TIMEOUT = timedelta(seconds=10)
 """How long one look may take; all of them are taken at the same time."""
 _LONGEST = 300
+Heard: TypeAlias = Sequence[Prerequisite] | Exception
+"""What one look gave: an answer, or why there is none."""
 AT_ONCE = 16
 """So many looks at the same time: each takes a processor for a while before it waits, and a look
 whose time runs out while others compute has learnt nothing."""
@@ -39,16 +43,16 @@ class Asker:
     registry: Registry
     clock: Clock
     secrets: Secrets
-    heard: dict[Hashable, "asyncio.Task[Sequence[Prerequisite]]"] = field(default_factory=dict)
-    """What was asked already, for whichever scenario."""
+    down: frozenset[str] = frozenset()
+    """Places that are assumed down: they are asked like all others, and may be."""
+    heard: dict[Hashable, "asyncio.Task[Heard]"] = field(default_factory=dict)
+    """What was asked already, for whichever scenario; an error names nobody's target yet."""
     slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
-    async def once(
-        self, key: Hashable, look: Callable[[], Awaitable[Sequence[Prerequisite]]]
-    ) -> Sequence[Prerequisite]:
+    async def once(self, key: Hashable, look: Callable[[], Awaitable[Heard]]) -> Heard:
         """What *look* gives, asked for once for each key; a key of ``None`` is nobody else's."""
 
-        async def in_turn() -> Sequence[Prerequisite]:
+        async def in_turn() -> Heard:
             async with self.slots:
                 return await look()
 
@@ -70,23 +74,24 @@ class Asker:
     async def _look(self, plan: Plan, question: Question) -> tuple[Judged, ...]:
         check, asked = question.check, question.asked
 
-        async def look() -> Sequence[Prerequisite]:
+        async def look() -> Heard:
             try:
                 return await asyncio.wait_for(
                     check.look(self.context(plan), asked), LOOK_TIMEOUT.total_seconds() + 1
                 )
             except Exception as error:  # noqa: BLE001 (an adapter's bug is no answer, and no end)
-                return (_no_answer(asked.target.label, error),)
+                return error
 
         own = check.key(asked)
-        seen = await self.once(None if own is None else (check.name, own), look)
+        found = await self.once(None if own is None else (check.name, own), look)
+        seen = (_no_answer(question, self.down, found),) if isinstance(found, Exception) else found
         return tuple(
             Judged(
                 check=check.name,
                 rung=check.rung,
                 standing=one.standing,
                 subject=sanitize(one.subject, limit=_LONGEST),
-                targets=(asked.name,),
+                targets=(asked.name,) if asked.name else (),
                 steps=asked.steps if one.steps is None else one.steps,
                 why=sanitize(one.why, limit=_LONGEST),
                 do=sanitize(one.do, limit=_LONGEST),
@@ -103,19 +108,18 @@ class Asker:
             if identity is None or (identity.name, identity.subject) != (pin.name, pin.subject):
                 continue
             look = partial(self._read, plan, pin, reader, target)
-            seen = await self.once((pin.name, pin.subject, pin.expected), look)
+            found = await self.once((pin.name, pin.subject, pin.expected), look)
+            seen = (_silent(pin, found),) if isinstance(found, Exception) else found
             return tuple(_named(plan, pin, one) for one in seen)
         return ()
 
-    async def _read(
-        self, plan: Plan, pin: PlannedPin, reader: Pin, target: Target
-    ) -> Sequence[Prerequisite]:
+    async def _read(self, plan: Plan, pin: PlannedPin, reader: Pin, target: Target) -> Heard:
         try:
             found = await asyncio.wait_for(
                 reader.read(self.context(plan), target), LOOK_TIMEOUT.total_seconds() + 1
             )
         except Exception as error:  # noqa: BLE001 (whatever the reason: it did not say)
-            return (_silent(pin, error),)
+            return error
         return (_compared(pin, sanitize(found, limit=200)),)
 
     def context(self, plan: Plan) -> Context:
@@ -137,12 +141,13 @@ def said(error: Exception) -> str:
     return sanitize(text if is_answer else f"{type(error).__name__}: {text}", limit=_LONGEST)
 
 
-def _no_answer(label: str, error: Exception) -> Prerequisite:
+def _no_answer(question: Question, down: frozenset[str], error: Exception) -> Prerequisite:
+    why, do = said(error), "ask again; if it stays silent, find out why"
+    if lost := question.lost(down):
+        why = f"not looked at: it asks {lost}, which is assumed down and does not answer: {why}"
+        do = "look again once it answers: nobody knows whether the step would find what it needs"
     return Prerequisite(
-        standing=Standing.CANNOT_TELL,
-        subject=label,
-        why=said(error),
-        do="ask again; if it stays silent, find out why",
+        standing=Standing.CANNOT_TELL, subject=question.asked.target.label, why=why, do=do
     )
 
 

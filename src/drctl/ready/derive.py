@@ -1,14 +1,16 @@
 """Which prerequisites a plan has: from its steps, their targets and their params alone. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from drctl.actions.check import AnyCheck, Asked, Use
+from drctl.actions.planes import place_of
 from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.plan.model import Plan, PlannedCall, PlannedStep
 from drctl.plan.terms import fill, has_marks, inputs_of, outer
+from drctl.ready.model import Judged
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.values import UNKNOWN
 
@@ -20,17 +22,17 @@ class Question:
     check: AnyCheck
     asked: Asked[Any]
 
-    @property
-    def planes(self) -> tuple[str, ...]:
-        """What must answer for it to be answered."""
-        return self.check.planes(self.asked.target)
+    def lost(self, down: frozenset[str]) -> str:
+        """What must answer for it to be answered, and is down; empty: nothing is."""
+        planes = self.check.planes(self.asked.target)
+        return next((plane for plane in planes if place_of(plane) in down), "")
 
 
 def questions(plan: Plan, registry: Registry) -> tuple[Question, ...]:
     """Every check that some step of the plan needs, once for each target."""
     found = []
     for name, uses in uses_of(plan, registry).items():
-        target: Target = plan.targets[name]
+        target: Target = plan.targets[name] if name else Target()
         for check in registry.checks:
             concerned = tuple(use for use in uses if check.concerns(use, target))
             if concerned:
@@ -46,7 +48,7 @@ def questions(plan: Plan, registry: Registry) -> tuple[Question, ...]:
 
 
 def uses_of(plan: Plan, registry: Registry) -> Mapping[str, tuple[Use, ...]]:
-    """What the steps of a plan use, by the target's name, in the plan's order."""
+    """What the steps of a plan use, by the target's name (empty: none), in the plan's order."""
     known = _known(plan)
     made: set[str] = set()
     makers = {
@@ -58,10 +60,12 @@ def uses_of(plan: Plan, registry: Registry) -> Mapping[str, tuple[Use, ...]]:
     for step in plan.steps:
         for call, is_undo in _calls(step):
             action = registry.get(call.uses)
-            if call.target is None or action is None:
+            if action is None:
                 continue
-            if call.target not in found and (action.makes_target or _is_behind(step, plan, makers)):
-                made.add(call.target)
+            name = call.target or ""
+            is_new = name and name not in found
+            if is_new and (action.makes_target or _is_behind(step, plan, makers)):
+                made.add(name)
             use = Use(
                 step=step.id,
                 action=call.uses,
@@ -69,9 +73,9 @@ def uses_of(plan: Plan, registry: Registry) -> Mapping[str, tuple[Use, ...]]:
                 effect=action.effect,
                 timeout_s=call.timeout_s or step.timeout_s,
                 is_undo=is_undo,
-                is_later=call.target in made,
+                is_later=name in made,
             )
-            found.setdefault(call.target, []).append(use)
+            found.setdefault(name, []).append(use)
     return {name: tuple(uses) for name, uses in found.items()}
 
 
@@ -87,6 +91,12 @@ def steps_of(plan: Plan, target: str) -> tuple[str, ...]:
         for step in plan.steps
         if any(call.target == target and not is_undo for call, is_undo in _calls(step))
     )
+
+
+def looked_at(asked: Sequence[Question], seen: Sequence[Judged]) -> frozenset[str]:
+    """Steps of which a check said something; an identity alone says nothing of a step."""
+    checks = {one.check.name for one in asked}
+    return frozenset(step for one in seen if one.check in checks for step in one.steps)
 
 
 def unchecked(plan: Plan, asked: frozenset[str]) -> tuple[str, ...]:
@@ -111,15 +121,30 @@ def _params(
 
 
 def _value(plan: Plan, step: PlannedStep, raw: Any, known: Mapping[str, Any]) -> Any:
-    """A param as far as it is known: of a mapping, the keys are known even where no value is."""
+    """
+    A param as far as it is known: of a mapping, the keys are known even where no value is; of a
+    list, its places.
+    """
     if isinstance(raw, Mapping):
         return {name: _value(plan, step, value, known) for name, value in raw.items()}
+    if isinstance(raw, list | tuple):
+        return [_value(plan, step, value, known) for value in raw]
     if not has_marks(raw):
         return raw
     try:
         return fill(plan, step.id, raw, known)
     except ExpressionError:
         return UNKNOWN
+
+
+def is_known(value: Any) -> bool:
+    """Whether nothing in a param is open until the run."""
+    match value:
+        case Mapping():
+            return all(is_known(one) for one in value.values())
+        case list() | tuple():
+            return all(is_known(one) for one in value)
+    return value is not UNKNOWN
 
 
 def _known(plan: Plan) -> dict[str, dict[str, Any]]:

@@ -6,10 +6,9 @@ from fnmatch import fnmatchcase
 from drctl.actions.check import Standing
 from drctl.kernel.errors import Problem
 from drctl.plan.fate_model import Fate
-from drctl.plan.model import Plan, PlannedPin
-from drctl.ready.derive import Question, unchecked
+from drctl.plan.model import Plan
+from drctl.ready.derive import unchecked
 from drctl.ready.model import Judged, Scenario, Skipped, result_of
-from drctl.ready.rehearse import Trial
 
 _BREAKING = {"pin", "look", "step", "verify"}
 """Calls of a fate that a recovery needs; what leases need is looked at itself."""
@@ -18,51 +17,6 @@ _WITHOUT = {
     False: "use an action that works without it: drctl action list",
 }
 _BLOCKS = {Standing.NOT_READY, Standing.CANNOT_TELL}
-
-
-def split(
-    asked: Sequence[Question], down: frozenset[str]
-) -> tuple[tuple[Question, ...], tuple[Skipped, ...]]:
-    """Those that can be answered while these regions are down, and those that cannot."""
-    askable, skipped = [], []
-    for question in asked:
-        lost = [plane for plane in question.planes if region_of(plane) in down]
-        if not lost:
-            askable.append(question)
-            continue
-        why = f"it asks {lost[0]}, which is assumed down"
-        subject = question.asked.target.label
-        skipped.append(Skipped(check=question.check.name, subject=subject, why=why))
-    return tuple(askable), tuple(skipped)
-
-
-def split_trials(
-    tried: Sequence[Trial], down: frozenset[str]
-) -> tuple[tuple[Trial, ...], tuple[Skipped, ...]]:
-    """The same for steps that would be tried."""
-    askable, skipped = [], []
-    for trial in tried:
-        lost = [plane for plane in trial.planes if region_of(plane) in down]
-        if not lost:
-            askable.append(trial)
-            continue
-        why = f"it asks {lost[0]}, which is assumed down"
-        skipped.append(Skipped(check=trial.action.name, subject=trial.target.label, why=why))
-    return tuple(askable), tuple(skipped)
-
-
-def split_pins(
-    plan: Plan, down: frozenset[str]
-) -> tuple[tuple[PlannedPin, ...], tuple[Skipped, ...]]:
-    """The same for identities: one is asked where any of its targets would still be there."""
-    askable, skipped = [], []
-    for pin in plan.pins:
-        if all(down.intersection(plan.targets[name].places) for name in pin.targets):
-            why = "it is in a region that is assumed down"
-            skipped.append(Skipped(check=f"identity.{pin.name}", subject=pin.subject, why=why))
-        else:
-            askable.append(pin)
-    return tuple(askable), tuple(skipped)
 
 
 def fates(plan: Plan, told: Fate) -> tuple[Judged, ...]:
@@ -108,28 +62,31 @@ def unfit(scenario: str, runbook: str, problems: Sequence[Problem]) -> Scenario:
     )  # fmt: skip
 
 
-def region_of(plane: str) -> str:
-    """``us-east-1`` of ``control-plane:us-east-1``."""
-    return plane.partition(":")[2].partition(" ")[0]
-
-
 def verdict(
-    plan: Plan, seen: Iterable[Judged], skipped: Sequence[Skipped], asked: frozenset[str]
+    plan: Plan,
+    seen: Iterable[Judged],
+    skipped: Sequence[Skipped],
+    asked: frozenset[str],
+    moot: frozenset[str] = frozenset(),
 ) -> Scenario:
     """
     The scenario's standing. What rests on something that does not hold is not judged: who asks
     the wrong account hears about the wrong things. *asked*: ids of the steps for which something
-    was looked at.
+    was looked at; *moot*: of those for which there was nothing to look at in the assumed world.
     """
-    kept, moot = _standing_on_their_own(_merged(seen))
+    left = unchecked(plan, asked | moot)
+    kept, hidden = _standing_on_their_own(_merged(seen))
     return Scenario(
         scenario=plan.scenario,
         runbook=plan.runbook,
         title=plan.title,
         result=result_of(kept),
         judged=tuple(sorted(kept, key=_worst_first)),
-        skipped=(*skipped, *moot),
-        unchecked=unchecked(plan, asked),
+        skipped=(*skipped, *hidden),
+        steps=len(unchecked(plan, frozenset())),
+        looked_at=len(asked),
+        unchecked=left,
+        unchecked_changes=tuple(s for s in left if plan.by_id[s].effect.changes_something),
     )
 
 

@@ -36,6 +36,11 @@ class Judged(_Frozen):
     do: str = ""
     readings: Mapping[str, Any] = Field(default_factory=dict)
 
+    @property
+    def is_trouble(self) -> bool:
+        """Whether it keeps a scenario from being ready."""
+        return self.standing in {Standing.NOT_READY, Standing.AT_RISK, Standing.CANNOT_TELL}
+
 
 class Skipped(_Frozen):
     """One that was not looked at."""
@@ -55,8 +60,14 @@ class Scenario(_Frozen):
     judged: tuple[Judged, ...]
     """Worst first."""
     skipped: tuple[Skipped, ...] = ()
+    steps: int = 0
+    """Steps that use something."""
+    looked_at: int = 0
+    """Steps of these for which something was looked at now."""
     unchecked: tuple[str, ...] = ()
     """Steps for which drctl knows nothing to look at beforehand."""
+    unchecked_changes: tuple[str, ...] = ()
+    """Those of them that change something: of these a verdict says nothing."""
 
     def of(self, *standings: Standing) -> tuple[Judged, ...]:
         """Those that stand so."""
@@ -65,7 +76,7 @@ class Scenario(_Frozen):
     @property
     def troubles(self) -> tuple[Judged, ...]:
         """What keeps it from being ready."""
-        return self.of(Standing.NOT_READY, Standing.AT_RISK, Standing.CANNOT_TELL)
+        return tuple(one for one in self.judged if one.is_trouble)
 
 
 class Readiness(_Frozen):
@@ -78,6 +89,8 @@ class Readiness(_Frozen):
     assume_down: tuple[str, ...] = ()
     result: Result
     scenarios: tuple[Scenario, ...]
+    not_asked: tuple[str, ...] = ()
+    """Scenarios of the environment that are asked only when they are named."""
     caveat: str = CAVEAT
 
 

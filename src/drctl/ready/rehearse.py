@@ -22,7 +22,7 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.model import Plan, PlannedStep
 from drctl.ready.ask import Asker, said
-from drctl.ready.derive import uses_of
+from drctl.ready.derive import is_known, uses_of
 from drctl.ready.model import Judged
 
 _LIMIT_S = 11.0
@@ -40,10 +40,9 @@ class Trial:
     params: Any
 
     @property
-    def planes(self) -> tuple[str, ...]:
-        """What must answer."""
-        found: tuple[str, ...] = self.action.planes(self.target)
-        return found
+    def name(self) -> str:
+        """The target's, in the environment; empty where it has none."""
+        return (self.step.call.target or "") if self.step.call else ""
 
 
 def trials(plan: Plan, registry: Registry) -> tuple[Trial, ...]:
@@ -58,10 +57,11 @@ def _trials(plan: Plan, registry: Registry) -> Iterator[Trial]:
         action = registry.get(call.uses) if call else None
         if call is None or action is None or not _may_be_tried(plan, step, action):
             continue
-        if set(params.get(step.id, {})) != set(call.with_):
+        given = params.get(step.id, {})
+        if set(given) != set(call.with_) or not is_known(given):
             continue
         try:
-            made = action.params.model_validate(params.get(step.id, {}))
+            made = action.params.model_validate(given)
         except ValidationError:
             continue
         target = plan.targets[call.target] if call.target else Target()
@@ -91,7 +91,6 @@ async def rehearse(plan: Plan, asker: Asker, tried: tuple[Trial, ...]) -> tuple[
 
 
 async def _try(plan: Plan, asker: Asker, trial: Trial) -> Judged:
-    call = trial.step.call
     name = "recovery.loss" if trial.step.measures_loss else trial.action.name
     async with asker.slots:
         seen = await _seen(plan, asker.context(plan), trial)
@@ -100,7 +99,7 @@ async def _try(plan: Plan, asker: Asker, trial: Trial) -> Judged:
         rests_on=("*.replica",) if trial.step.measures_loss else (),
         standing=seen.standing,
         subject=sanitize(seen.subject, limit=200),
-        targets=(call.target,) if call and call.target else (),
+        targets=(trial.name,) if trial.name else (),
         steps=(trial.step.id,),
         why=sanitize(seen.why, limit=300),
         do=seen.do,

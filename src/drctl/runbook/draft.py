@@ -16,9 +16,18 @@ class Placed:
     """A step and where it stands in the tree."""
 
     step: Step
+    node: MapNode
     path: Path
     is_final: bool
     """It stands under ``finally``."""
+
+    def has(self, key: str) -> bool:
+        """True when the key is written in the step, whatever its value."""
+        return key in self.node.entries
+
+    def without(self, keys: Iterable[str]) -> bool:
+        """True when none of these keys is written in the step."""
+        return self.node.entries.keys().isdisjoint(keys)
 
     def calls(self) -> Iterator[tuple[Call, Path]]:
         """What the step calls besides its own action: ``verify`` in order, then ``undo``."""
@@ -37,6 +46,8 @@ class Draft:
 
     file: str
     root: Node
+    has_nulls: bool
+    """Somewhere in the tree a value is left out."""
     problems: dict[Problem, None] = field(default_factory=dict)
     """An ordered set."""
     metadata: Metadata | None = None
@@ -95,11 +106,15 @@ class Draft:
     def has(self, path: Path) -> bool:
         """True when the last key of *path* is written in the file, whatever its value."""
         parent = at(self.root, path[:-1])
-        return isinstance(parent, MapNode) and path[-1] in parent.keys
+        return isinstance(parent, MapNode) and path[-1] in parent.entries
 
     def lacks(self, path: Path) -> bool:
         """True when the last key of *path* is neither written nor misspelt."""
         return not self.has(path) and path not in self.meant
+
+    def lacks_key(self, placed: Placed, key: str) -> bool:
+        """As `lacks`, for a key of a step."""
+        return not placed.has(key) and (*placed.path, key) not in self.meant
 
     def say_unknown(self, path: Path, known: Iterable[str]) -> None:
         """Notes a key that nothing is called, and what it was probably meant to be."""

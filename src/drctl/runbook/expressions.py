@@ -65,6 +65,8 @@ _LITERAL = re.compile(
     re.DOTALL,
 )
 _CHAIN = re.compile(r"[A-Za-z_]\w*(?:\s*\.\s*[A-Za-z_]\w*)*", re.ASCII)
+_INSIDE = re.compile("[{}\"']")
+"""Without one of these the first ``}}`` closes an expression."""
 _HAS = re.compile(r"\bhas\s*\(")
 _COMPUTED = set(")]}\"'")
 """What may end an operand; a dot after anything else starts an absolute name."""
@@ -164,33 +166,24 @@ class Scope:
 
     def _references(self, text: str) -> tuple[dict[str, CelType], str, list[Fault]]:
         """What *text* refers to, the same text with these names numbered, and what is wrong."""
-        bare = _LITERAL.sub(_blank, text)
         numbers: dict[str, str] = {}
-        alike: list[str] = []
-        end = 0
+        alike, end = list[str](), 0
         names: dict[str, CelType] = {}
         faults: list[Fault] = []
-        if found := _HAS.search(bare):
+        has, chains = _chains(text)
+        if has is not None:
             what = "has() is not accepted: a value that is not there is unknown, not false"
-            faults.append(Fault(code="DR1040", what=what, offset=found.start(), fragment="has"))
-        for chain in _CHAIN.finditer(bare):
-            before = bare[: chain.start()].rstrip()
-            if before.endswith(".") and before[:-1].rstrip()[-1:] in _COMPUTED:
-                continue  # a field of something computed
-            words = re.split(r"\s*\.\s*", chain[0])
-            if words[0] not in ROOTS:
-                continue  # a function, a macro's own variable, or wrong; the library knows
-            if bare[chain.end() :].lstrip().startswith("(") and len(words) > 1:
-                words.pop()  # a method
-            name = next((n for n in _prefixes(words) if n in self.names), None)
+            faults.append(Fault(code="DR1040", what=what, offset=has, fragment="has"))
+        for start, fragment, prefixes in chains:
+            name = next((n for n in prefixes if n in self.names), None)
             if name is not None:
                 names[name] = self.names[name]
                 number = numbers.setdefault(name, f"{_NUMBERED}{len(numbers)}")
-                if " " not in chain[0] and chain[0].startswith(name):
-                    alike += [text[end : chain.start()], number]
-                    end = chain.start() + len(name)
+                if " " not in fragment and fragment.startswith(name):
+                    alike += [text[end:start], number]
+                    end = start + len(name)
             else:
-                faults.append(self._missing(".".join(words), chain.start(), chain[0]))
+                faults.append(self._missing(prefixes[0], start, fragment))
         return names, "".join((*alike, text[end:])), faults
 
     def _missing(self, name: str, offset: int, fragment: str) -> Fault:
@@ -310,8 +303,27 @@ def _blank(literal: re.Match[str]) -> str:
     return quote + " " * (len(literal[0]) - 2 * len(quote)) + quote
 
 
-def _prefixes(words: list[str]) -> list[str]:
-    return [".".join(words[:count]) for count in range(len(words), 0, -1)]
+@lru_cache(maxsize=1024)
+def _chains(text: str) -> tuple[int | None, tuple[tuple[int, str, tuple[str, ...]], ...]]:
+    """
+    Where ``has()`` stands in *text*, and every dotted word of it that begins as a name of ours
+    does: its place, as it is written, and what of it may be a name, the longest first.
+    """
+    bare = _LITERAL.sub(_blank, text)
+    has = _HAS.search(bare)
+    found = []
+    for chain in _CHAIN.finditer(bare):
+        before = bare[: chain.start()].rstrip()
+        if before.endswith(".") and before[:-1].rstrip()[-1:] in _COMPUTED:
+            continue  # a field of something computed
+        words = re.split(r"\s*\.\s*", chain[0])
+        if words[0] not in ROOTS:
+            continue  # a function, a macro's own variable, or wrong; the library knows
+        if bare[chain.end() :].lstrip().startswith("(") and len(words) > 1:
+            words.pop()  # a method
+        prefixes = tuple(".".join(words[:count]) for count in range(len(words), 0, -1))
+        found.append((chain.start(), chain[0], prefixes))
+    return has.start() if has else None, tuple(found)
 
 
 def _moved(fault: Fault, shift: int, inner: str) -> Fault:
@@ -324,6 +336,8 @@ def _marks(text: str, faults: list[Fault]) -> list[tuple[int, int]]:
     start = text.find("${{")
     while start >= 0:
         depth, at = 0, start + 3
+        if (close := text.find("}}", at)) >= 0 and not _INSIDE.search(text, at, close):
+            at = close
         while at < len(text):
             literal = _LITERAL.match(text, at)
             if literal and not literal[0].startswith("//"):

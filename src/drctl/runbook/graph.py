@@ -8,7 +8,7 @@ from typing import Any
 
 from drctl.kernel.ids import StepId
 from drctl.kernel.text import did_you_mean, sanitize
-from drctl.kernel.yaml_tree import ScalarNode, at
+from drctl.kernel.yaml_tree import ScalarNode
 from drctl.runbook.draft import Draft, Placed
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
@@ -60,7 +60,8 @@ def ancestors(needs: Mapping[StepId, Iterable[StepId]]) -> dict[StepId, Abstract
     found: dict[StepId, AbstractSet[StepId]] = {}
     # What a step that needs this one waits for: its ancestors, itself, and its knot.
     behind: dict[StepId, int] = {}
-    for group in _groups(needs):
+    groups = [[step] for step in needs] if _reads_forward(needs) else _groups(needs)
+    for group in groups:
         reached = own = 0
         for step in group:
             own |= 1 << places[step]
@@ -99,6 +100,8 @@ def cycles(needs: Mapping[StepId, Iterable[StepId]]) -> list[tuple[StepId, ...]]
     One cycle for each knot of steps that wait for each other, starting with the step that is read
     first: each waits for the next, the last for the first.
     """
+    if _reads_forward(needs):
+        return []
     rank = {step: index for index, step in enumerate(needs)}
     left = {s: [n for n in ns if n in rank] for s, ns in needs.items()}
     found = []
@@ -114,6 +117,16 @@ def cycles(needs: Mapping[StepId, Iterable[StepId]]) -> list[tuple[StepId, ...]]
                 left[step] = []
         else:
             return sorted(found, key=lambda one: rank[one[0]])
+
+
+def _reads_forward(needs: Mapping[StepId, Iterable[StepId]]) -> bool:
+    """Whether each step stands below all that it waits for, as in nearly every runbook."""
+    above: set[StepId] = set()
+    for step, those in needs.items():
+        if not above.issuperset(those) and any(n in needs and n not in above for n in those):
+            return False
+        above.add(step)
+    return True
 
 
 def check_graph(draft: Draft) -> None:
@@ -176,7 +189,7 @@ def _check_ids(draft: Draft) -> None:
     first: dict[StepId, Placed] = {}
     for placed in draft.steps:
         step_id, path = placed.step.id, (*placed.path, "id")
-        if not draft.has(path) or not isinstance(at(draft.root, path), ScalarNode):
+        if not isinstance(placed.node.entries.get("id"), ScalarNode):
             continue
         if step_id == f"{placed.path[0]}[{placed.path[1]}]":
             continue  # not an id; told when it was read

@@ -3,10 +3,10 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from drctl.kernel.yaml_tree import ListNode, MapNode, Node, ScalarNode
+from drctl.kernel.yaml_tree import MapNode, Node, ScalarNode
 from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import has_expression
 
@@ -24,12 +24,21 @@ _NAMES = {
 }
 _PAIRS = {("api", "key"), ("access", "key"), ("secret", "key"), ("private", "key"), ("auth", "key")}
 _REFERENCE = re.compile(r"(env|file|aws-sm|k8s):\S+")
+PLACE = r"(?:~|\.{1,2}|/(?:dev|etc|home|mnt|opt|root|run|secrets|srv|tmp|usr|var|vault))/"
+"""How the name of a file begins: it says where a secret is, and is none."""
 
 _SHAPES = (
     (re.compile(r"\b(AKIA|ASIA)[0-9A-Z]{16}\b"), "an AWS access key"),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----|-----BEGIN "), "a private key or certificate"),
     (re.compile(r"\b[a-z][a-z0-9+.-]{0,40}://[^\s/:@]*:[^\s/@$]+@"), "a URL with a password in it"),
-    (re.compile(r"\b(password|passwd|pwd|secret)\s*=\s*[^\s$;,]+", re.IGNORECASE), "a password"),
+    (
+        re.compile(
+            rf"\b(password|passwd|pwd|secret)\s*=\s*[\\\"']*"
+            rf"(?!{_REFERENCE.pattern}|{PLACE})[^\s$;,\\\"'][^\s$;,]*",
+            re.IGNORECASE,
+        ),
+        "a password",
+    ),
     (re.compile(r"\bxox[abeoprs]-[0-9A-Za-z-]{8,}"), "a Slack token"),
     (re.compile(r"hooks\.slack\.com/services/\S+"), "a Slack webhook"),
     (re.compile(r"\b(gh[opsu]_[0-9A-Za-z]{20,}|github_pat_\w{20,}|glpat-[\w-]{16,})"), "a token"),
@@ -52,27 +61,37 @@ lies above 3.9."""
 
 def check_literals(draft: Draft) -> None:
     """Notes every scalar that looks like a secret. The text itself is never repeated."""
-    left: list[tuple[str, Node]] = [("", draft.root)]
+    harmless: set[tuple[str, str]] = set()
+    left: list[Iterable[tuple[str, Node]]] = [[("", draft.root)]]
     while left:
-        key, node = left.pop()
-        match node:
-            case ScalarNode():
-                if node.text and not node.is_broken:
-                    _check(draft, key, node)
-            case MapNode():
-                left += node.entries.items()
-            case ListNode():
-                left += [(key, item) for item in node.items]
+        for key, node in left.pop():
+            if isinstance(node, ScalarNode):
+                # Most of what a large runbook says it says many times.
+                if (key, node.text) not in harmless:
+                    kind = _kind(key, node.text)
+                    if kind is None:
+                        harmless.add((key, node.text))
+                    elif not node.is_broken:
+                        _say(draft, kind, node)
+            elif isinstance(node, MapNode):
+                left.append(node.entries.items())
+            else:
+                left.append([(key, item) for item in node.items])
 
 
-def _check(draft: Draft, key: str, node: ScalarNode) -> None:
-    kind = _by_shape(node.text) or _by_name(key, node.text)
-    if kind is None and len(node.text) >= _NOISE_LENGTH and _is_noise(node.text):
-        kind = "a random key"
-    if kind:
-        what = f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
-        draft.say("DR1030", what, node.position)
-        draft.secrets.add(node.position)
+def _say(draft: Draft, kind: str, node: ScalarNode) -> None:
+    what = f"this looks like {kind}: a runbook holds no secrets; name them in the environment"
+    draft.say("DR1030", what, node.position)
+    draft.secrets.add(node.position)
+
+
+def _kind(key: str, text: str) -> str | None:
+    if not text:
+        return None
+    kind = _by_shape(text) or _by_name(key, text)
+    if kind is None and len(text) >= _NOISE_LENGTH and _is_noise(text):
+        return "a random key"
+    return kind
 
 
 def secret_spans(text: str) -> Iterator[tuple[int, int, str]]:

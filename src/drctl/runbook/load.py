@@ -65,7 +65,12 @@ def check_runbook(
     document = read(text, file=file)
     if document.root is None:
         return None, _sorted(document.problems)
-    draft = Draft(file=file, root=document.root, problems=dict.fromkeys(document.problems))
+    draft = Draft(
+        file=file,
+        root=document.root,
+        has_nulls=document.has_nulls,
+        problems=dict.fromkeys(document.problems),
+    )
     check_literals(draft)
     read_parts(draft)
     draft.targets |= {name: real for name, real in (targets or {}).items() if name in draft.targets}
@@ -139,7 +144,7 @@ def _places(draft: Draft) -> Iterator[tuple[str, Position]]:
         if not draft.has((key,)) or not isinstance(node, MapNode):
             continue
         yield key, key_position(draft.root, (key,))
-        for name, position in node.keys.items():
+        for name, position in node.keys_with_positions():
             yield f"{key}.{name}", position
 
 

@@ -63,6 +63,7 @@ Text: TypeAlias = Annotated[str, StringConstraints(min_length=1)]
 """Never empty: empty selects nothing."""
 SNAKE_CASE = r"^[a-z][a-z0-9_]*$"
 KEBAB_CASE = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+NOT_BLANK = r"\S"
 RULE = r"^DR6[1-3][0-9]{2}$"
 ENV_NAME = r"^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$"
 Name: TypeAlias = Annotated[str, StringConstraints(pattern=SNAKE_CASE)]
@@ -248,7 +249,7 @@ class Waiver(Part):
     """Only what it finds at this step; without it, wherever it finds something."""
     store: Text | None = None
     """Only what it finds about this store of the environment."""
-    reason: Text
+    reason: Annotated[str, StringConstraints(pattern=NOT_BLANK)]
     """Why it stands, for whoever reads the plan."""
     until: date
     """The last day on which it counts, as ``2027-03-31``; then the finding is back."""

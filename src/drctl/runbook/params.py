@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -87,10 +88,11 @@ def check_params(
     A value that holds an expression is checked by its type where that is known.
     """
     model, root = action.params, (*path, "with")
-    if draft.has(root) and not isinstance(at_(draft.root, root), MapNode):
+    if not with_ and draft.has(root) and not isinstance(at_(draft.root, root), MapNode):
         return
+    written = json.dumps(with_) if with_ else "{}"
     computed: list[Path] = []  # what is said about these is said here, not by pydantic
-    for where, text in _texts(with_):
+    for where, text in _texts(with_) if has_expression(written) else ():
         computed.append(where)
         try:
             template = scope.template(text)
@@ -98,17 +100,29 @@ def check_params(
             draft.say_faults(faulty, (*root, *where))
         else:
             _check_type(draft, model, template, where, root)
-    if action.effect.changes_something:
-        for where, why in _nameless(with_):
-            computed.append(where)
-            draft.say_at("DR1031", f"this value {why}", (*root, *where))
-    _, errors = _validated(model, dict(with_))
-    # What is missing comes last: it may be what an unknown key was meant to be.
-    for error in sorted(errors, key=lambda one: one["type"] == "missing"):
+    unnamed, errors = _wrong_as_written(action, written)
+    for where, why in unnamed:
+        computed.append(where)
+        draft.say_at("DR1031", f"this value {why}", (*root, *where))
+    for error in errors:
         loc = error["loc"]
         is_whole = not loc and bool(computed)  # a check across fields saw the text of an expression
         if not is_whole and not any(loc[: len(one)] == one for one in computed):
             _say(draft, action, error, path)
+
+
+@lru_cache(maxsize=1024)
+def _wrong_as_written(
+    action: AnyAction, written: str
+) -> tuple[tuple[tuple[Path, str], ...], tuple[Any, ...]]:
+    """
+    What names nothing in a ``with:``, and what pydantic says of it; a large runbook repeats few of
+    them many times. What is missing comes last: it may be what an unknown key was meant to be.
+    """
+    with_ = json.loads(written)
+    unnamed = tuple(_nameless(with_)) if action.effect.changes_something else ()
+    _, errors = _validated(action.params, with_)
+    return unnamed, tuple(sorted(errors, key=lambda one: one["type"] == "missing"))
 
 
 def _say(draft: Draft, action: AnyAction, error: Any, path: Path) -> None:
@@ -149,6 +163,7 @@ def _fits(given: CelType, wanted: CelType) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _wanted(model: Any, path: Path) -> CelType:
     """The type that the params want at *path*; ``dyn`` when that is not one type."""
     annotation: Any = model

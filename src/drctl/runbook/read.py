@@ -41,7 +41,7 @@ def read_parts(draft: Draft) -> None:
             "DR1012", "a runbook is a mapping that starts with apiVersion and kind", root.position
         )
         return
-    for key in [key for key in root.keys if key not in KEYS]:
+    for key in [key for key in root.entries if key not in KEYS]:
         draft.say_unknown((key,), KEYS)
     for key in REQUIRED:
         if draft.lacks((key,)):
@@ -50,7 +50,8 @@ def read_parts(draft: Draft) -> None:
         node = root.entries.get(key)
         if node is not None and plain(node) != wanted:
             draft.say_at("DR1012", f"{key} must be {wanted}", (key,))
-    _nothing_is_null(draft, root, ())
+    if draft.has_nulls:
+        _nothing_is_null(draft, root, ())
     draft.metadata = _part(draft, Metadata, ("metadata",))
     draft.objectives = _part(draft, Objectives, ("objectives",))
     draft.inputs = _parts(draft, InputSpec, "inputs")
@@ -91,11 +92,17 @@ def _part(draft: Draft, model: type[M], path: Path, extra: Mapping[str, Any] = {
         if not is_null(node):
             draft.say_at("DR1012", "this must be a mapping", path)
         return None
-    value = _without_nulls(node)
-    for key in [key for key in value if key in extra]:
+    return _model(draft, model, path, _values(draft, node), extra)
+
+
+def _model(
+    draft: Draft, model: type[M], path: Path, value: dict[str, Any], extra: Mapping[str, Any]
+) -> M | None:
+    """As `_part`, of what is written there; *extra* is what we add."""
+    for key in [key for key in extra if key in value]:
         # `position` and the like are set by us; in the file they are keys like any unknown one.
         draft.say_unknown((*path, key), field_names(model) - set(extra))
-    value = {**value, **extra}
+    value |= extra
     while True:
         try:
             return model.model_validate(value, by_alias=True, by_name=False)
@@ -155,6 +162,12 @@ def _remove(value: Any, path: Path) -> None:
         del value[path[-1]]
 
 
+def _values(draft: Draft, node: MapNode) -> dict[str, Any]:
+    """What is written, without what is left out."""
+    values: dict[str, Any] = _without_nulls(node) if draft.has_nulls else plain(node)
+    return values
+
+
 def _without_nulls(node: Node) -> Any:
     match node:
         case MapNode():
@@ -179,7 +192,7 @@ def _mapping(draft: Draft, key: str) -> dict[str, Node]:
         if not is_null(node):
             draft.say_at("DR1012", f"{key} must be a mapping of names", (key,))
         return {}
-    for name, position in node.keys.items():
+    for name, position in node.keys_with_positions():
         try:
             _NAME.validate_python(name)
         except ValidationError:
@@ -234,21 +247,24 @@ def _steps(draft: Draft, key: str) -> None:
             draft.say_at("DR1012", "a step is a mapping that starts with its id", path)
             continue
         step = _step(draft, item, path, above)
-        draft.steps.append(Placed(step=step, path=path, is_final=key == "finally"))
+        draft.steps.append(Placed(step=step, node=item, path=path, is_final=key == "finally"))
         above = step
 
 
 def _step(draft: Draft, node: MapNode, path: Path, above: Step | None) -> Step:
+    written = _values(draft, node)
     extra: dict[str, Any] = {"position": node.position}
-    default = [above.id] if above else []
-    step = _part(draft, Step, path, extra)
+    default = (above.id,) if above else ()
+    if "needs" not in written:
+        written["needs"] = default
+    step = _model(draft, Step, path, written, extra)
     if step is None:
         # Without a usable id it cannot be referred to, but everything else in it can be checked.
         extra["id"] = f"{path[0]}[{path[1]}]"
-        without_id = {key: value for key, value in _without_nulls(node).items() if key != "id"}
+        without_id = {key: value for key, value in _values(draft, node).items() if key != "id"}
         step = _quiet(Step, {**without_id, **extra})
     is_said = "needs" in step.model_fields_set
-    return step if is_said else step.model_copy(update={"needs": tuple(default)})
+    return step if is_said else step.model_copy(update={"needs": default})
 
 
 def _quiet(model: type[M], value: dict[str, Any]) -> M:

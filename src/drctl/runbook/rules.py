@@ -9,7 +9,7 @@ from drctl.actions.targets import Target
 from drctl.kernel.text import did_you_mean, sanitize
 from drctl.kernel.yaml_tree import Path
 from drctl.runbook.draft import Draft, Placed
-from drctl.runbook.expressions import Scope
+from drctl.runbook.expressions import Scope, has_expression
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.include import INCLUDE, INCLUDING, check_include
 from drctl.runbook.params import check_params
@@ -69,23 +69,25 @@ def _check_step(
     environment: Mapping[str, Target] | None,
 ) -> None:
     step, path = placed.step, placed.path
-    here, after = scopes.at(step.id), scopes.after(step.id)
+    here = scopes.at(step.id)
+    has_after = step.until is not None or step.undo is not None or step.verify
+    after = scopes.after(step.id) if has_after else here
     for key in ("for_each", "max_parallel"):
-        if draft.has((*path, key)):
+        if placed.has(key):
             draft.say_key(
                 "DR1090", f"{key} is not in this version; write the steps out", (*path, key)
             )
     _check_expressions(draft, placed, here, after)
-    if draft.has((*path, "gate")):
+    if placed.has("gate"):
         _check_gate(draft, placed)
         return
-    if draft.lacks((*path, "uses")):
+    if draft.lacks_key(placed, "uses"):
         draft.say("DR1015", "a step needs uses (an action) or gate", step.position)
         return
     if step.uses is None:
         return
     action = _action(draft, step.uses, (*path, "uses"), registry)
-    if draft.has((*path, "show")):
+    if placed.has("show"):
         draft.say_key(
             "DR1015", "show is what an approver sees; it belongs to a gate", (*path, "show")
         )
@@ -151,12 +153,10 @@ def _check_target(
         if draft.has((*path, "target")):
             draft.say_key("DR1051", f"{action.name} takes no target", (*path, "target"))
         return
-    families = sorted({kind.family for kind in action.targets})
-    kinds = " or ".join(sorted(str(kind.model_fields["kind"].default) for kind in action.targets))
-    if draft.lacks((*path, "target")):
-        draft.say("DR1051", f"{action.name} needs a target ({kinds})", draft.place(path))
-        return
     if alias is None:
+        if draft.lacks((*path, "target")):
+            what = f"{action.name} needs a target ({_kinds(action)})"
+            draft.say("DR1051", what, draft.place(path))
         return
     if alias not in draft.targets and "targets" not in draft.unreadable:
         near = did_you_mean(alias, draft.targets)
@@ -165,23 +165,29 @@ def _check_target(
         return
     family, target = target_of(draft, alias, environment)
     if target is not None and not isinstance(target, action.targets):
-        what = f"{action.name} acts on {kinds}, and {draft.targets[alias]} is {target.kind}"
+        what = (
+            f"{action.name} acts on {_kinds(action)}, and {draft.targets[alias]} is {target.kind}"
+        )
         draft.say_at("DR1052", what, (*path, "target"))
-    elif target is None and family and family not in families:
-        wanted = " or ".join(families)
+    elif target is None and family and family not in (kind.family for kind in action.targets):
+        wanted = " or ".join(sorted({kind.family for kind in action.targets}))
         what = f"{action.name} acts on {wanted}.*, and {alias} is {draft.targets[alias]}"
         draft.say_at("DR1052", what, (*path, "target"))
 
 
+def _kinds(action: AnyAction) -> str:
+    return " or ".join(sorted(str(kind.model_fields["kind"].default) for kind in action.targets))
+
+
 def _check_times(draft: Draft, placed: Placed, action: AnyAction) -> None:
-    path, position = placed.path, placed.step.position
-    if draft.lacks((*path, "timeout")):
-        draft.say("DR1062", "a step that uses an action needs a timeout", position)
-    if action.effect.changes_something and draft.lacks((*path, "estimate")):
-        draft.say("DR1062", "a step that changes something needs an estimate", position)
     step = placed.step
+    if draft.lacks_key(placed, "timeout"):
+        draft.say("DR1062", "a step that uses an action needs a timeout", step.position)
+    if action.effect.changes_something and draft.lacks_key(placed, "estimate"):
+        draft.say("DR1062", "a step that changes something needs an estimate", step.position)
     if step.estimate and step.timeout and step.estimate > step.timeout:
-        draft.say_at("DR1062", "the estimate is longer than the timeout", (*path, "estimate"))
+        where = (*placed.path, "estimate")
+        draft.say_at("DR1062", "the estimate is longer than the timeout", where)
 
 
 def _check_manners(draft: Draft, placed: Placed, action: AnyAction) -> None:
@@ -189,11 +195,11 @@ def _check_manners(draft: Draft, placed: Placed, action: AnyAction) -> None:
     if step.on_failure == "continue" and action.effect.changes_something:
         what = f"{action.name} changes something; on_failure: continue is for reading and notifying"
         draft.say_at("DR1063", what, (*path, "on_failure"))
-    if draft.has((*path, "until")) and action.effect is not Effect.READ:
+    if placed.has("until") and action.effect is not Effect.READ:
         what = f"until repeats the step, and {action.name} does not only read"
         draft.say_key("DR1065", what, (*path, "until"))
     for key, other in (("until", "every"), ("every", "until")):
-        if draft.has((*path, key)) and draft.lacks((*path, other)):
+        if placed.has(key) and draft.lacks_key(placed, other):
             draft.say_key("DR1065", f'"{key}" needs "{other}" beside it', (*path, key))
     for index, word in enumerate(step.retry.on_errors if step.retry else ()):
         if word not in WORDS:
@@ -231,9 +237,14 @@ def _check_expressions(draft: Draft, placed: Placed, here: Scope, after: Scope) 
             scope.compile(text, wanted=CelType("bool"))
         except ExpressionError as error:
             draft.say_faults(error, (*path, key))
-    texts = [((*path, "show", index), text) for index, text in enumerate(step.show)]
-    texts += [((*path, "title"), step.title)] if step.title else []
+    texts: list[tuple[Path, str]] = [
+        ((*path, "show", index), text) for index, text in enumerate(step.show)
+    ]
+    if step.title:
+        texts.append(((*path, "title"), step.title))
     for where, text in texts:
+        if not has_expression(text):
+            continue
         try:
             here.template(text)
         except ExpressionError as error:

@@ -34,6 +34,10 @@ AT_THE_END: Mapping[str, CelType] = types.MappingProxyType({"run.succeeded": Cel
 """Known under ``finally`` only."""
 
 
+_ANY: Mapping[str, CelType] = types.MappingProxyType({"outputs": CelType("dyn")})
+"""What an action gives that is not installed."""
+
+
 class Scopes:
     """
     The scope of each step of a runbook, sharing what they have in common.
@@ -69,7 +73,11 @@ class Scopes:
             }
             for uses, own in outputs.items()
         }
-        self._outputs = {step.id: outputs[step.uses] for step in steps}
+        own = {
+            uses: {f"outputs.{name}": kind for name, kind in found.items()}
+            for uses, found in outputs.items()
+        }
+        self._own = {step.id: own[step.uses] for step in steps}
         self._fields = {step.id: fields[step.uses] for step in steps}
         # Of an action that is not installed nothing is known; its outputs are no second mistake.
         self._opaque = {
@@ -83,23 +91,21 @@ class Scopes:
 
     def at(self, step_id: StepId) -> Scope:
         """For what is read before a step runs: ``when``, ``with``, ``title``, ``show``."""
-        return self._scope(step_id, {})
+        return self._scope(step_id, (self._shared,))
 
     def after(self, step_id: StepId) -> Scope:
         """For ``until``, ``verify`` and ``undo`` of a step: its own ``outputs`` are there too."""
-        own = {f"outputs.{name}": kind for name, kind in self._outputs[step_id].items()}
-        if step_id in self._opaque:
-            own["outputs"] = CelType("dyn")
-        return self._scope(step_id, own)
+        own = _ANY if step_id in self._opaque else self._own[step_id]
+        return self._scope(step_id, (self._shared, own))
 
-    def _scope(self, step_id: StepId, own: Mapping[str, CelType]) -> Scope:
-        is_final = step_id in self._final
+    def _scope(self, step_id: StepId, shared: tuple[Mapping[str, CelType], ...]) -> Scope:
         visible = self._ancestors[step_id]
-        if is_final:
+        has_own = any(shared[1:])
+        if step_id in self._final:
             visible = visible | self._main
-        shared = {**self._shared, **own, **(AT_THE_END if is_final else {})}
+            shared += (AT_THE_END,)
         names = _Names(shared, visible, self._fields, self._opaque)
-        return Scope(names, why_not=lambda name: self._why_not(name, step_id, visible, bool(own)))
+        return Scope(names, why_not=lambda name: self._why_not(name, step_id, visible, has_own))
 
     def _why_not(  # noqa: PLR0911 (one for each reason)
         self, name: str, step_id: StepId, visible: AbstractSet[StepId], has_own: bool
@@ -150,7 +156,7 @@ class _Names(Mapping[str, CelType]):
 
     def __init__(
         self,
-        shared: Mapping[str, CelType],
+        shared: Sequence[Mapping[str, CelType]],
         visible: AbstractSet[StepId],
         fields: Mapping[StepId, Mapping[str, CelType]],
         opaque: AbstractSet[StepId],
@@ -159,8 +165,9 @@ class _Names(Mapping[str, CelType]):
         self._fields, self._opaque = fields, opaque
 
     def __getitem__(self, name: str) -> CelType:
-        if name in self._shared:
-            return self._shared[name]
+        for shared in self._shared:
+            if name in shared:
+                return shared[name]
         root, _, rest = name.partition(".")
         step_id, _, field = rest.partition(".")
         if root != "steps" or StepId(step_id) not in self._visible:
@@ -170,7 +177,8 @@ class _Names(Mapping[str, CelType]):
         return self._fields[StepId(step_id)][field]
 
     def __iter__(self) -> Iterator[str]:
-        yield from self._shared
+        for shared in self._shared:
+            yield from shared
         for step_id in sorted(self._visible):
             for field in self._fields[step_id]:
                 yield f"steps.{step_id}.{field}"

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from pydantic import BaseModel
 
 from drctl.kernel.text import did_you_mean, sanitize
-from drctl.runbook.models import ENV_NAME, KEBAB_CASE, RULE, SNAKE_CASE
+from drctl.runbook.models import ENV_NAME, KEBAB_CASE, NOT_BLANK, RULE, SNAKE_CASE
 
 _KINDS = {
     "string_type": "text",
@@ -26,6 +26,7 @@ _KINDS = {
 _FORMS = {
     SNAKE_CASE: "this must be snake_case",
     KEBAB_CASE: "this must be lower case, words joined by hyphens",
+    NOT_BLANK: "this must say something",
     RULE: "this must be the id of a rule, as DR6101: drctl explain rules lists them",
     ENV_NAME: "this must be a name in the environment, family first, as in db.primary",
 }

@@ -1,15 +1,20 @@
 """A comparison of two plans on a terminal."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from drctl.kernel.text import sanitize
-from drctl.plan.diff import Diff, NameChange, PartChange
+from drctl.plan.diff import Diff
+from drctl.plan.diff_parts import NameChange, PartChange
 from drctl.view.diff_words import change, forecast, notes, place
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"+": "green", "-": "red", "~": "yellow", ">": "cyan"}
+_OF_NAMES = {"+": "yellow", "-": "yellow"}
+"""More that changes, or has no way back, is neither good nor bad in itself."""
+_OF_FINDINGS = {"+": "red", "-": "green"}
 
 
 def show_diff(found: Diff, console: "Console") -> None:
@@ -33,35 +38,47 @@ def show_diff(found: Diff, console: "Console") -> None:
     _set(console, "changes", found.reach)
     _set(console, "no way back after", found.no_way_back)
     _set(console, "planes needed", found.planes)
-    _set(console, "findings", found.findings)
+    _set(console, "findings", found.findings, _OF_FINDINGS)
     _set(console, "code of actions", found.code)
     for field in found.whole:
         before, now = change(field)
         _line(console, f"  ~ {field.name}  {before} -> {now}", style="yellow")
+    _parts(console, "waivers", found.waivers, _OF_FINDINGS)
     _parts(console, "steps", found.steps)
     _parts(console, "gates", found.gates)
     _parts(console, "people", found.people)
     _parts(console, "targets", found.targets)
+    _parts(console, "pins", found.pins)
     _parts(console, "seen otherwise (the world, not the change)", found.seen)
 
 
-def _set(console: "Console", name: str, names: NameChange | None) -> None:
+def _set(
+    console: "Console",
+    name: str,
+    names: NameChange | None,
+    styles: Mapping[str, str] = _OF_NAMES,
+) -> None:
     if not names:
         return
     _line(console, f"  {name}")
     for sign, ones in (("+", names.added), ("-", names.removed)):
         for one in ones:
-            _line(console, f"    {sign} {one}", style=_STYLES[sign])
+            _line(console, f"    {sign} {one}", style=styles[sign])
 
 
-def _parts(console: "Console", title: str, parts: tuple[PartChange, ...]) -> None:
+def _parts(
+    console: "Console",
+    title: str,
+    parts: tuple[PartChange, ...],
+    styles: Mapping[str, str] = _STYLES,
+) -> None:
     if not parts:
         return
     _line(console, f"\n{title}", style="bold")
     for part in parts:
         about = ", ".join(text for text in (part.about, place(part)) if text)
         words = f"  {part.sign} {part.name}" + (f"  {about}" if about else "")
-        _line(console, words, style=_STYLES[part.sign])
+        _line(console, words, style=styles.get(part.sign, _STYLES[part.sign]))
         for field in part.fields:
             before, now = change(field)
             _line(console, f"      {field.name}  {before} -> {now}")

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from drctl.kernel.duration import format_duration
-from drctl.plan.diff import Diff, FieldChange, PartChange
+from drctl.plan.diff import Diff
+from drctl.plan.diff_parts import FieldChange, PartChange
 from drctl.plan.outline import Outline
 
 
@@ -33,6 +34,8 @@ def place(part: PartChange) -> str:
     if part.wave_before == part.wave_after:
         return ""
     if part.wave_before is None or part.wave_after is None:
+        if part.sign not in "+-":
+            return ""  # it is of finally in one of them, and a field says so
         wave = part.wave_after if part.wave_before is None else part.wave_before
         return f"wave {wave}"
     return f"wave {part.wave_before} to {part.wave_after}"
@@ -40,15 +43,16 @@ def place(part: PartChange) -> str:
 
 def verdict(plan: Outline) -> str:
     """Whether a plan fits its RTO."""
-    spare = plan.objectives.rto_s - plan.forecast_s
+    spare = plan.spare_s
+    lacks = ", without detection" if plan.objectives.budget.lacks_detection else ""
     if spare < 0:
-        return f"MISSES by {format_duration(-spare)}"
-    return f"fits, {format_duration(spare)} to spare"
+        return f"MISSES by {format_duration(-spare)}{lacks}"
+    return f"fits, {format_duration(spare)} to spare{lacks}"
 
 
 def forecast(found: Diff) -> str:
-    """The forecast before and after."""
-    old, new = found.before.forecast_s, found.after.forecast_s
+    """The forecast before and after, detection and all; of recorded runs the p90, as in `plan`."""
+    old, new = found.before.takes_s, found.after.takes_s
     rto = format_duration(found.after.objectives.rto_s)
     if old == new:
         return f"{format_duration(new)}, as before, of RTO {rto}: {verdict(found.after)}"
@@ -70,6 +74,7 @@ def notes(found: Diff) -> Iterator[str]:
             f"these are two recoveries: {old.runbook} for {old.environment},"
             f" {new.runbook} for {new.environment}"
         )
+    yield from found.unnamed
     if old.is_offline or new.is_offline:
         yield "planned offline: what was observed is not compared"
     if found.planes is None:

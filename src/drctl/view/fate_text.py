@@ -4,13 +4,14 @@ from drctl.kernel.text import sanitize
 from drctl.plan.fate_model import CallFate, Fate
 from drctl.view.page import Page
 
-_ENDINGS = {
-    "succeeds": ("would come through", "bold green"),
-    "refused": ("would be REFUSED", "bold red"),
-    "pauses": ("would PAUSE", "bold red"),
-    "stops": ("would STOP", "bold red"),
-    "depends": ("may fail", "bold magenta"),
+ENDINGS = {
+    "succeeds": "would come through",
+    "refused": "would be REFUSED",
+    "pauses": "would PAUSE",
+    "stops": "would STOP",
+    "depends": "may fail",
 }
+_STYLES = {"succeeds": "bold green", "depends": "bold magenta"}
 _REACHED = {
     "yes": "",
     "perhaps": "  (if the run comes as far)",
@@ -25,8 +26,8 @@ def show_fate(fate: Fate, console: Page) -> None:
     lost = ", ".join(f"{place} is {_how(how)}" for place, how in fate.lost.items())
     console.print()
     console.print(Text(sanitize(f"Assumed: {lost}; nothing there was asked"), style="bold"))
-    word, style = _ENDINGS[fate.ending]
-    line = Text("  a run ").append(word, style=style)
+    style = _STYLES.get(fate.ending, "bold red")
+    line = Text("  a run ").append(ENDINGS[fate.ending], style=style)
     console.print(line.append(sanitize(f": {fate.why}")))
     counted = [one for one in fate.fails if not one.tolerated]
     borne = [one for one in fate.fails if one.tolerated]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from drctl.engine import events as e
+from drctl.engine.settling import NEVER_HAPPENED
 from drctl.engine.state import Record, State
 from drctl.journal.folder import Folder
 from drctl.kernel.clock import Clock, length_between
@@ -175,6 +176,8 @@ def _finished(event: e.StepFinished) -> str:
             return f"{event.step} succeeded{_outputs(event)}"
         case "skipped":
             return f"{event.step} skipped: {event.why}"
+        case "failed" if event.error == NEVER_HAPPENED:
+            return f"{event.step} interrupted: {event.why}"  # no failure: it is started again
         case "failed" | "unknown":
             return f"{event.step} {event.outcome.upper()} ({event.error}): {event.why}"
 

@@ -30,6 +30,20 @@ class Page:
         else:
             self._console.print(text)
 
+    def line(self, *pieces: tuple[str, str]) -> None:
+        """Prints one line of texts with their styles; no object is made of one that is bare."""
+        plain = "".join(text for text, _style in pieces)
+        if self._is_bare and plain.isascii() and plain.isprintable() and len(plain) <= self._width:
+            self._console.file.write(f"{plain}\n")
+            return
+        from rich.text import Text
+
+        (first, style), *others = pieces
+        whole = Text(first, style=style)
+        for text, own in others:
+            whole.append(text, style=own)
+        self.print(whole)
+
     def _fits(self, plain: str) -> bool:
         if len(plain) <= self._width:
             return True

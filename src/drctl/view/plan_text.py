@@ -7,14 +7,14 @@ from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedGate, PlannedStep
-from drctl.view.fate_text import show_fate
+from drctl.plan.refusals import seen
+from drctl.view.fate_text import ENDINGS, show_fate
 from drctl.view.findings import counted, finding_lines, waived_lines
 from drctl.view.forecast_text import show_forecast
 from drctl.view.page import Page
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.text import Text
 
 _STYLES = {"+": "green", "~": "yellow", "!": "bold red", ">": "bold cyan", "?": "magenta"}
 LEGEND = "+ create  ~ change  ! no way back  > moves traffic  ? cannot tell  - skipped"
@@ -64,6 +64,18 @@ def _show(plan: Plan, console: Page) -> None:
         console.print(Text("  planned offline: nothing was looked at", style="magenta"))
     if plan.fate is not None:
         show_fate(plan.fate, console)
+    _show_refusals(plan, console)
+
+
+def _show_refusals(plan: Plan, console: Page) -> None:
+    """The last words: what the green line above does not speak of."""
+    from rich.text import Text
+
+    for one in seen(plan):
+        line = Text("  a run now ").append(ENDINGS[one.ending], style="bold red")
+        console.print(line.append(sanitize(f": {one.what}")))
+        if one.fix:
+            console.print(Text(f"    do   {one.fix}", style="dim"))
 
 
 def _show_findings(plan: Plan, console: Page) -> None:
@@ -113,26 +125,22 @@ def _show_lease(plan: Plan, console: Page) -> None:
 
 
 def _show_step(plan: Plan, step: PlannedStep, console: Page, *, is_critical: bool) -> None:
-    from rich.text import Text
-
-    prediction = step.prediction
-    line = Text("  ")
-    line.append(f"{prediction.symbol} ", style=_STYLES.get(prediction.symbol, ""))
-    line.append("* " if is_critical else "  ", style="bold")
-    line.append(step.id, style="bold")
-    if step.call is not None:
-        line.append(f"  {step.call.uses}", style="dim")
-    length_s = plan.timed[step.id].p50_s if step.id in plan.timed else step.estimate_s
-    if length_s:
-        line.append(f"  ~{format_duration(length_s)}")
-    console.print(line)
+    symbol = step.prediction.symbol
+    timed = plan.timed.get(step.id)
+    length_s = timed.p50_s if timed else step.estimate_s
+    console.line(
+        ("  ", ""),
+        (f"{symbol} ", _STYLES.get(symbol, "")),
+        ("* " if is_critical else "  ", "bold"),
+        (step.id, "bold"),
+        (f"  {step.call.uses}" if step.call is not None else "", "dim"),
+        (f"  ~{format_duration(length_s)}" if length_s else "", ""),
+    )
     for detail in _details(plan, step):
-        console.print(detail)
+        console.line((f"        {sanitize(detail)}", "dim"))
 
 
-def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
-    from rich.text import Text
-
+def _details(plan: Plan, step: PlannedStep) -> list[str]:
     prediction, found = step.prediction, []
     if step.call is not None and step.call.target:
         found.append(f"{step.call.target} = {plan.targets[step.call.target].label}")
@@ -155,7 +163,7 @@ def _details(plan: Plan, step: PlannedStep) -> "list[Text]":
         found.append(
             "needs the us-east-1 control plane: a fallback, not a plan for losing us-east-1"
         )
-    return [Text(f"        {sanitize(line)}", style="dim") for line in found]
+    return found
 
 
 _COUNTED = {

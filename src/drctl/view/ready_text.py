@@ -1,4 +1,4 @@
-"""Readiness for people, for a test report, and for Prometheus."""
+"""Readiness for people, and for a test report."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _STYLES = {"ready": "bold green", "at risk": "bold yellow", "not ready": "bold red"}
-_CODES = {"ready": 0, "at risk": 1, "not ready": 2}
 
 
 def show_readiness(seen: Readiness, console: "Console", *, verbose: bool = False) -> None:
@@ -27,11 +26,14 @@ def show_readiness(seen: Readiness, console: "Console", *, verbose: bool = False
         console.print()
         line = Text(sanitize(f"{one.scenario}: "), style="bold")
         line.append(one.result.upper(), style=_STYLES[one.result])
-        line.append(sanitize(f"  {one.title} ({one.runbook})"), style="")
+        line.append(sanitize(f"{_how_much(one)}  {one.title} ({one.runbook})"), style="")
         console.print(line)
         for text, style in _lines(one, verbose=verbose):
             console.print(Text(sanitize(text), style=style))
     console.print()
+    if seen.not_asked:
+        left = f"not asked unless named with --scenario: {', '.join(seen.not_asked)}"
+        console.print(Text(sanitize(left), style="dim"))
     console.print(Text(seen.caveat, style="dim"))
 
 
@@ -50,19 +52,30 @@ def _lines(one: Scenario, *, verbose: bool) -> Iterator[tuple[str, str]]:
     if verbose:
         for judged in good:
             yield f"  holds: {judged.check}  {judged.subject}: {judged.why}", "green"
-        for skipped in one.skipped:
-            yield f"  not looked at: {skipped.check}  {skipped.subject}: {skipped.why}", "dim"
     else:
         yield f"  {len(good)} prerequisites hold", "green"
-        if one.skipped:
-            yield f"  {len(one.skipped)} not looked at: {_why(one)}", "dim"
-    if one.unchecked:
-        yield f"  nothing to look at beforehand for: {', '.join(one.unchecked)}", "dim"
+    yield from _not_looked_at(one)
+    if one.unchecked_changes:
+        names = ", ".join(one.unchecked_changes)
+        yield f"  changes something, and there is nothing to look at beforehand: {names}", "yellow"
+    if reads := [step for step in one.unchecked if step not in one.unchecked_changes]:
+        yield f"  nothing to look at beforehand for: {', '.join(reads)}", "dim"
 
 
-def _why(one: Scenario) -> str:
-    reasons = dict.fromkeys(skipped.why for skipped in one.skipped)
-    return "; ".join(reasons)
+def _how_much(one: Scenario) -> str:
+    return f", {one.looked_at} of {one.steps} steps looked at" if one.steps else ""
+
+
+def _not_looked_at(one: Scenario) -> Iterator[tuple[str, str]]:
+    """Each by its name, under the reason that it shares with others."""
+    reasons: dict[str, dict[str, list[str]]] = {}
+    for skipped in one.skipped:
+        checks = reasons.setdefault(skipped.why, {}).setdefault(skipped.subject, [])
+        checks.append(skipped.check)
+    for why, subjects in reasons.items():
+        yield f"  not looked at: {why}", "dim"
+        for subject, checks in subjects.items():
+            yield f"      {', '.join(checks)}  {subject}", "dim"
 
 
 def changes(before: Readiness | None, now: Readiness) -> list[str]:
@@ -73,7 +86,7 @@ def changes(before: Readiness | None, now: Readiness) -> list[str]:
         was = earlier.get(one.scenario)
         if was is None or was.result != one.result:
             so_far = f" (was {was.result})" if was else ""
-            lines.append(f"{one.scenario}: {one.result}{so_far}")
+            lines.append(f"{one.scenario}: {one.result}{so_far}{_how_much(one)}")
         old, new = _troubles(was), _troubles(one)
         lines += [f"{one.scenario}: + {_line(new[key])}" for key in new if key not in old]
         lines += [f"{one.scenario}: - {_line(old[key])}" for key in old if key not in new]
@@ -129,53 +142,3 @@ def _case(suite: ET.Element, one: Scenario, judged: Judged) -> None:
         told = ET.SubElement(case, word, message=sanitize(message))
         if word != "skipped":
             told.text = sanitize(f"breaks {', '.join(judged.steps) or 'nothing'}; do: {judged.do}")
-
-
-_METRICS = (
-    ("drctl_ready", "0 ready, 1 at risk, 2 not ready; by scenario."),
-    ("drctl_ready_prerequisites", "Prerequisites by scenario and standing."),
-    ("drctl_ready_trouble", "1 for each prerequisite that keeps a scenario from being ready."),
-    ("drctl_ready_reading", "Numbers that were read while looking."),
-    ("drctl_ready_looked_at_seconds", "When this was looked at; alert when it is old."),
-)
-
-
-def prometheus(seen: Readiness, at_s: float) -> str:
-    """The text format of Prometheus. *at_s*: when it was looked at, as Unix time."""
-    rows: dict[str, list[str]] = {name: [] for name, _help in _METRICS}
-    for one in seen.scenarios:
-        base = {"environment": seen.environment, "scenario": one.scenario}
-        rows["drctl_ready"].append(_row("drctl_ready", base, _CODES[one.result]))
-        for standing in Standing:
-            labels = {**base, "standing": standing}
-            count = len(one.of(standing))
-            rows["drctl_ready_prerequisites"].append(
-                _row("drctl_ready_prerequisites", labels, count)
-            )
-        for judged in one.troubles:
-            labels = {**base, "check": judged.check, "subject": judged.subject,
-                      "standing": judged.standing}  # fmt: skip
-            rows["drctl_ready_trouble"].append(_row("drctl_ready_trouble", labels, 1))
-        for judged in one.judged:
-            for name, value in judged.readings.items():
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    labels = {**base, "check": judged.check, "subject": judged.subject,
-                              "reading": name}  # fmt: skip
-                    row = _row("drctl_ready_reading", labels, value)
-                    rows["drctl_ready_reading"].append(row)
-    name = "drctl_ready_looked_at_seconds"
-    rows[name].append(_row(name, {"environment": seen.environment}, round(at_s, 3)))
-    lines = []
-    for name, help_ in _METRICS:
-        lines += [f"# HELP {name} {help_}", f"# TYPE {name} gauge", *dict.fromkeys(rows[name])]
-    return "\n".join(lines) + "\n"
-
-
-def _row(name: str, labels: dict[str, str], value: float) -> str:
-    inside = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
-    return f"{name}{{{inside}}} {value:.15g}"
-
-
-def _escaped(text: str) -> str:
-    clean = sanitize(str(text))
-    return clean.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

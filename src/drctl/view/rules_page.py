@@ -29,6 +29,15 @@ def about(subject: str) -> str | None:
     return f"# {subject.upper()}: {title}\n\nNothing waives it.\n" if title else None
 
 
+def in_short(code: str) -> str | None:
+    """What a rule wants, why, and what mends it, for readers with one field."""
+    rule = all_rules().get(code)
+    if rule is None:
+        title = TITLES.get(code)
+        return f"{title}." if title else None
+    return f"{rule.title}. {rule.reason} To mend it: {rule.fix}."
+
+
 def _one(rule: Rule) -> Iterator[str]:
     yield from (f"# {rule.id}: {rule.title}", "")
     yield from (f"{rule.severity.capitalize()}; asked {_ASKED[rule.needs]}.", "", rule.reason, "")

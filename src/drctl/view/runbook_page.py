@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from drctl.actions.catalogue import planes_of
 from drctl.kernel.duration import format_duration
+from drctl.kernel.text import sanitize
 from drctl.plan.inline import Room, joined
 from drctl.runbook.include import INCLUDE
 from drctl.runbook.models import Runbook, Step
+from drctl.view.ci.markdown import code, plain, table
 
 _STARTS = {
     "incident": "when the outage began",
@@ -43,8 +45,8 @@ def runbook_page(room: Room, source: str) -> str:
 def _head(runbook: Runbook) -> Iterator[str]:
     about, goals = runbook.metadata, runbook.objectives
     stops = ", ".join(f"`{step}`" for step in goals.clock.stops_after)
-    yield from (f"# {about.title}", "")
-    facts = [f"`{about.name}`", f"owner: {about.owner}"]
+    yield from (f"# {plain(about.title)}", "")
+    facts = [code(about.name), f"owner: {plain(about.owner)}"]
     facts += [f"scenario: {about.scenario}"] if about.scenario else []
     facts += [f"category {about.category}"] if about.category else []
     yield from (" · ".join(facts), "")
@@ -60,7 +62,7 @@ def _introduction(source: str) -> Iterator[str]:
         if not line.startswith("#"):
             break
         if "yaml-language-server" not in line:
-            yield line.removeprefix("#").strip()
+            yield sanitize(line.removeprefix("#").strip()).replace("<", "\\<")
     yield ""
 
 
@@ -69,8 +71,8 @@ def _inputs(runbook: Runbook) -> Iterator[str]:
         (
             f"`{name}`",
             spec.type,
-            "required" if spec.default is None else f"`{_written(spec.default)}`",
-            spec.description or "",
+            "required" if spec.default is None else code(_written(spec.default)),
+            plain(spec.description or ""),
         )
         for name, spec in runbook.inputs.items()
     ]
@@ -85,7 +87,7 @@ def _targets(room: Room) -> Iterator[str]:
     rows = [
         (
             f"`{alias}`",
-            f"`{name}`",
+            code(name),
             ", ".join(_users(room.runbook, alias)),
         )
         for alias, name in room.runbook.targets.items()
@@ -107,10 +109,11 @@ def _gates(room: Room) -> Iterator[str]:
         if step.gate is None:
             continue
         gate = inner.runbook.gates[step.gate]
-        who = " or ".join(gate.approvers) + (f" ({gate.quorum} people)" if gate.quorum > 1 else "")
-        shown = "<br>".join(step.show)
+        people = f" ({gate.quorum} people)" if gate.quorum > 1 else ""
+        who = " or ".join(map(plain, gate.approvers)) + people
+        shown = "<br>".join(map(code, step.show))
         rows.append(
-            (_name(inner, step), gate.title, who, format_duration(gate.expires_after), shown)
+            (_name(inner, step), plain(gate.title), who, format_duration(gate.expires_after), shown)
         )
     columns = ("Gate", "What is decided", "Who", "Silence is a no after", "What they are shown")
     yield from _table("What people decide", columns, rows)
@@ -134,7 +137,7 @@ def _row(number: int, room: Room, step: Step, *, final: bool) -> tuple[str, ...]
     return (
         str(number),
         _name(room, step),
-        step.label + (f"; only when `{step.when}`" if step.when else ""),
+        plain(step.label) + (f"; only when {code(step.when)}" if step.when else ""),
         does,
         ", ".join(room.needs(step, is_final=final)) or ("all else" if final else "at once"),
         "" if step.estimate is None else format_duration(step.estimate),
@@ -161,8 +164,8 @@ def _waivers(room: Room) -> Iterator[str]:
     rows = [
         (
             f"`{waiver.rule}`",
-            f"`{joined(inner.scope, waiver.step)}`" if waiver.step else waiver.store or "anywhere",
-            waiver.reason,
+            code(joined(inner.scope, waiver.step) if waiver.step else waiver.store or "anywhere"),
+            plain(waiver.reason),
             waiver.until.isoformat(),
         )
         for inner in room.rooms()
@@ -172,12 +175,7 @@ def _waivers(room: Room) -> Iterator[str]:
 
 
 def _table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    """A heading with a table; nothing when it has no rows."""
-    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    if not cells:
-        return
-    yield from (f"## {title}", "")
-    yield f"| {' | '.join(columns)} |"
-    yield f"|{'---|' * len(columns)}"
-    yield from (f"| {' | '.join(row)} |" for row in cells)
-    yield ""
+    """A heading with a table, cells already made inert; nothing when it has no rows."""
+    lines = table(columns, rows)
+    if lines:
+        yield from (f"## {title}", "", *lines)

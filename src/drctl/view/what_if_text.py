@@ -25,6 +25,10 @@ def show_what_if(found: WhatIf, console: "Console") -> None:
         was = next(one for one in found.planned.steps if one.step == step)
         line = f"  {step} takes {format_duration(seconds)}, not {format_duration(was.p50_s)}"
         console.print(Text(sanitize(line), style="bold"))
+        if seconds > was.longest_s:
+            given = format_duration(was.longest_s)
+            why = f"    no run takes so long: it is given {given}, and fails then or runs out"
+            console.print(Text(why, style="bold yellow"))
     if found.changed is not None:
         for text in _beside(found.planned, found.changed):
             console.print(Text(text))
@@ -35,7 +39,7 @@ def show_what_if(found: WhatIf, console: "Console") -> None:
     else:
         console.print(verdict(found.planned, found.rto_s))
     if found.needs is not None:
-        for answer in _needs(found.needs):
+        for answer in _needs(found.needs, found.changed or found.planned):
             console.print(answer)
     console.print(Text("\n  a question, not a plan: it cannot be saved or run", style="dim"))
 
@@ -76,14 +80,20 @@ def _slack(slack_s: float | None) -> str:
     return f"slack {format_duration(slack_s)}" if slack_s else "critical"
 
 
-def _needs(needs: Needs) -> "Iterator[Text]":
+def _needs(needs: Needs, forecast: Forecast) -> "Iterator[Text]":
     from rich.text import Text
 
     if needs.fits:
-        yield Text("\n  It fits. How much more each step by itself may take before it does not:")
+        yield Text("\n  It fits. How much more each of the longest on the way, by itself, may take")
+        yield Text("  before it does not:")
+        longest_s = {step.step: step.longest_s for step in forecast.steps}
         for room in needs.room:
             more, now = format_duration(room.more_s), format_duration(room.now_s)
-            yield Text(f"    {room.step:28} {more:>8} more than its {now}")
+            line = Text(f"    {room.step:28} {more:>8} more than its {now}")
+            given_s = longest_s[room.step]
+            if room.now_s + room.more_s > given_s:
+                line.append(f"; it is given {format_duration(given_s)} at all", style="dim")
+            yield line
         return
     over = format_duration(needs.over_s)
     yield Text(f"\n  It needs {over} less. Each by itself, enough and cheap first:", style="bold")

@@ -225,6 +225,7 @@ async def test_a_dead_region_is_proven_dead_and_said_not_to_be_durable(
         estate.plane.set_reachable(EAST, True)
         await estate.on_its_loop(estate.bridge.recover_region(EAST))
     assert isinstance(settled, CannotTell)
+    assert settled.again_tells, "whoever resumes fences once more, and does not wait for the region"
     assert seen.facts == {}
     assert isinstance(FENCE.preview(seen, primary, GO), CannotTell)
     assert (fence.method, fence.durable, fence.final_lsn) == ("observed_dead", False, "")
@@ -286,9 +287,10 @@ async def test_an_attempt_after_a_death_knows_where_the_instance_was(estate, pri
     assert again.previous_security_groups == (estate.groups[EAST]["healing-guard-db"],)
 
     nothing = UnfenceParams(security_groups=())
-    settled = await FENCE.settled(context(), primary, GO)
+    settled = await FENCE.settled(replace(context(), seen=seen), primary, GO)
     assert isinstance(settled, NotDone)
     assert settled.remains, "an undo takes it back"
+    assert settled.outputs == {"previous_security_groups": again.previous_security_groups}
     with pytest.raises(Rejected, match="nothing says which security groups"):
         await UnfenceInstance().perform(context(), primary, nothing)
     assert isinstance(await UnfenceInstance().settled(context(), primary, nothing), NotDone)

@@ -176,6 +176,9 @@ async def test_without_a_control_plane_silence_is_no_fence(project):
         await FENCE.perform(project.context(), target, GO)
     with pytest.raises(Unavailable):
         await UNFENCE.perform(project.context(3), target, BACK)
+    settled = await FENCE.settled(project.context(3), target, GO)
+    assert isinstance(settled, CannotTell)
+    assert settled.again_tells
 
 
 async def test_a_replica_is_no_old_primary(project):
@@ -194,6 +197,9 @@ async def test_a_fence_that_is_stopped_and_not_proven_is_there_to_be_taken_back(
     project.cloud.sql.instances["prod"].activation = "NEVER"
     stopped = await FENCE.settled(project.context(), target, GO)
     assert (untouched.remains, stopped.remains) == (False, True)
+    assert stopped.outputs == {"previous_policy": "UNCHANGED"}, "nobody knows that it ever ran"
+    by_this_run = project.context(seen={"activation": "ALWAYS"})
+    assert (await FENCE.settled(by_this_run, target, GO)).outputs == {"previous_policy": "ALWAYS"}
 
 
 async def test_what_the_fence_left_alone_is_left_alone(project):

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from kube_bench import API, NAMESPACE
 
-from drctl.actions.contract import Cleared, Debt, Done, NoParams, Nothing
+from drctl.actions.contract import Cleared, Debt, Done, NoParams, NotDone, Nothing
 from drctl.actions.errors import Rejected
 from drctl.actions.targets import PostgresCluster
 from drctl.adapters.kubernetes.postgresql_fence import (
@@ -156,3 +156,15 @@ async def test_an_instance_is_down_when_its_kubelet_saw_it_stop_after_the_fence(
     # It was down before, and its container has started with the fence in place.
     pod.says(ready=False, since=-30, started=2)
     assert not await serves(context, target)
+
+
+async def test_a_fence_that_is_told_and_not_proven_is_there_to_be_taken_back(
+    cluster, database, context
+):
+    """The operator is down, say: an undo that hears "cannot tell" would leave it fenced."""
+    target, _pod = database("cnpg"), Pod(cluster)
+    with pytest.raises(Rejected, match="still serves"):
+        await FENCE.perform(context(3, key="run-1.fence"), target, GO)
+    settled = await FENCE.settled(context(3, key="run-1.fence"), target, GO)
+    assert isinstance(settled, NotDone)
+    assert (settled.remains, settled.outputs) == (True, {"previous_instances": 3})

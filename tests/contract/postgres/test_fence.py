@@ -217,7 +217,9 @@ async def test_a_dead_primary_is_observed_dead_and_not_for_good(pair):
 
     assert (fenced.method, fenced.durable, fenced.final_lsn) == ("observed_dead", False, "")
     assert fenced.proof
-    assert isinstance(await Fence().settled(context(), target(), PARAMS), CannotTell)
+    settled = await Fence().settled(context(), target(), PARAMS)
+    assert isinstance(settled, CannotTell)
+    assert settled.again_tells
 
 
 async def test_a_primary_that_is_back_at_the_second_look_is_not_dead(pair):

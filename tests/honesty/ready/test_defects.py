@@ -16,26 +16,35 @@ sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "tests" / "e2e")]
 
 from defects import DEFECTS, OUTAGE, Defect  # noqa: E402
 from e2e_lab import lab_of  # noqa: E402
-from estate_hands import EAST, Hands  # noqa: E402
+from estate_hands import APP, EAST, Hands  # noqa: E402
 
 NET = 240
+pytestmark = pytest.mark.xdist_group(f"net-{NET}")
 IS_FULL = os.environ.get("DRCTL_SAFETY") == "full"
 CHOSEN = DEFECTS if IS_FULL else DEFECTS[::4]
 """Each takes ten seconds; `make plan-honesty` takes them all."""
 ROWS = ROOT / "build" / "honesty" / "ready.json"
+STILL_NEEDED = {
+    "access key withdrawn",
+    "permission to move traffic missing",
+    "switch without a health check",
+    "right to scale missing",
+    "certificate expired",
+}
+"""Defects of what a failover needs also when the east is gone: assuming that hides none of them."""
 TROUBLE = {"not ready", "at risk", "cannot tell"}
 CODES = {"not ready": 5, "at risk": 8, "ready": 0}
 
 
-@pytest.fixture(scope="module")
-def hands(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ready")
-    lab = lab_of(NET, folder)
+@pytest.fixture
+def hands(tmp_path):
+    """A lab of its own for each: one leaves a dead region, the other no replica."""
+    lab = lab_of(NET, tmp_path)
     lab.drctl("lab", "down")
     up = lab.drctl("lab", "up", timeout_s=240)
     assert up.returncode == 0, up.stdout + up.stderr
     try:
-        yield Hands(lab, folder)
+        yield Hands(lab, tmp_path)
     finally:
         lab.stop()
         lab.drctl("lab", "down")
@@ -51,6 +60,9 @@ def test_each_defect_is_named_and_nothing_else_and_the_failover_fails_where_it_s
     assumed, under = hands.ready(OUTAGE, "lab", "--assume-down", EAST)
     assert _troubles(under) == []
     assert assumed == 0
+    # Only what lies in the lost region is moot; rights and records that are kept there are not.
+    assert all("goes on without" in one["why"] for one in under["skipped"])
+    assert {f"{APP}-prod ({EAST})", EAST} == {one["subject"] for one in under["skipped"]}
     rows = []
     for defect in CHOSEN:
         rows.append(_tried(hands, defect))
@@ -58,6 +70,22 @@ def test_each_defect_is_named_and_nothing_else_and_the_failover_fails_where_it_s
     wrong = [row for row in rows if not row["ok"]]
     assert wrong == []
     assert len(rows) >= (20 if IS_FULL else 6)
+
+
+@pytest.mark.lab
+@pytest.mark.timeout(300)
+def test_in_a_region_that_is_really_dead_what_nobody_could_look_at_is_a_risk_and_no_verdict(hands):
+    """Rights and records are kept in the east; a failover needs them, and nobody can tell."""
+    assert hands.lab.drctl("lab", "break", "region", EAST).returncode == 0
+    told = hands.lab.drctl(
+        "ready", "-e", "lab", "--scenario", OUTAGE, "--assume-down", EAST, "-o", "json",
+        timeout_s=120,
+    )  # fmt: skip
+    [seen] = json.loads(told.stdout)["scenarios"]
+    assert (told.returncode, seen["result"]) == (8, "at risk")
+    troubles = _troubles(seen)
+    assert {"aws.permissions", "aws.route53.switch"} == {one["check"] for one in troubles}
+    assert all("not looked at: it asks control-plane" in one["why"] for one in troubles)
 
 
 def _tried(hands: Hands, defect: Defect) -> dict:
@@ -76,6 +104,9 @@ def _tried(hands: Hands, defect: Defect) -> dict:
         )
         if not is_named:
             row["seen"] = troubles
+        if defect.name in STILL_NEEDED:
+            row["assumed"] = _assumed(hands, defect, environment)
+            is_named = is_named and row["assumed"] == [defect.finding]
         row["failover"], failed_there = _followed(hands, defect, environment)
         row["ok"] = is_named and failed_there
     except subprocess.TimeoutExpired as late:
@@ -84,6 +115,13 @@ def _tried(hands: Hands, defect: Defect) -> dict:
         defect.mend(hands)
         hands.forget_leases()
     return row
+
+
+def _assumed(hands: Hands, defect: Defect, environment: str) -> list[str]:
+    """What is named when the east is assumed down; nothing where the verdict is not as bad."""
+    code, seen = hands.ready(defect.scenario, environment, "--assume-down", EAST)
+    named = sorted({one["check"] for one in _troubles(seen) if defect.step in one["steps"]})
+    return named if (code, seen["result"]) == (CODES[defect.standing], defect.standing) else []
 
 
 def _followed(hands: Hands, defect: Defect, environment: str) -> tuple[str, bool]:

@@ -13,12 +13,11 @@ from drctl.actions.contract import (
     Adapter,
     Context,
     Effect,
-    Identity,
     Outputs,
     Params,
-    Pin,
     Repeat,
 )
+from drctl.actions.pin import Identity, Pin
 from drctl.actions.registry import Registry, installed
 from drctl.actions.targets import SlackChannel, Target
 from drctl.config.environment import load_environment

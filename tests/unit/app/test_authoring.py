@@ -77,14 +77,14 @@ def test_from_the_door(here):
         return result.output
 
     said = drctl("runbook", "new", "orders-region", "--scenario", "region-outage")
-    assert "runbooks/orders-region.yaml: a draft from region-failover, 6 things to decide" in said
+    assert "runbooks/orders-region.yaml: a draft from region-failover, 8 things to decide" in said
     assert "runbooks: {region-outage: orders-region}" in said
     assert "verbs find it" not in drctl(
         "runbook", "new", "region-failover", "--scenario", "region-outage"
     )
     path = "runbooks/orders-region.yaml"
-    assert "valid, 6 left to decide (TODO): line" in drctl("validate", path)
-    assert drctl("validate", path, "-o", "github").count("::warning file=runbooks/orders-reg") == 6
+    assert "valid, 8 left to decide (TODO): line" in drctl("validate", path)
+    assert drctl("validate", path, "-o", "github").count("::warning file=runbooks/orders-reg") == 8
     drctl("runbook", "new", "orders-region", "--scenario", "region-outage", code=3)
     assert drctl("runbook", "graph", path).startswith("Fail over")
     assert drctl("runbook", "graph", path, "-o", "svg").startswith("<svg ")

@@ -15,13 +15,12 @@ from drctl.actions.contract import (
     Context,
     Done,
     Effect,
-    Identity,
     NotDone,
     Outputs,
     Params,
-    Pin,
     Repeat,
 )
+from drctl.actions.pin import Identity, Pin
 from drctl.actions.registry import Registry
 from drctl.actions.targets import SlackChannel, Target
 from drctl.config.secrets import LocalSecrets

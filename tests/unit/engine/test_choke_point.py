@@ -13,11 +13,13 @@ from engine_model import (
     drive,
     plan_of,
     step,
+    undo,
 )
 
 from drctl.actions import errors as words
 from drctl.actions.contract import CannotTell, Done, Effect, NoOutputs, NotDone, Repeat
 from drctl.engine import events as e
+from drctl.engine import readback
 from drctl.kernel.errors import CredentialsError, JournalError, Problem
 from drctl.plan.model import PlannedCall, PlannedPin
 
@@ -350,3 +352,57 @@ def test_what_a_dead_process_sent_may_arrive_after_the_first_look_of_a_resume(re
     act.settled = arrives_late
     ran = drive(one(), act, after=first.records[:cut], first=RESUMED)
     assert ("succeeded", []) == (ran.end.result, act.calls)
+
+
+AGAIN = CannotTell(why="its region is silent", again_tells=True)
+
+
+def _died_in(act):
+    """The record of a process that died right after it had asked."""
+    first = drive(one(), act)
+    kinds = [type(record.event) for record in first.records]
+    return first.records[: kinds.index(e.EffectIntended) + 1]
+
+
+def test_what_only_a_repetition_can_tell_is_repeated_by_a_resume_at_once():
+    """A fence copes with a silent region and proves itself; waiting for the region tells nobody."""
+    before = _died_in(Fake("act"))
+    ran = drive(one(), act := Fake("act", settled=AGAIN), after=before, first=RESUMED)
+    assert ("succeeded", 1, 1) == (ran.end.result, len(act.calls), act.reads)
+    assert ran.ended_s - before[-1].at.boot_s < 2 * readback.LOOK_EVERY_S
+
+
+def test_what_a_repetition_can_tell_is_unknown_to_an_undo_and_waited_for():
+    """To fence once more, so as to learn whether there is a fence to take back, is no look."""
+    plan = one(undo=PlannedCall(uses="unact"))
+    before = _died_in(Fake("act"))
+    act, back = Fake("act", settled=AGAIN), Fake("unact")
+    ran = drive(plan, act, back, after=before, first=undo())
+    assert ("unknown", [], []) == (ran.end.result, act.calls, back.calls)
+    assert act.reads > 2
+
+
+def test_what_was_repeated_and_then_failed_is_still_looked_for_by_an_undo():
+    refuses = Fake("act", settled=AGAIN, raises={1: words.Rejected("cannot reach is not a fence")})
+    failed = drive(one(), refuses, after=_died_in(Fake("act")), first=RESUMED)
+    assert ("failed", "rejected") == (
+        failed.state.steps["act"].status,
+        failed.finished("act")[-1].error,
+    )
+    assert failed.state.steps["act"].may_have_happened
+
+
+def test_what_an_undo_did_not_find_may_still_arrive_however_harmless_it_is_to_repeat():
+    """Else it is fenced by a request under way, after the undo has said that it is not."""
+    plan = one(undo=PlannedCall(uses="unact"))
+    before = _died_in(Fake("act"))
+    act, back = Fake("act"), Fake("unact")
+    act.repeat = Repeat.IDEMPOTENT
+
+    async def arrives_late(ctx, target, params):
+        is_there = ctx.clock.now().boot_s > before[-1].at.boot_s + 12
+        return Done(outputs=NoOutputs()) if is_there else NotDone(why="still as it was")
+
+    act.settled = arrives_late
+    ran = drive(plan, act, back, after=before, first=undo())
+    assert ("undone", 1) == (ran.end.result, len(back.calls))

@@ -3,7 +3,7 @@
 import itertools
 
 import pytest
-from engine_model import Fake, approve, drive, plan_of, registry_for, started, step
+from engine_model import RESUMED, Fake, approve, drive, plan_of, registry_for, started, step
 
 from drctl.actions import errors as words
 from drctl.actions.contract import CannotTell, Done, Effect, NoOutputs
@@ -489,6 +489,22 @@ def test_a_step_that_waits_for_nothing_but_a_message_does_not_wait_long():
     plan = plan_of(step("tell", effect=NOTIFY), step("look", needs=("tell",)), ends=("look",))
     ran = drive(plan, Fake("tell", NOTIFY, takes_s=1e6))
     assert NOTIFY_GRACE_S == ran.at_s(e.StepStarted, "look")
+
+
+def test_a_message_that_died_with_its_process_has_its_time_again():
+    """Nobody waited for it while no process was there to send it."""
+    plan = plan_of(step("tell", effect=NOTIFY), step("act", effect=CHANGE))
+    state = folded(
+        plan,
+        (0.0, started(plan)),
+        (0.0, e.StepStarted(step="tell", attempt=1)),
+        (0.0, e.StepStarted(step="act", attempt=1)),
+        (1.0, e.StepFinished(step="act", attempt=1, outcome="succeeded")),
+        (60.0, RESUMED),
+    )
+    kinds = {type(one) for one in decide(plan, state, at(60.0))}
+    assert c.Start in kinds
+    assert c.Abandon not in kinds
 
 
 def test_a_message_beside_work_has_its_own_time():

@@ -316,6 +316,17 @@ def test_a_fence_of_which_a_part_is_there_is_taken_back():
     assert ("undone", 1) == (ran.end.result, len(opened.calls))
     assert "fence" in ran.end.why
 
+    knows = NotDone(why="it is closed", remains=True, outputs={"before": 3})
+    call = PlannedCall(uses="unfence", with_={"n": "${{ outputs.before }}"})
+    asks = plan_of(
+        step("fence", effect=FENCE, undo=call), types={"steps.fence.outputs.before": "int"}
+    )
+    first_of = drive(asks, Fake("fence", FENCE, raises={1: NO}))
+    there = Fake("fence", FENCE, settled=knows)
+    ran = drive(asks, there, opened := Fake("unfence"), after=first_of, first=undo())
+    assert "undone" == ran.end.result, "what it was before is known to the look alone"
+    assert {"n": 3} == opened.calls[0][2].model_dump()
+
     nothing = Fake("fence", FENCE, settled=NotDone(why="it is open"))
     ran = drive(FAILOVER, nothing, opened := Fake("unfence"), after=first, first=undo())
     assert ("undone", 0) == (ran.end.result, len(opened.calls))

@@ -67,6 +67,14 @@ def check(one, text):
     assert not one.problems, (one.problems, one.draft)
 
 
+def test_an_expression_in_what_a_program_is_called_stays_text(tmp_path):
+    """Quotes may hold it, over lines too; in a title it would be read as ours."""
+    text = "'unclosed\n${{ steps.x }}\n'unclosed"
+    one = imported(text, tmp_path)
+    check(one, text)
+    assert "$ {{ steps.x }}" in one.draft
+
+
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=8))
 def test_every_line_has_a_fate_and_the_draft_is_valid(tmp_path_factory, pieces):

@@ -4,92 +4,24 @@ import json
 import re
 
 import pytest
-from engine_model import plan_of, step
+from diff_plans import GATE, KEY, RAW, base, diff, text_of, with_step, without, write
+from engine_model import step
 
 from drctl.actions.contract import Effect
 from drctl.actions.targets import SlackChannel
 from drctl.app.comparing import compare_files
 from drctl.kernel.errors import InvalidError
-from drctl.kernel.signature import new_key
-from drctl.plan.diff import compare
-from drctl.plan.findings import Finding
+from drctl.plan.findings import Finding, Waived
 from drctl.plan.model import (
     LossLook,
-    Objectives,
     PlannedCall,
-    PlannedGate,
+    PlannedLease,
     PlannedPerson,
     Prediction,
     Retry,
 )
-from drctl.plan.outline import Outline, level_of
+from drctl.plan.outline import level_of
 from drctl.view.ci.diff_markdown import diff_markdown
-from drctl.view.console import make_console
-from drctl.view.diff_text import show_diff
-
-GATE = PlannedGate(title="Go", approvers=("ic",), quorum=2, expires_s=60.0, reason_required=True)
-KEY = new_key().public
-
-
-def base(**more):
-    more = {"expires_after_s": 900.0} | more
-    steps = more.pop("steps", None) or (
-        step("lag", effect=Effect.READ, measures_loss=True, estimate_s=3.0),
-        step("go", gate="go", needs=("lag",)),
-        step("fence", target="room", effect=Effect.FENCE, needs=("go",), estimate_s=20.0),
-        step(
-            "promote",
-            target="other",
-            effect=Effect.PROMOTE,
-            needs=("fence",),
-            estimate_s=240.0,
-            timeout_s=360.0,
-            verify=(PlannedCall(uses="write"),),
-            with_={"wait": True, "n": 0},
-        ),
-        step(
-            "move",
-            target="room",
-            effect=Effect.TRAFFIC,
-            needs=("promote",),
-            undo=PlannedCall(uses="back"),
-            planes=("data-plane:s3",),
-        ),
-        step("proof", proves_one_primary=True, needs=("move",)),
-    )
-    settings = {
-        "gates": {"go": GATE},
-        "forecast_s": 263.0,
-        "critical_path": ("lag", "go", "fence", "promote"),
-        "protected": True,
-        "objectives": Objectives(
-            rto_s=900, rpo_s=300, starts_at="run", stops_after=("move", "proof")
-        ),
-    }
-    return plan_of(*steps, **(settings | more))
-
-
-def outline(plan):
-    return Outline.model_validate_json(plan.as_saved())
-
-
-def diff(before, after):
-    return compare(outline(before), outline(after))
-
-
-def with_step(name, **more):
-    steps = tuple(s.model_copy(update=more) if s.id == name else s for s in base().steps)
-    return base(steps=steps)
-
-
-def without(name):
-    return base(
-        steps=tuple(
-            s.model_copy(update={"needs": tuple(n for n in s.needs if n != name)})
-            for s in base().steps
-            if s.id != name
-        )
-    )
 
 
 def test_a_plan_is_as_itself():
@@ -119,6 +51,12 @@ CHANGES = {
     "show": with_step("promote", show=("x",)),
     "effect": with_step("promote", effect=Effect.DESTROY),
     "undo": with_step("promote", undo=PlannedCall(uses="back")),
+    "every": with_step("promote", every_s=7.0),
+    "backoff": with_step("promote", retry=Retry(backoff_s=7.0)),
+    "longest backoff": with_step("promote", retry=Retry(max_backoff_s=77.0)),
+    "no way back": with_step("promote", no_way_back="the old primary's last writes"),
+    "measures the loss": with_step("promote", measures_loss=True),
+    "proves one primary": with_step("promote", proves_one_primary=True),
 }
 
 
@@ -223,6 +161,71 @@ def test_reach_planes_findings_code_and_targets():
     assert not elsewhere.is_same
 
 
+ERROR = Finding(id="DR6301", severity="error", what="1m26s too long")
+WARNING = Finding(id="DR6302", severity="warning", where="go", what="it waits for long")
+
+
+def waived(finding, until="2027-03-31", reason="we know"):
+    return Waived(finding=finding, until=until, reason=reason)
+
+
+def test_a_waiver_is_no_cure(capsys):
+    """It takes an error out of the list of findings as a cure does, and cures nothing."""
+    before = base(findings=(ERROR, WARNING))
+    found = diff(before, base(waived=(waived(ERROR), waived(WARNING))))
+    assert (
+        "DR6301 is waived until 2027-03-31 because we know",
+        "DR6302 go is waived until 2027-03-31 because we know",
+    ) == found.weaker
+    assert not found.findings
+    assert not found.is_same
+    for text in (text_of(found, capsys), diff_markdown(found)):
+        assert "DR6301 is waived until 2027-03-31 because we know" in text
+        assert "too long" not in text
+    cured = diff(before, base())
+    assert ("DR6301: 1m26s too long", "DR6302 go: it waits for long") == cured.findings.removed
+    assert cured.weaker == ()
+
+
+def test_a_waiver_that_ends_later_is_weaker_and_one_that_is_gone_is_not():
+    early, late = (base(waived=(waived(ERROR, until),)) for until in ("2027-03-31", "2028-01-01"))
+    found = diff(early, late)
+    assert found.weaker == ("DR6301 is waived until 2028-01-01 instead of 2027-03-31",)
+    assert ["until"] == [field.name for field in found.waivers[0].fields]
+    assert diff(late, early).weaker == ()
+    assert not diff(late, early).is_same
+    back = diff(early, base(findings=(ERROR,)))
+    assert back.weaker == ()
+    assert ["-"] == [one.sign for one in back.waivers]
+    assert back.findings.added == ("DR6301: 1m26s too long",)
+
+
+def test_a_new_error_is_weaker_and_is_no_good_news():
+    found = diff(base(), base(findings=(ERROR, WARNING)))
+    assert found.weaker == ("a new error: DR6301: 1m26s too long",)
+    markdown = diff_markdown(found)
+    assert "## ❌ The recovery has errors" in markdown
+    assert "🆕 DR6301" in markdown
+    assert not set("🟢🔴") & set(markdown + diff_markdown(diff(base(findings=(ERROR,)), base())))
+    other = ERROR.model_copy(update={"what": "2m26s too long"})
+    longer = diff(base(findings=(ERROR,)), base(findings=(other,)))
+    assert longer.weaker == (), "the same error in other words"
+    again = diff(base(findings=(ERROR,)), base(findings=(ERROR, other)))
+    assert again.weaker == ("a new error: DR6301: 2m26s too long",)
+
+
+LEASED = PlannedLease(store="s3", identities=("a",), cool_down_s=3600.0)
+
+
+def test_a_lease_that_holds_nobody_elsewhere_is_weaker():
+    alone = base(lease=LEASED.model_copy(update={"store": None}))
+    [sentence] = diff(base(lease=LEASED), alone).weaker
+    assert sentence.startswith("the lease is kept on one machine only")
+    hot = base(lease=LEASED.model_copy(update={"cool_down_s": 60.0}))
+    assert diff(base(lease=LEASED), hot).weaker == ("the cool-down is 1m instead of 1h",)
+    assert diff(alone, base(lease=LEASED)).weaker == diff(hot, base(lease=LEASED)).weaker == ()
+
+
 def test_planes_that_nobody_looked_up_are_not_said_to_be_none():
     bare = with_step("move", planes=()).model_copy(update={"is_offline": True})
     found = diff(bare.sealed(), base())
@@ -240,11 +243,6 @@ def test_what_was_seen_is_the_worlds_doing():
     assert [part.name for part in loss.seen] == ["data loss"]
 
 
-def text_of(found, capsys):
-    show_diff(found, make_console(color=False))
-    return capsys.readouterr().out
-
-
 def test_it_is_told_the_weakest_first(capsys):
     found = diff(base(), WEAKER["fence: a fence is gone"])
     text, markdown = text_of(found, capsys), diff_markdown(found)
@@ -258,12 +256,6 @@ def test_it_is_told_the_weakest_first(capsys):
     assert "❌ The recovery misses its RTO" in missed
 
 
-def write(path, value):
-    path.write_text(value if isinstance(value, str) else json.dumps(value))
-    return path
-
-
-RAW = json.loads(base().as_saved())
 HOSTILE = {
     "no JSON": "{",
     "nothing": "",

@@ -1,21 +1,25 @@
 """What is asked is derived from the plan; what is heard becomes a verdict; nothing is changed."""
 
+import io
+
 import pytest
 from engine_model import Fake, FakePin, plan_of, step
+from rich.console import Console
 
 from drctl.actions.check import Check, Prerequisite, Rung, Standing, broken, holds
 from drctl.actions.contract import Adapter, Effect, NotPermittedError
 from drctl.actions.errors import Unavailable
-from drctl.actions.planes import Down, Loss
+from drctl.actions.planes import Ask, Down, Loss
 from drctl.actions.registry import Registry
 from drctl.actions.targets import SlackChannel
 from drctl.config.secrets import LocalSecrets
 from drctl.plan.make import Planner
 from drctl.plan.model import PlannedCall, PlannedPin
-from drctl.ready import derive, judge, rehearse
+from drctl.ready import assume, derive, judge, rehearse
 from drctl.ready.ask import Asker
-from drctl.ready.model import Judged, result_of
+from drctl.ready.model import Judged, Readiness, Skipped, result_of
 from drctl.simulated.clock import VirtualClock, run_virtual
+from drctl.view.ready_text import show_readiness
 
 
 class Look(Check[SlackChannel]):
@@ -49,9 +53,9 @@ def registry(*checks, actions=(), pins=()):
     return Registry([Adapter(name="f", actions=tuple(actions), checks=checks, pins=tuple(pins))])
 
 
-def heard(plan, known, pins=()):
+def heard(plan, known, pins=(), down=frozenset()):
     async def main():
-        asker = Asker(registry=known, clock=VirtualClock(), secrets=LocalSecrets())
+        asker = Asker(registry=known, clock=VirtualClock(), secrets=LocalSecrets(), down=down)
         return await asker.ask(plan, derive.questions(plan, known), pins)
 
     return run_virtual(main())
@@ -143,6 +147,18 @@ def test_the_same_question_is_asked_once_for_all_who_need_its_answer():
     assert 2 == len([one for one in found if one.check == "shared"])
 
 
+def test_a_shared_silence_is_told_to_each_of_its_own_target():
+    shared = Look("shared", ("x",), Unavailable("down"), key="account")
+    plan = plan_of(step("p", uses="x", target="room"), step("q", uses="x", target="other"))
+    targets = {"room": SlackChannel(channel="#room"), "other": SlackChannel(channel="#other")}
+    plan = plan.model_copy(update={"targets": targets})
+    found = heard(plan, registry(shared, actions=(Fake("x"),)))
+    assert 1 == len(shared.asked)
+    assert {"room": "Slack #room", "other": "Slack #other"} == {
+        one.targets[0]: one.subject for one in found
+    }
+
+
 @pytest.mark.parametrize(
     ("found", "standing"),
     [("us", Standing.HOLDS), ("them", Standing.NOT_READY),
@@ -202,26 +218,108 @@ def test_the_result_is_the_worst_standing_and_silence_is_a_risk(standings, resul
     assert result == result_of(tuple(judged(str(n), s) for n, s in enumerate(standings)))
 
 
-def test_nobody_asks_what_is_assumed_down_and_steps_that_need_it_are_not_ready():
-    plane = ("control-plane:us-east-1",)
+EAST = ("control-plane:us-east-1",)
+
+
+class InTheEast(SlackChannel):
+    @property
+    def places(self):
+        return ("us-east-1",)
+
+
+def _coping(name):
+    fake = Fake(name)
+    fake.asks = lambda _target, _params: (Ask(plane=EAST[0], copes="it does without"),)
+    return fake
+
+
+def _assuming(plan, known, place="us-east-1"):
+    told = _told(plan, known, place)
+    return assume.split(derive.questions(plan, known), assume.assumed(told))
+
+
+def test_steps_that_need_what_is_assumed_down_are_not_ready_and_nothing_more_is_asked_for_them():
     fake = Fake("x", Effect.TRAFFIC)
-    fake.planes = lambda _target: plane
+    fake.planes = lambda _target: EAST
     message = Fake("m", Effect.NOTIFY)
-    message.planes = lambda _target: plane
-    look = Look("c", ("x",), planes=plane)
+    message.planes = lambda _target: EAST
+    look = Look("c", ("x",), planes=EAST)
     known = registry(look, actions=(fake, message))
     plan = plan_of(
         step("p", uses="x", target="room", effect=Effect.TRAFFIC),
         step("q", uses="m", target="room", effect=Effect.NOTIFY, on_failure="continue"),
     )
-    down = frozenset({"us-east-1"})
-    askable, skipped = judge.split(derive.questions(plan, known), down)
+    askable, skipped = _assuming(plan, known)
     assert ((), ["c"]) == (askable, [one.check for one in skipped])
-    told = _told(plan, known, "us-east-1")
-    fates = judge.fates(plan, told)
+    assert "fails without us-east-1, assumed down" in skipped[0].why
+    fates = judge.fates(plan, _told(plan, known, "us-east-1"))
     assert {("p", "not ready"), ("q", "at risk")} == {(one.steps[0], one.standing) for one in fates}
     assert len(fates) == 2
     assert () == judge.fates(plan, _told(plan, known, "us-west-2"))
+
+
+def test_what_a_step_needs_that_would_still_run_is_asked_wherever_the_answer_is_kept():
+    rights = Look("rights", ("x",), planes=EAST)
+    known = registry(rights, actions=(Fake("x"), _coping("y")))
+    plan = plan_of(step("p", uses="x", target="room"))
+    askable, skipped = _assuming(plan, known)
+    assert (["rights"], ()) == ([one.check.name for one in askable], skipped)
+    coping = registry(Look("rights", ("y",), planes=EAST), actions=(_coping("y"),))
+    askable, skipped = _assuming(plan_of(step("p", uses="y", target="room")), coping)
+    assert (["rights"], ()) == ([one.check.name for one in askable], skipped)
+
+
+def test_what_lies_in_the_lost_place_and_nobody_misses_is_not_looked_at_and_named():
+    known = registry(Look("own", ("x", "y")), actions=(Fake("x"), _coping("y")))
+    plan = plan_of(step("p", uses="y", target="room"), step("q", uses="y", target="other"))
+    plan = plan.model_copy(update={"targets": plan.targets | {"room": InTheEast(channel="#e")}})
+    askable, [skipped] = _assuming(plan, known)
+    assert ["other"] == [one.asked.name for one in askable]
+    assert ("own", "Slack #e") == (skipped.check, skipped.subject)
+    assert "goes on without us-east-1, assumed down" in skipped.why
+    both = plan_of(step("p", uses="y", target="room"), step("q", uses="x", target="room"))
+    both = both.model_copy(update={"targets": {"room": InTheEast(channel="#e")}})
+    [left], skipped = _assuming(both, known)
+    assert (("q",), ()) == (left.asked.steps, skipped)
+
+
+def test_what_was_not_looked_at_is_named_without_asking_for_more():
+    gone = {"why": "what needs it goes on without us-east-1, assumed down"}
+    skipped = [Skipped(check="a", subject="s", **gone), Skipped(check="b", subject="s", **gone)]
+    scenario = judge.verdict(plan_of(step("a")), (), skipped, frozenset())
+    seen = Readiness(environment="e", at="t", took_s=1, result="ready", scenarios=(scenario,))
+    console = Console(file=io.StringIO(), width=100)
+    show_readiness(seen, console)
+    said = console.file.getvalue()
+    assert f"not looked at: {gone['why']}" in said
+    assert "a, b  s" in said
+
+
+def test_silence_of_what_is_assumed_down_is_a_risk_that_says_why():
+    known = registry(Look("c", ("x",), Unavailable("hush"), planes=EAST), actions=(Fake("x"),))
+    plan = plan_of(step("p", uses="x", target="room"))
+    [one] = heard(plan, known, down=frozenset({"us-east-1"}))
+    assert one.standing is Standing.CANNOT_TELL
+    assert one.why.startswith("not looked at: it asks control-plane:us-east-1, which is assumed")
+    assert "at risk" == result_of((one,))
+    [one] = heard(plan, known, down=frozenset({"us-west-2"}))
+    assert "hush" == one.why
+
+
+def test_a_trial_and_an_identity_are_left_out_by_the_same_rule():
+    reading = _coping("r")
+    reading.effect, reading.is_prerequisite = Effect.READ, True
+    known = registry(actions=(reading,), pins=(FakePin("us"),))
+    pin = PlannedPin(name="fake.account", subject="here", targets=("room",), expected="us",
+                     found=None)  # fmt: skip
+    plan = plan_of(step("p", uses="r", target="room"), pins=(pin,))
+    for target, is_asked in ((plan.targets["room"], True), (InTheEast(channel="#e"), False)):
+        plan = plan.model_copy(update={"targets": {"room": target}})
+        world = assume.assumed(_told(plan, known, "us-east-1"))
+        tried, untried = assume.split_trials(rehearse.trials(plan, known), world)
+        pins, unnamed = assume.split_pins(plan, world)
+        assert (is_asked, not is_asked) == (bool(tried), bool(untried))
+        assert (is_asked, not is_asked) == (bool(pins), bool(unnamed))
 
 
 def _told(plan, known, place):

@@ -11,6 +11,7 @@ from engine_model import step
 from drctl.actions.contract import Effect
 from drctl.actions.registry import installed
 from drctl.app.runbooks import load
+from drctl.plan.budget import Budget
 from drctl.plan.graph import waves
 from drctl.plan.inline import Room
 from drctl.plan.sketch import Sketch, sketch
@@ -106,7 +107,15 @@ def test_the_line_after_which_nothing_goes_back():
     assert "no way back after promote" in as_text(one)
     assert any("no way back after promote" == text.text for text in svg(one).iter(f"{SVG}text"))
     assert "1 of incident-commander must say go" in as_text(one)
-    assert "critical path 9m26s of RTO 15m: 5m34s to spare" in as_text(one)
+    verdict = "critical path 9m26s and detection 3m of RTO 15m: 2m34s to spare"
+    assert verdict in as_text(one)
+    assert f"{verdict}; no way back after promote" == svg(one).find(f"{SVG}desc").text
+    assert "detection 3m" in as_mermaid(one)
+    assert verdict in as_dot(one)
+    late = Budget(rto_s=900.0, detection_s=600.0, in_budget=True)
+    assert "it does not fit" in as_text(replace(one, budget=late))
+    nobody_said = Budget(rto_s=900.0, detection_s=None, in_budget=True)
+    assert "5m34s to spare, without detection" in as_text(replace(one, budget=nobody_said))
     assert "s7 ==> s8" in as_mermaid(one)
     looks = drawn(next(path for path in SHIPPED if path.stem == "post-recovery-validation"))
     assert looks.is_final_after is None
@@ -133,7 +142,7 @@ def test_no_text_is_markup(evil):
     one = Sketch(
         name=text, title=text, steps=steps, final=(step("c", title=text),), waves=waves(steps),
         edges=((text, "b"),), approvers={"b": text}, critical_path=(text, "b"),
-        forecast_s=1.0, rto_s=2.0,
+        forecast_s=1.0, budget=Budget(rto_s=2.0, detection_s=None, in_budget=False),
     )  # fmt: skip
     tags = {node.tag.removeprefix(SVG) for node in svg(one).iter()}
     assert tags <= {"svg", "title", "desc", "style", "rect", "text", "path", "line", "g"}

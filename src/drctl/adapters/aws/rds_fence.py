@@ -45,6 +45,8 @@ from drctl.adapters.aws.fence_sessions import AdminSession
 from drctl.adapters.aws.rds_debts import owed_fence
 
 STOPPED = "stopped"
+_SILENT = (Unavailable, Throttled, Conflict)
+"""What the control plane says, or does not, when a dead instance can still be proven dead."""
 
 
 class Fence(Outputs):
@@ -70,7 +72,7 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
     name: ClassVar[str] = "aws.rds.fence"
     summary: ClassVar[str] = "Make certain, and prove, that an old RDS primary takes no writes"
     effect: ClassVar[Effect] = Effect.FENCE
-    repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (RdsInstance,)
     outputs = Fence
 
@@ -100,7 +102,7 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         readings = {"vantage_points": count(target)}
         try:
             ground = await fence_control.survey(ctx, target)
-        except (Unavailable, Throttled, Conflict) as error:
+        except _SILENT as error:
             return Observation(readings={**readings, "control_plane": str(error)})
         return Observation(
             facts={
@@ -161,7 +163,7 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
                 has_admin = not is_shut and await admin.opened()
                 previous = await fence_control.quarantine(ctx, target, ground)
                 previous = previous or _before(ctx, ground.group.id)
-            except (Unavailable, Throttled, Conflict) as error:  # nothing was sent
+            except _SILENT as error:  # nothing was sent
                 return await _observed_dead(target, death, error)
             ctx.say(f"{target.instance}: in quarantine; cutting sessions")
             final_lsn = await _cut(ctx, target, admin if has_admin else None, death)
@@ -186,13 +188,14 @@ class FenceInstance(Action[RdsInstance, NoParams, Fence]):
         try:
             ground = await fence_control.survey(ctx, target)
         except ActionError as error:
-            return CannotTell(why=str(error))
+            return CannotTell(why=str(error), again_tells=isinstance(error, _SILENT))
         seen = ground.instance
         if seen.is_only_in(ground.group.id):
             return NotDone(
                 why=f"{target.label} is in quarantine, but nobody knows whether its sessions were"
                 " cut; fencing it again is safe",
                 remains=True,
+                outputs={"previous_security_groups": _before(ctx, ground.group.id)},
             )
         if set(seen.groups.values()) - {"active"} or seen.status == "modifying":
             return CannotTell(why=f'RDS is still changing {target.label} ("{seen.status}")')

@@ -1,7 +1,8 @@
 """Which project an id stands for, and which zone a resource name stands for."""
 
-from drctl.actions.contract import Context, Identity, Pin
+from drctl.actions.contract import Context
 from drctl.actions.errors import Unavailable
+from drctl.actions.pin import Identity, Pin
 from drctl.actions.planes import Ask
 from drctl.actions.targets import CloudDnsRecord, CloudSqlInstance, GcpConnection, Target
 from drctl.adapters.gcp.client import Gcp, part

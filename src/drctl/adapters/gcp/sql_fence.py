@@ -52,6 +52,9 @@ from drctl.adapters.gcp.sql_policy import (
     survey,
 )
 
+_SILENT = (Unavailable, Throttled)
+"""What Cloud SQL says, or does not, when a dead instance can still be proven dead."""
+
 
 class Fence(Outputs):
     """How the old primary is kept from writing, and how that is known."""
@@ -73,7 +76,7 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
     name: ClassVar[str] = "gcp.cloudsql.fence"
     summary: ClassVar[str] = "Make certain, and prove, that an old Cloud SQL primary takes no write"
     effect: ClassVar[Effect] = Effect.FENCE
-    repeat: ClassVar[Repeat] = Repeat.CHECK_THEN_ACT
+    repeat: ClassVar[Repeat] = Repeat.IDEMPOTENT
     targets = (CloudSqlInstance,)
     outputs = Fence
 
@@ -105,7 +108,7 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
         readings = {"vantage_points": _vantage.count(target)}
         try:
             seen = await survey(ctx, target)
-        except (Unavailable, Throttled) as error:
+        except _SILENT as error:
             return Observation(readings={**readings, "control_plane": str(error)})
         return Observation(
             facts={"state": seen.state, "activation": seen.activation, "source": seen.source},
@@ -159,10 +162,8 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
                 if seen.source is not None:
                     raise Rejected(f"{target.label} is a replica of {seen.source}: no old primary")
                 previous = await set_policy(ctx, target, seen, STOPPED)
-                planned = (ctx.seen or {}).get("activation")
-                if previous == UNCHANGED and planned == RUNNING:
-                    previous = RUNNING  # an earlier attempt of ours has stopped it
-            except (Unavailable, Throttled) as error:  # nothing was sent
+                previous = _before(ctx, previous)
+            except _SILENT as error:  # nothing was sent
                 return await _observed_dead(target, death, error)
             ctx.say(f"{target.instance}: stopped; trying to write")
             return Fence(
@@ -186,13 +187,20 @@ class FenceInstance(Action[CloudSqlInstance, NoParams, Fence]):
             seen = await survey(ctx, target)
             is_changing = await is_under_way(Gcp(ctx, target.gcp), target.instance, KINDS)
         except ActionError as error:
-            return CannotTell(why=str(error))
+            return CannotTell(why=str(error), again_tells=isinstance(error, _SILENT))
         if is_changing:
             return CannotTell(why=f"Cloud SQL is still changing {target.label}")
         return NotDone(
             why=f"{target.label} has activation {seen.activation}, and it is not proven",
             remains=seen.activation == STOPPED,
+            outputs={"previous_policy": _before(ctx, UNCHANGED)},
         )
+
+
+def _before(ctx: Context, previous: str) -> str:
+    """Its policy before this run, of which an earlier attempt may have stopped it."""
+    was_running = (ctx.seen or {}).get("activation") == RUNNING
+    return RUNNING if previous == UNCHANGED and was_running else previous
 
 
 async def _observed_dead(

@@ -6,14 +6,13 @@ from drctl.actions.contract import (
     Action,
     Context,
     Effect,
-    Identity,
     NoParams,
     Observation,
     Outputs,
-    Pin,
     Repeat,
 )
 from drctl.actions.errors import Conflict
+from drctl.actions.pin import Identity, Pin
 from drctl.actions.planes import Ask, data
 from drctl.actions.targets import Deployment, KubernetesConnection, KubernetesObject, Target
 from drctl.adapters.kubernetes.client import Cluster

@@ -116,12 +116,19 @@ class FenceCluster(Action[PostgresCluster, NoParams, FenceOutputs]):
         cluster = Cluster(ctx, target.cluster)
         try:
             raw = await cluster.get(path_of(target))
-            if not is_fenced(target, raw):
-                return NotDone(why=f"{target.label} is not fenced")
-            proof = await prove(ctx, cluster, target, raw)
         except ActionError as error:
             return CannotTell(why=str(error))
-        return Done(outputs=_outputs(target, _before(target, raw, ctx.key), proof))
+        if not is_fenced(target, raw):
+            return NotDone(why=f"{target.label} is not fenced")
+        previous = _before(target, raw, ctx.key)
+        try:
+            proof = await prove(ctx, cluster, target, raw)
+        except Rejected as error:
+            known = {"previous_instances": previous}
+            return NotDone(why=str(error), remains=True, outputs=known)
+        except ActionError as error:
+            return CannotTell(why=str(error))
+        return Done(outputs=_outputs(target, previous, proof))
 
     def debts(
         self, target: PostgresCluster, params: NoParams, outputs: FenceOutputs

@@ -183,7 +183,7 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
     async def settled(
         self, ctx: Context, target: PostgresServer, params: FenceParams
     ) -> Done[FenceOutputs] | NotDone | CannotTell:
-        """A dead server cannot tell; repeating `perform` is safe."""
+        """A server that does not answer cannot tell; `perform` is safe to repeat, and can."""
         try:
             admin = params.admin_database
             async with _sql.connect(target.sql, ctx, database=admin) as connection:
@@ -204,7 +204,7 @@ class Fence(Action[PostgresServer, FenceParams, FenceOutputs]):
                 )
             proof = await _prove(ctx, target)
         except ActionError as error:
-            return CannotTell(why=str(error))
+            return CannotTell(why=str(error), again_tells=isinstance(error, Unavailable))
         return Done(
             outputs=FenceOutputs(method="sql", durable=True, final_lsn=final_lsn, proof=proof)
         )

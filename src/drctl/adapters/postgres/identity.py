@@ -2,8 +2,9 @@
 
 import contextlib
 
-from drctl.actions.contract import Context, Identity, Pin
+from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, Rejected, Unavailable
+from drctl.actions.pin import Identity, Pin
 from drctl.actions.planes import Ask, data
 from drctl.actions.targets import PostgresServer, Target
 from drctl.adapters import _sql

@@ -99,7 +99,7 @@ def _probe(url: str, growing: Growing) -> tuple[Step, ...] | None:
     kind = "aws.route53.failover_switch or aws.route53.record"
     return (
         Step(id=growing.id(f"probe_{path.strip('/') or 'root'}"),
-             title=f"Call {inert(path[:60])} as customers do", phase="public", uses="http.probe",
+             title=f"Call {path[:60]} as customers do", phase="public", uses="http.probe",
              target=growing.target("public", "traffic.api", kind, host),
              with_={"path": path, "expect_status": 200, "require_tls": True}, timeout="30s"),
     )  # fmt: skip

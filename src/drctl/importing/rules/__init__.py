@@ -15,6 +15,7 @@ from drctl.importing.rules import (
 )
 from drctl.importing.rules.rule import Finding, Hit, Rule
 from drctl.importing.script import Script
+from drctl.importing.secrets import without_secrets
 from drctl.kernel.text import sanitize
 
 __all__ = ["RULES", "Finding", "Hit", "Rule", "find"]
@@ -43,7 +44,7 @@ def find(script: Script) -> Iterator[Finding]:
             id=rule.id,
             severity=rule.severity,
             at=hit.at,
-            what=sanitize(hit.what, limit=300),
+            what=sanitize(without_secrets(hit.what), limit=300),
             why=rule.reason,
             fix=rule.fix,
             source=rule.source,

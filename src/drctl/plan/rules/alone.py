@@ -6,12 +6,14 @@ from pathlib import Path
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
 
+_NOTHING_KNOWN = Target()
+
 
 class _AnyName(Mapping[str, Target]):
     """Has whatever is asked for, and knows nothing of it."""
 
     def __getitem__(self, name: str) -> Target:
-        return Target()
+        return _NOTHING_KNOWN
 
     def __iter__(self) -> Iterator[str]:
         return iter(())

@@ -1,6 +1,6 @@
 """What rules judge: a plan, the runbook it is of, and the environment where there is one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -71,6 +71,30 @@ class Case:
     def action(self, step: PlannedStep) -> AnyAction | None:
         """The action of a step; ``None`` at a gate."""
         return self.registry.get(step.call.uses) if step.call else None
+
+    def doing(
+        self, is_wanted: Callable[[AnyAction], bool]
+    ) -> Iterator[tuple[PlannedStep, AnyAction]]:
+        """
+        The steps outside ``finally`` with such an action, in order, with it. Asked once of each
+        action: most rules are about few of them, and a plan may have ten thousand steps.
+        """
+        found: list[tuple[int, PlannedStep, AnyAction]] = []
+        for name, those in self._by_use.items():
+            action = self.registry.get(name)
+            if action is not None and is_wanted(action):
+                found += [(index, step, action) for index, step in those]
+        found.sort(key=lambda one: one[0])
+        for _index, step, action in found:
+            yield step, action
+
+    @cached_property
+    def _by_use(self) -> Mapping[str, list[tuple[int, PlannedStep]]]:
+        found: dict[str, list[tuple[int, PlannedStep]]] = {}
+        for index, step in enumerate(self.work):
+            if step.call is not None:
+                found.setdefault(step.call.uses, []).append((index, step))
+        return found
 
     def family(self, step: PlannedStep) -> str:
         """The family of its target, which its name begins with; empty: it has none."""

@@ -10,8 +10,8 @@ from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        if step.effect is not Effect.TRAFFIC or case.family(step) != "traffic":
+    for step, _action in case.doing(lambda action: action.effect is Effect.TRAFFIC):
+        if case.family(step) != "traffic":
             continue
         before = case.plan.before(step.id)
         if any(_counts(case, one, step) for one in before):

@@ -9,8 +9,8 @@ from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        if step.effect is not Effect.TRAFFIC or case.family(step) != "traffic":
+    for step, _action in case.doing(lambda action: action.effect is Effect.TRAFFIC):
+        if case.family(step) != "traffic":
             continue
         proofs = (one for one in case.after(step) if one.when in {None, step.when})
         if not any(is_public_proof(case, one) or may_be_proof(one) for one in proofs):

@@ -11,12 +11,9 @@ _WAITS = "outlast_caches"
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        action = case.action(step)
-        if step.call is None or action is None or _WAITS not in action.params.model_fields:
-            continue
+    for step, _action in case.doing(lambda action: _WAITS in action.params.model_fields):
         # A value that only the run knows may be true; nobody is told off for that.
-        if step.call.with_.get(_WAITS, False) is not False:
+        if step.call is None or step.call.with_.get(_WAITS, False) is not False:
             continue
         proof = _proof(case, step)
         if proof is not None:

@@ -3,23 +3,25 @@
 from collections.abc import Iterator
 
 from drctl.actions.contract import Action
+from drctl.actions.registry import AnyAction
 from drctl.plan.rules.case import Case
 from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        action = case.action(step)
-        if action is None or not step.effect.changes_something or action.asks_person:
-            continue
-        if action.runs_anything:
-            continue  # DR6105 says so of programs
-        if type(action).settled is Action.settled:
-            yield Found(
-                what=f"{step.id} has no read-back: {action.name} cannot say afterwards whether it"
-                " happened",
-                step=step,
-            )
+    for step, action in case.doing(_is_blind):
+        yield Found(
+            what=f"{step.id} has no read-back: {action.name} cannot say afterwards whether it"
+            " happened",
+            step=step,
+        )
+
+
+def _is_blind(action: AnyAction) -> bool:
+    # DR6105 says so of programs, and a person can be asked.
+    if not action.effect.changes_something or action.asks_person or action.runs_anything:
+        return False
+    return type(action).settled is Action.settled
 
 
 RULE = Rule(

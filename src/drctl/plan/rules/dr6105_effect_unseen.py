@@ -7,11 +7,9 @@ from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        action = case.action(step)
-        if step.call is None or action is None or not action.runs_anything:
-            continue
-        if step.effect.changes_something and "check" not in step.call.with_:
+    for step, _action in case.doing(lambda action: action.runs_anything):
+        has_check = step.call is not None and "check" in step.call.with_
+        if step.effect.changes_something and not has_check:
             yield Found(
                 what=f"{step.id} runs a program, and no plan can see what it changes or whether it"
                 " has",

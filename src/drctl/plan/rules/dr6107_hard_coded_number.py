@@ -8,6 +8,7 @@ from drctl.plan.rules.rule import Found, Rule
 from drctl.plan.terms import has_marks
 
 _KEPT = "previous_"
+_SCALES = "kubernetes.deployment.scale"
 
 
 def _judge(case: Case) -> Iterator[Found]:
@@ -21,7 +22,8 @@ def _judge(case: Case) -> Iterator[Found]:
                     step=step,
                     fix=f'write {name}: "${{{{ outputs.{_KEPT}{name} }}}}"',
                 )
-        yield from _smaller(step)
+        if step.call is not None and step.call.uses == _SCALES:
+            yield from _smaller(step, step.call)
 
 
 def _forgotten(case: Case, step: PlannedStep, undo: PlannedCall) -> Iterator[str]:
@@ -34,12 +36,10 @@ def _forgotten(case: Case, step: PlannedStep, undo: PlannedCall) -> Iterator[str
             yield name
 
 
-def _smaller(step: PlannedStep) -> Iterator[Found]:
+def _smaller(step: PlannedStep, call: PlannedCall) -> Iterator[Found]:
     """A number in the runbook that takes away what the look has seen."""
-    if step.call is None or step.call.uses != "kubernetes.deployment.scale":
-        return
-    wanted, seen = step.call.with_.get("replicas"), step.prediction.facts.get("replicas")
-    is_floor = step.call.with_.get("at_least") is True
+    wanted, seen = call.with_.get("replicas"), step.prediction.facts.get("replicas")
+    is_floor = call.with_.get("at_least") is True
     if isinstance(wanted, int) and isinstance(seen, int) and wanted < seen and not is_floor:
         yield Found(
             what=f"{step.id} sets {wanted} replicas, and there are {seen} now",

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from drctl.plan.rules.case import Case
@@ -30,8 +31,8 @@ def _judge(case: Case) -> Iterator[Found]:
         calls = (step.call, *step.verify, step.undo)
         seen = set()
         for call in calls:
-            for name, text in _texts(call.with_ if call else {}):
-                kind = next((kind for shape, kind in _SHAPES if shape.search(text)), None)
+            for name, text in _texts(call.with_) if call else ():
+                kind = _kind(text)
                 if kind is not None and (name, text) not in seen:
                     seen.add((name, text))
                     yield Found(
@@ -41,21 +42,25 @@ def _judge(case: Case) -> Iterator[Found]:
                     )
     for name, spec in case.runbook.inputs.items():
         if isinstance(spec.default, str):
-            kind = next((kind for shape, kind in _SHAPES if shape.search(spec.default)), None)
+            kind = _kind(spec.default)
             if kind is not None:
                 yield Found(what=f"the default of {name} is {kind}", place=f"inputs.{name}")
 
 
+@lru_cache(maxsize=1024)
+def _kind(text: str) -> str | None:
+    return next((kind for shape, kind in _SHAPES if shape.search(text)), None)
+
+
 def _texts(value: Any, name: str = "with") -> Iterator[tuple[str, str]]:
-    match value:
-        case str():
-            yield name, value
-        case Mapping():
-            for key, one in value.items():
-                yield from _texts(one, f"{name}.{key}")
-        case list() | tuple():
-            for one in value:
-                yield from _texts(one, name)
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _texts(one, f"{name}.{key}")
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _texts(one, name)
 
 
 RULE = Rule(

@@ -15,14 +15,14 @@ _FLAGS = {"--publicly-accessible", "--authorized-networks=0.0.0.0/0"}
 def _judge(case: Case) -> Iterator[Found]:
     for step in case.plan.steps:
         for call in (step.call, *step.verify, step.undo):
-            if call is not None:
+            if call is not None and call.with_:
                 yield from _of_call(case, step, call)
 
 
 def _of_call(case: Case, step: PlannedStep, call: PlannedCall) -> Iterator[Found]:
     is_database = (call.target or "").startswith("db.")
     for name, value in _leaves(case.params(step, call) if is_database else call.with_):
-        if name.rpartition(".")[2] == _OPEN and value is True:
+        if value is True and name.rpartition(".")[2] == _OPEN:
             yield Found(what=f"{step.id} makes a database public: {name}: true", step=step)
         if isinstance(value, str) and value in _FLAGS:
             yield Found(what=f"{step.id} makes a database public: {value}", step=step)
@@ -35,15 +35,14 @@ def _of_call(case: Case, step: PlannedStep, call: PlannedCall) -> Iterator[Found
 
 
 def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    match value:
-        case Mapping():
-            for key, one in value.items():
-                yield from _leaves(one, f"{name}.{key}".lstrip("."))
-        case list() | tuple():
-            for one in value:
-                yield from _leaves(one, name)
-        case _:
-            yield name, value
+    if isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _leaves(one, f"{name}.{key}".lstrip("."))
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _leaves(one, name)
+    else:
+        yield name, value
 
 
 def _is_public(value: Any) -> bool:

@@ -9,9 +9,8 @@ from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        action = case.action(step)
-        if action is None or action.restores is None:
+    for step, action in case.doing(lambda action: action.restores is not None):
+        if action.restores is None:
             continue
         if action.restores.into:
             target = case.target(step)

@@ -7,9 +7,7 @@ from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        if step.call is None or step.call.uses != "http.sample":
-            continue
+    for step, _action in case.doing(lambda action: action.name == "http.sample"):
         if step.id in case.until_service:
             yield Found(
                 what=f"{step.id} measures how fast the service is while the recovery's clock runs",

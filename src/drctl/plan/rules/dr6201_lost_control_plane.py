@@ -9,6 +9,8 @@ from drctl.plan.rules.rule import Found, Needs, Rule
 
 def _judge(case: Case) -> Iterator[Found]:
     down = {f"control-plane:{region}" for region in regions_left(case)}
+    if not down:
+        return
     for step in case.work:
         action = case.action(step)
         if step.is_message or may_be_left_out(step):

@@ -9,9 +9,8 @@ from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        action = case.action(step)
-        if action is None or step.effect is not Effect.TRAFFIC or not action.alternative:
+    for step, action in case.doing(lambda action: action.effect is Effect.TRAFFIC):
+        if not action.alternative:
             continue
         planes = [one for one in planes_of(action) if one.startswith("control-plane:")]
         if planes:

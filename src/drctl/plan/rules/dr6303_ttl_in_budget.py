@@ -19,7 +19,8 @@ def _judge(case: Case) -> Iterator[Found]:
                     f" moves it next waits so long, and the RTO is {format_duration(rto_s)}",
                     step=step,
                 )
-        yield from _of_now(case, step)
+        if "ttl_s" in step.prediction.readings:
+            yield from _of_now(case, step)
 
 
 def _of_now(case: Case, step: PlannedStep) -> Iterator[Found]:

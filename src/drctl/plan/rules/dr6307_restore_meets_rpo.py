@@ -10,9 +10,8 @@ from drctl.plan.rules.rule import Found, Rule
 
 def _judge(case: Case) -> Iterator[Found]:
     rpo_s = case.plan.objectives.rpo_s
-    for step in case.work:
-        action = case.action(step)
-        if action is None or action.restores is None:
+    for step, action in case.doing(lambda action: action.restores is not None):
+        if action.restores is None:
             continue
         lag_s = action.restores.lag_s
         if lag_s is not None and lag_s >= rpo_s:

@@ -22,8 +22,10 @@ def regions_left(case: Case) -> frozenset[str]:
 
 def lost_witness(case: Case, step: PlannedStep) -> str:
     """The region in which a measuring step looks for its witness, when that is down; else empty."""
+    if not step.measures_loss:
+        return ""
     witness = getattr(case.target(step), "witness", None)
-    if not step.measures_loss or not isinstance(witness, Witness):
+    if not isinstance(witness, Witness):
         return ""
     return witness.aws.region if witness.aws.region in regions_left(case) else ""
 

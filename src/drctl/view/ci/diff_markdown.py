@@ -3,11 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from drctl.plan.diff import Diff, NameChange, PartChange
+from drctl.plan.diff import Diff
+from drctl.plan.diff_parts import NameChange, PartChange
 from drctl.view.ci.markdown import code, cut, plain, table
 from drctl.view.diff_words import change, forecast, notes, place
 
-_SIGNS = {"+": "🟢", "-": "🔴", "~": "🟡", ">": "🔀"}
+_SIGNS = {"+": "🆕", "-": "🗑️", "~": "✏️", ">": "🔀"}
+"""No colours: what came may be bad, and what went may have been."""
 
 
 def diff_markdown(found: Diff) -> str:
@@ -25,17 +27,21 @@ def diff_markdown(found: Diff) -> str:
         lines += ["### ⚠️ Weaker than before", ""]
         lines += [f"- {plain(sentence)}" for sentence in found.weaker] + [""]
     lines += _numbers(found)
+    lines += _parts("Waivers", found.waivers)
     lines += _parts("Steps", found.steps)
     lines += _parts("Gates", found.gates)
     lines += _parts("People", found.people)
     lines += _parts("Targets", found.targets)
+    lines += _parts("Pins", found.pins)
     lines += _parts("Seen otherwise (the world, not the change)", found.seen)
     return cut("\n".join(lines).rstrip() + "\n")
 
 
 def _headline(found: Diff) -> str:
-    if found.after.forecast_s > found.after.objectives.rto_s:
+    if found.after.spare_s < 0:
         return "❌ The recovery misses its RTO"
+    if found.after.has_errors:
+        return "❌ The recovery has errors"
     if found.is_same:
         return "✅ The recovery is the same"
     return "⚠️ The recovery is weaker" if found.weaker else "✏️ The recovery changes"

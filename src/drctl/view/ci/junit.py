@@ -1,12 +1,12 @@
 """JUnit's XML, which GitLab, Jenkins and most others show: one case for each thing that held."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
-from drctl.plan.model import Plan
+from drctl.plan.model import Plan, PlannedStep
 from drctl.view.ci.remark import MISSED, Remark
 
 if TYPE_CHECKING:
@@ -62,9 +62,29 @@ def plan_suite(plan: Plan, remarks: Sequence[Remark], file: str) -> Suite:
     missed = tuple(one for one in remarks if one.rule == MISSED)
     cases = [Case(name="the forecast fits the RTO", failures=missed, file=file), _loss(plan, file)]
     cases += [_pin(plan, number, file) for number in range(len(plan.pins))]
+    cases += _fate(plan, file)
     cases += _by_rule(whole, file)
-    cases += [_case(f"step {step.id}", by_step.get(step.id, ()), file) for step in plan.steps]
+    cases += [_step(step, by_step.get(step.id, ()), file) for step in plan.steps]
     return Suite(name=f"{plan.runbook} for {plan.environment}", cases=tuple(cases))
+
+
+def _step(step: PlannedStep, found: Sequence[Remark], file: str) -> Case:
+    """A step of which nothing could be told has not passed."""
+    case = _case(f"step {step.id}", found, file)
+    if step.prediction.symbol == "?":
+        return replace(case, skipped=step.prediction.why or "cannot tell")
+    return case
+
+
+def _fate(plan: Plan, file: str) -> list[Case]:
+    """What is assumed down, if anything is, and whether a run comes through without."""
+    if plan.fate is None:
+        return []
+    name = f"a run comes through without {', '.join(plan.fate.lost)}"
+    if plan.fate.ending == "succeeds":
+        return [Case(name=name, file=file)]
+    ill = Remark(rule=plan.fate.ending, level="error", what=plan.fate.why, file=file)
+    return [Case(name=name, failures=(ill,), file=file)]
 
 
 def _case(name: str, found: Sequence[Remark], file: str) -> Case:

@@ -11,6 +11,7 @@ from drctl.kernel.errors import Position, Problem
 from drctl.kernel.text import sanitize
 from drctl.plan.findings import Finding
 from drctl.plan.model import Plan
+from drctl.plan.refusals import refusals
 from drctl.runbook.todo import todos
 
 Level: TypeAlias = Literal["error", "warning"]
@@ -104,23 +105,27 @@ def of_findings(findings: Sequence[Finding], file: str = "") -> list[Remark]:
 
 def of_plan(plan: Plan, file: str = "") -> list[Remark]:
     """
-    What is not well with a plan: the rules' findings, and an RTO that it misses, of which a plan
-    that no rule has judged says nothing itself.
+    What is not well with a plan: why a run would not come through, the rules' findings, and an RTO
+    that it misses, of which a plan that no rule has judged says nothing itself.
     """
     from drctl.kernel.duration import format_duration
 
-    found = of_findings(plan.findings, file)
+    at = seen_from_root(file)
+    found = [
+        Remark(rule=one.code, level="error", what=f"a run now: {one.what}", fix=one.fix, file=at)
+        for one in refusals(plan)
+    ]
+    found += of_findings(plan.findings, file)
     judged = (*plan.findings, *(one.finding for one in plan.waived))
     if plan.spare_s < 0 and not any(one.id == MISSED for one in judged):
         over = format_duration(-plan.spare_s)
         what = f"the forecast of {plan.runbook} for {plan.environment} misses the RTO by {over}"
         why = (
-            f"forecast {format_duration(plan.forecast_s)},"
+            f"forecast {format_duration(plan.objectives.rto_s - plan.spare_s)} with detection,"
             f" RTO {format_duration(plan.objectives.rto_s)};"
             f" critical path: {' > '.join(plan.critical_path)}"
         )
         fix = "shorten a step of the critical path, or let it run beside the others"
-        at = seen_from_root(file)
         found.append(Remark(rule=MISSED, level="error", what=what, why=why, fix=fix, file=at))
     return found
 

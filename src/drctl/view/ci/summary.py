@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from drctl.kernel.duration import format_duration
 from drctl.plan.graph import waves
 from drctl.plan.model import Plan, PlannedStep
+from drctl.plan.refusals import refusals
 from drctl.view.ci.markdown import code, cut, plain, table
 from drctl.view.ci.remark import Remark
+from drctl.view.fate_text import ENDINGS
 
 _MARKS = {"error": "❌ error", "warning": "⚠️ warning"}
 _LEGEND = "`+` create · `~` change · `!` no way back · `>` moves traffic · `?` cannot tell"
@@ -33,6 +35,8 @@ def plan_summary(plan: Plan, remarks: Sequence[Remark]) -> str:
     ]
     lines += _numbers(plan)
     lines += remarks_table(remarks)
+    lines += _waived(plan)
+    lines += _fate(plan)
     lines += _waves(plan)
     lines += [f"Digest {code(plan.digest)}", ""]
     return cut("\n".join(lines))
@@ -55,11 +59,18 @@ def remarks_table(remarks: Sequence[Remark]) -> list[str]:
 
 
 def verdict(plan: Plan) -> str:
-    """Whether it fits, in a few words."""
+    """The worst that is known of a run now, in a few words; that it fits only when nothing is."""
+    found = refusals(plan)
+    if found:
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        return f"❌ a run now {ENDINGS[found[0].ending]}: {plain(found[0].what)}{more}"
     spare = plan.spare_s
     rto = format_duration(plan.objectives.rto_s)
     if spare < 0:
         return f"❌ misses the RTO of {rto} by {format_duration(-spare)}"
+    ill = sum(1 for one in plan.findings if one.severity == "error")
+    if ill:
+        return f"❌ {ill} {_plural(ill, 'error')} that nobody waived"
     return f"✅ fits the RTO of {rto}, {format_duration(spare)} to spare"
 
 
@@ -67,7 +78,7 @@ def _numbers(plan: Plan) -> list[str]:
     objectives = plan.objectives
     changed = plan.changed_targets
     rows = [
-        ("Forecast", f"{format_duration(plan.forecast_s)} of {format_duration(objectives.rto_s)}"),
+        ("Forecast", _forecast(plan)),
         ("Critical path", " → ".join(map(code, plan.critical_path)) or "none"),
         ("Data loss if we go now", f"{_loss(plan)}, RPO {format_duration(objectives.rpo_s)}"),
         (
@@ -79,6 +90,39 @@ def _numbers(plan: Plan) -> list[str]:
         ("People decide at", ", ".join(map(code, _gates(plan))) or "no gate"),
     ]
     return table(("", ""), [(f"**{name}**", value) for name, value in rows])
+
+
+def _forecast(plan: Plan) -> str:
+    objectives = plan.objectives
+    before_s = plan.forecast.before_s if plan.forecast else 0.0
+    total = f"{format_duration(objectives.rto_s - plan.spare_s)} of"
+    detection = f", {format_duration(before_s)} of it detection" if before_s else ""
+    return f"{total} {format_duration(objectives.rto_s)}{detection}"
+
+
+def _fate(plan: Plan) -> list[str]:
+    """Each call that fails with what is assumed down."""
+    if plan.fate is None:
+        return []
+    down = ", ".join(f"{plain(place)} is {how}" for place, how in plan.fate.lost.items())
+    calls = plan.fate.fails
+    rows = [
+        (code(one.step) if one.step else "", one.part, code(one.uses), plain(one.target),
+         plain(one.why), plain(one.tolerated) if one.tolerated else "❌")
+        for one in calls
+    ]  # fmt: skip
+    head = [f"Assumed: {down}. {len(calls)} {_plural(len(calls), 'call')} would fail.", ""]
+    return head + table(("Step", "Part", "Uses", "Target", "Why", "Borne"), rows)
+
+
+def _waived(plan: Plan) -> list[str]:
+    """What the runbook says to findings, with its reasons."""
+    rows = [
+        (code(one.finding.id), code(one.finding.where) if one.finding.where else "",
+         plain(one.finding.what), plain(one.reason), one.until)
+        for one in plan.waived
+    ]  # fmt: skip
+    return table(("Waived", "Step", "What", "Because", "Until"), rows)
 
 
 def _loss(plan: Plan) -> str:

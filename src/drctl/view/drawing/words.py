@@ -46,12 +46,15 @@ def takes(step: PlannedStep) -> str:
 
 
 def verdict(drawn: Sketch) -> str:
-    """The critical path against the RTO."""
-    spare = drawn.rto_s - drawn.forecast_s
+    """The critical path against the RTO, with what detection takes of it."""
+    budget = drawn.budget
+    spare = budget.spare_s(drawn.forecast_s)
     fits = f"{format_duration(spare)} to spare" if spare >= 0 else "it does not fit"
+    detection = f" and detection {format_duration(budget.before_s)}" if budget.before_s else ""
+    lacks = ", without detection" if budget.lacks_detection else ""
     return (
-        f"critical path {format_duration(drawn.forecast_s)}"
-        f" of RTO {format_duration(drawn.rto_s)}: {fits}"
+        f"critical path {format_duration(drawn.forecast_s)}{detection}"
+        f" of RTO {format_duration(budget.rto_s)}: {fits}{lacks}"
     )
 
 

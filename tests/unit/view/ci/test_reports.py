@@ -13,11 +13,12 @@ from nasty import NASTY
 from drctl.actions.contract import Effect
 from drctl.plan.findings import Finding
 from drctl.plan.model import LossLook, PlannedGate, PlannedPin, Prediction
+from drctl.plan.refusals import refusals
 from drctl.view.ci.junit import as_junit, plan_suite, validation_suites
 from drctl.view.ci.markdown import LARGEST, code, cut, plain
 from drctl.view.ci.remark import MISSED, Remark, of_plan
 from drctl.view.ci.sarif import as_sarif
-from drctl.view.ci.summary import plan_summary, validation_summary
+from drctl.view.ci.summary import plan_summary, validation_summary, verdict
 
 SCHEMA = json.loads((Path(__file__).parent / "sarif-2.1.0-part.json").read_text())
 
@@ -181,7 +182,27 @@ def test_a_missed_rto_is_an_error_of_the_runbook():
     [one] = found
     assert (one.level, one.file) == ("error", "r.yaml")
     assert "misses the RTO by 1m40s" in one.what
-    assert of_plan(plan_with("x", forecast_s=1.0, findings=()), "r.yaml") == []
+    well = plan_with("x", forecast_s=1.0, findings=(), pins=(), loss=None)
+    assert of_plan(well, "r.yaml") == []
+
+
+def test_a_plan_that_fits_and_would_be_turned_away_is_not_called_well():
+    """The worst that is known comes first: who merges reads one line."""
+    well = plan_with("x", forecast_s=1.0, findings=(), pins=(), loss=None)
+    assert verdict(well).startswith("✅ fits")
+    assert refusals(well) == ()
+    pin = PlannedPin(name="aws.account", subject="us", targets=(), expected="1", found="2")
+    other = well.model_copy(update={"pins": (pin,)})
+    assert verdict(other) == "❌ a run now would be REFUSED: aws.account of us must be 1, and is 2"
+    assert [(one.rule, one.level) for one in of_plan(other)] == [("DR5201", "error")]
+    silent = well.model_copy(update={"pins": (pin.model_copy(update={"found": None}),)})
+    assert refusals(silent) == (), "silence is no reason; a run may have to bear it"
+    for bound_s, size in ((900.0, "is at most 15m"), (None, "cannot be bounded")):
+        loss = LossLook(step="a", bound_s=bound_s, source="s")
+        lossy = well.model_copy(update={"loss": loss})
+        assert f"would PAUSE: the loss of writes {size}" in verdict(lossy)
+    ill = Finding(id="DR6306", severity="error", what="no read-back")
+    assert verdict(well.model_copy(update={"findings": (ill,)})).startswith("❌ 1 error")
 
 
 def test_a_page_that_is_too_long_is_cut_and_says_so():
