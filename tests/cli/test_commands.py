@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -337,3 +338,31 @@ def test_a_full_disk_is_not_called_a_bug():
     assert done.returncode == 1
     assert "DR9002" in done.stderr
     assert "No space left" in done.stderr
+
+
+def test_a_file_that_is_not_utf_8_is_refused_at_its_place(drctl, tmp_path):
+    """A character that is put in the stead of another would be run unseen."""
+    shipped = (ROOT / "runbooks" / "region-failover.yaml").read_text()
+    odd = tmp_path / "odd.yaml"
+    odd.write_bytes(shipped.replace("title: ", "title: caf\xe9 ", 1).encode("latin-1", "replace"))
+    said = drctl("validate", odd, code=3)
+    assert "DR1001: this is not UTF-8" in said.output
+    assert re.search(r"odd\.yaml:\d+:\d+", said.output)
+
+
+def test_a_problem_of_a_file_that_others_include_is_told_once(drctl, tmp_path):
+    inner = (
+        "apiVersion: drctl/v1\nkind: Runbook\n"
+        "metadata: {name: inner, title: Inner, owner: t, scenario: x}\n"
+        "objectives: {rto: 15m, rpo: 5m, clock: {starts_at: run, stops_after: [a]}}\n"
+        "targets: {app: app.recovery}\n"
+        "steps: [{id: a, uses: http.prob, target: app, timeout: 1m}]\n"
+    )
+    outer = inner.replace("inner", "outer").replace(
+        "steps: [{id: a, uses: http.prob, target: app, timeout: 1m}]",
+        "steps: [{id: a, uses: runbook.run, with: {runbook: inner, targets: {app: app}}}]",
+    )
+    (tmp_path / "inner.yaml").write_text(inner)
+    (tmp_path / "outer.yaml").write_text(outer)
+    said = drctl("validate", tmp_path / "outer.yaml", tmp_path / "inner.yaml", code=3)
+    assert said.output.count("DR1050") == 1

@@ -9,7 +9,7 @@ from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
 from drctl.config.places import runbook_folders
-from drctl.kernel.errors import InvalidError, Problem
+from drctl.kernel.errors import InvalidError, Position, Problem
 from drctl.kernel.text import did_you_mean
 from drctl.runbook import Runbook, check_runbook
 from drctl.runbook.include import Included, includes
@@ -95,7 +95,7 @@ def _source(
     """One runbook; *bound* are its aliases that stand for targets of the runbook *around* it."""
     data = _read(path)
     runbook, problems = check_runbook(
-        data.decode("utf-8", "replace"),
+        _text(data, path),
         registry=registry,
         environment=targets,
         file=str(path),
@@ -135,6 +135,17 @@ def _read(path: Path) -> bytes:
         problem = Problem(
             code="DR1092", what=f"the runbook {path} cannot be read", why=str(error.strerror)
         )
+        raise InvalidError((problem,)) from error
+
+
+def _text(data: bytes, path: Path) -> str:
+    """What cannot be read is refused at its place: put in its stead, it would be run unseen."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].split(b"\n")
+        at = Position(str(path), len(before), len(before[-1]) + 1)
+        problem = Problem(code="DR1001", what="this is not UTF-8", at=at, do="save it as UTF-8")
         raise InvalidError((problem,)) from error
 
 

@@ -86,7 +86,8 @@ class _Checked:
             loaded = load(file, made.registry, environment.targets if environment else None)
             plan = plan_to_judge(made, loaded, environment)
         except InvalidError as error:
-            self.problems += error.problems
+            # A file that several include is read with each of them, and is wrong once.
+            self.problems = list(dict.fromkeys([*self.problems, *error.problems]))
             return []
         marks = left_to_decide(file)
         self.findings += plan.findings

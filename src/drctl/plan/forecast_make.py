@@ -106,8 +106,7 @@ class Pricing:
 
     def at(self, share: float, changes: Changes = Changes()) -> float:
         """By when the clock has stopped in this share of the runs."""
-        ends = self.ends_s(changes)
-        return quantile(ends, share) if len(ends) > 1 else ends[0]
+        return _share(self.ends_s(changes), share)
 
     def p90_s(self, changes: Changes = Changes()) -> float:
         """By when nine of ten runs are over."""
@@ -133,15 +132,16 @@ class Pricing:
         Args:
             has_steps: Whether it says where each step stands in time.
         """
-        p50_s = self.at(_MIDDLE)
+        ends = self.ends_s()
+        p10_s, p50_s, p90_s = (_share(ends, share) for share in (_LOW, _MIDDLE, _HIGH))
         machine_s = min(p50_s, self.at(_MIDDLE, Changes(without_people=True)))
         names = [self.steps[index].id for index in self.awaited]
         unmeasured = tuple(name for name in names if name not in self.measured)
         is_measured = not self.measured.keys().isdisjoint(names)
         return Forecast(
-            p10_s=_rounded(self.at(_LOW)),
+            p10_s=_rounded(p10_s),
             p50_s=_rounded(p50_s),
-            p90_s=_rounded(self.at(_HIGH)),
+            p90_s=_rounded(p90_s),
             rate=RATE if is_measured and not unmeasured else None,
             runs=len(self.rows) if is_measured else 0,
             unmeasured=unmeasured,
@@ -253,6 +253,10 @@ def longest_s(step: PlannedStep) -> float:
         total_s += min(wait_s, retry.max_backoff_s) + step.timeout_s
         wait_s *= 2
     return total_s + sum(check.timeout_s or step.timeout_s for check in step.verify)
+
+
+def _share(ends: Sequence[float], share: float) -> float:
+    return quantile(ends, share) if len(ends) > 1 else ends[0]
 
 
 def _rounded(seconds: float) -> float:

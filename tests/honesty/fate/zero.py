@@ -157,7 +157,8 @@ def plan(runbook: str, environment: Path) -> None:
     """As a person does it, but for the start of a process."""
     words = ["plan", str(ROOT / "runbooks" / f"{runbook}.yaml"), "-e", str(environment)]
     done = CliRunner().invoke(app, [*words, *given(runbook), "-o", "json"])
-    assert done.exit_code in {0, 8}, done.output
+    # 5: of a failback nobody has failed over for, the loss is unknown, and the plan says so.
+    assert done.exit_code in {0, 5, 8}, done.output
 
 
 FRESH = {"kubernetes.revision.check", "aws.rds.backups"}

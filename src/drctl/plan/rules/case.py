@@ -154,3 +154,22 @@ class Case:
             around = known.get(outer(scope), {})
             known[scope] = inputs_of(self.plan, scope, around) | {"env.name": self.plan.environment}
         return known
+
+
+def leaves(value: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Every value that holds no others, called by the keys on the way to it: ``with.data.host``."""
+    found: list[tuple[str, Any]] = []
+    _gather(value, name, found)
+    return found
+
+
+def _gather(value: Any, name: str, found: list[tuple[str, Any]]) -> None:
+    # By the exact kinds that params are made of: to ask for any mapping takes ten times as long.
+    if isinstance(value, dict):
+        for key, one in value.items():
+            _gather(one, f"{name}.{key}" if name else str(key), found)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            _gather(one, name, found)
+    else:
+        found.append((name, value))

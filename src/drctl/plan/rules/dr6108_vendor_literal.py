@@ -1,11 +1,10 @@
 """What a vendor calls a thing belongs into the environment."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
-from drctl.plan.rules.case import Case
+from drctl.plan.rules.case import Case, leaves
 from drctl.plan.rules.rule import Found, Rule
 
 _SHAPES = (
@@ -31,8 +30,8 @@ def _judge(case: Case) -> Iterator[Found]:
         calls = (step.call, *step.verify, step.undo)
         seen = set()
         for call in calls:
-            for name, text in _texts(call.with_) if call else ():
-                kind = _kind(text)
+            for name, text in leaves(call.with_, "with") if call else ():
+                kind = _kind(text) if isinstance(text, str) else None
                 if kind is not None and (name, text) not in seen:
                     seen.add((name, text))
                     yield Found(
@@ -50,17 +49,6 @@ def _judge(case: Case) -> Iterator[Found]:
 @lru_cache(maxsize=1024)
 def _kind(text: str) -> str | None:
     return next((kind for shape, kind in _SHAPES if shape.search(text)), None)
-
-
-def _texts(value: Any, name: str = "with") -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from _texts(one, f"{name}.{key}")
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _texts(one, name)
 
 
 RULE = Rule(

@@ -1,11 +1,11 @@
 """Nothing opens a database to the internet."""
 
 import ipaddress
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from drctl.plan.model import PlannedCall, PlannedStep
-from drctl.plan.rules.case import Case
+from drctl.plan.rules.case import Case, leaves
 from drctl.plan.rules.rule import Found, Rule
 
 _OPEN = "publicly_accessible"
@@ -21,7 +21,7 @@ def _judge(case: Case) -> Iterator[Found]:
 
 def _of_call(case: Case, step: PlannedStep, call: PlannedCall) -> Iterator[Found]:
     is_database = (call.target or "").startswith("db.")
-    for name, value in _leaves(case.params(step, call) if is_database else call.with_):
+    for name, value in leaves(case.params(step, call) if is_database else call.with_):
         if value is True and name.rpartition(".")[2] == _OPEN:
             yield Found(what=f"{step.id} makes a database public: {name}: true", step=step)
         if isinstance(value, str) and value in _FLAGS:
@@ -32,17 +32,6 @@ def _of_call(case: Case, step: PlannedStep, call: PlannedCall) -> Iterator[Found
                 step=step,
                 why=f"{name} is {value}",
             )
-
-
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping):
-        for key, one in value.items():
-            yield from _leaves(one, f"{name}.{key}".lstrip("."))
-    elif isinstance(value, list | tuple):
-        for one in value:
-            yield from _leaves(one, name)
-    else:
-        yield name, value
 
 
 def _is_public(value: Any) -> bool:

@@ -201,6 +201,10 @@ def test_a_plan_that_fits_and_would_be_turned_away_is_not_called_well():
         loss = LossLook(step="a", bound_s=bound_s, source="s")
         lossy = well.model_copy(update={"loss": loss})
         assert f"would PAUSE: the loss of writes {size}" in verdict(lossy)
+        changes = [one.model_copy(update={"effect": Effect.CHANGE, "needs": ()})
+                   if one.id == "a" else one for one in lossy.steps]  # fmt: skip
+        later = {"steps": tuple(changes), "loss": loss.model_copy(update={"step": "g"})}
+        assert refusals(lossy.model_copy(update=later)) == (), "the run changes what it measures"
     ill = Finding(id="DR6306", severity="error", what="no read-back")
     assert verdict(well.model_copy(update={"findings": (ill,)})).startswith("❌ 1 error")
 
