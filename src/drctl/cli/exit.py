@@ -57,12 +57,16 @@ def errors_shown() -> Iterator[None]:
         raise  # typer's own: it may bring a click of its own, so asking click would miss them
     except BrokenPipeError:
         # As in `drctl … | head`: nobody reads any more, and nothing is wrong.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up_stdout()
         raise typer.Exit(Exit.UNREAD) from None
     except Exception as error:
         if os.environ.get("DRCTL_DEBUG"):
             raise
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            try:
+                sys.stdout.flush()
+            except OSError:
+                _give_up_stdout()
             what = f"what was to be written could not be: {error.strerror}"
             do = "make room, or write somewhere else; what a run did is in its record: drctl status"
             _leave((errors.Problem(code="DR9002", what=what, do=do),), Exit.BUG)
@@ -71,6 +75,11 @@ def errors_shown() -> Iterator[None]:
             code="DR9001", what=what, do="DRCTL_DEBUG=1 shows where; please report it"
         )
         _leave((problem,), Exit.BUG)
+
+
+def _give_up_stdout() -> None:
+    """What is left of it goes nowhere: at the exit the interpreter would try again, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def code_of(error: "DrctlError") -> Exit:
