@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 4 * 1024 * 1024
 """A runbook of 10,000 steps is about 2.5 MB."""
+BYTE_ORDER_MARK = "\ufeff"
 MAX_DEPTH = 32
 """The deepest place of a real runbook, ``steps.verify.with.data.host.x``, is 8."""
 MAX_NODES = 300_000
@@ -39,9 +40,7 @@ expression."""
 _INT = re.compile(rf"[-+]?(?:0|[1-9][0-9]{{0,{MAX_DIGITS - 1}}})")
 _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17})?(?:[eE][-+]?[0-9]{1,2})?")
 _NULL = {"", "~", "null", "Null", "NULL"}
-_DOUBTFUL = frozenset(
-    ("yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF")
-)
+DOUBTFUL = frozenset(("yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"))
 _UNREADABLE = re.compile(
     "[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
 )
@@ -62,25 +61,32 @@ class Document:
 
 def read(text: str, *, file: str) -> Document:
     """Reads *text*; never raises. *file* is only the name that positions carry."""
-    start = Position(file, 1, 1)
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    problem = refused(text, file=file)
+    if problem:
+        return Document(root=None, problems=(problem,))
+    return _Composer(text, file).compose()
+
+
+def refused(text: str, *, file: str) -> Problem | None:
+    """Why *text* is not even looked at: it is too large, or has characters that no text has."""
     if len(text) > MAX_BYTES or len(text.encode("utf-8", "replace")) > MAX_BYTES:
         what = f"the file is larger than {MAX_BYTES // 1024} KiB"
-        return Document(root=None, problems=(Problem(code="DR1002", what=what, at=start),))
-    text = text.removeprefix("\ufeff")
+        return Problem(code="DR1002", what=what, at=Position(file, 1, 1))
     if odd := _UNREADABLE.search(text):
         line = text.count("\n", 0, odd.start()) + 1
         column = odd.start() - text.rfind("\n", 0, odd.start())
         what = f"the character U+{ord(odd[0]):04X} does not belong into a text file"
-        problem = Problem(code="DR1001", what=what, at=Position(file, line, column))
-        return Document(root=None, problems=(problem,))
-    return _Composer(text, file).compose()
+        return Problem(code="DR1001", what=what, at=Position(file, line, column))
+    return None
 
 
 _OTHER_THAN_TEXT = frozenset("~nNtTfF+-0123456789")
 """What a null, a boolean and a number begin with."""
 
 
-def _kind(text: str) -> Kind:
+def kind_of(text: str) -> Kind:
+    """What YAML 1.2 core says that a scalar without quotes is."""
     if text and text[0] not in _OTHER_THAN_TEXT:
         return "str"
     if text in _NULL:
@@ -90,6 +96,19 @@ def _kind(text: str) -> Kind:
     if _INT.fullmatch(text):
         return "int"
     return "float" if _FLOAT.fullmatch(text) else "str"
+
+
+def events(text: str) -> Callable[[], Any]:
+    """
+    Gives the parser's events one by one, and ``None`` at the end.
+
+    Raises:
+        yaml.YAMLError: When called: the text is not YAML from here on.
+    """
+    import yaml
+
+    next_event: Callable[[], Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text).get_event
+    return next_event
 
 
 class _Stop(Exception):
@@ -147,7 +166,7 @@ class _Composer:
         }
         whole = True
         try:
-            next_event = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(self._text).get_event
+            next_event = events(self._text)
             while (event := next_event()) is not None:
                 handlers[type(event)](event)
         except _Stop:
@@ -196,11 +215,11 @@ class _Composer:
     def _take_scalar(self, event: Any) -> None:
         text, is_plain = event.value, not event.style
         is_broken = self._is_marked(event)
-        kind = _kind(text) if is_plain else "str"
+        kind = kind_of(text) if is_plain else "str"
         if self._wants_key:
             self._take_key(event, text, kind)
             return
-        if is_plain and text in _DOUBTFUL:
+        if is_plain and text in DOUBTFUL:
             is_broken = self._is_doubtful(text, self._at(event))
         self._count(event)
         if kind == "null":

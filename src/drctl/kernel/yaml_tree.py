@@ -35,7 +35,7 @@ class _Written:
     @property
     def position(self) -> Position:
         """Where it starts."""
-        return _position(self.file, self.mark)
+        return position_of(self.file, self.mark)
 
 
 @dataclass(slots=True)
@@ -74,12 +74,12 @@ class MapNode(_Written):
 
     def key_position(self, key: str) -> Position:
         """Where a key is written that is there."""
-        return _position(self.file, self.marks[list(self.entries).index(key)])
+        return position_of(self.file, self.marks[list(self.entries).index(key)])
 
     def keys_with_positions(self) -> Iterator[tuple[str, Position]]:
         """All keys in the order of the file."""
         for key, mark in zip(self.entries, self.marks, strict=True):
-            yield key, _position(self.file, mark)
+            yield key, position_of(self.file, mark)
 
 
 @dataclass(slots=True)
@@ -92,7 +92,8 @@ class ListNode(_Written):
 Node: TypeAlias = ScalarNode | MapNode | ListNode
 
 
-def _position(file: str, mark: Mark) -> Position:
+def position_of(file: str, mark: Mark) -> Position:
+    """A mark as people count."""
     return Position(file, mark.line + 1, mark.column + 1)
 
 
@@ -104,7 +105,7 @@ def is_null(node: Node) -> bool:
 def plain(node: Node) -> Any:
     """Converts a tree to dicts, lists and scalars."""
     if isinstance(node, ScalarNode):
-        return node.text if node.kind == "str" else _value(node)
+        return value_of(node.text, node.kind)
     if isinstance(node, MapNode):
         # Most values are texts; to call this for each takes longer than all the rest.
         return {
@@ -151,15 +152,16 @@ def scalars(node: Node, path: Path = ()) -> Iterator[tuple[Path, ScalarNode]]:
             yield path, node
 
 
-def _value(node: ScalarNode) -> str | int | float | bool | None:
-    match node.kind:
+def value_of(text: str, kind: Kind) -> str | int | float | bool | None:
+    """What a scalar says."""
+    match kind:
         case "int":
-            return int(node.text)
+            return int(text)
         case "float":
-            return float(node.text)
+            return float(text)
         case "bool":
-            return TRUTH[node.text]
+            return TRUTH[text]
         case "null":
             return None
         case "str":
-            return node.text
+            return text

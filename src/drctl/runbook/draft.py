@@ -1,33 +1,36 @@
 """What could be understood of a runbook that may be wrong, with the place of everything."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from drctl.kernel.errors import Position, Problem
 from drctl.kernel.ids import StepId
 from drctl.kernel.text import did_you_mean, sanitize
-from drctl.kernel.yaml_tree import MapNode, Node, Path, ScalarNode, at, key_position
+from drctl.kernel.yaml_page import Page
+from drctl.kernel.yaml_tree import Path, ScalarNode, at
 from drctl.runbook.faults import ExpressionError
 from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step, Waiver
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A step and where it stands in the tree."""
+    """A step and where it stands."""
 
     step: Step
-    node: MapNode
+    written: Mapping[str, Any]
+    """What stands there, without the defaults."""
     path: Path
     is_final: bool
     """It stands under ``finally``."""
 
     def has(self, key: str) -> bool:
         """True when the key is written in the step, whatever its value."""
-        return key in self.node.entries
+        return key in self.written
 
     def without(self, keys: Iterable[str]) -> bool:
         """True when none of these keys is written in the step."""
-        return self.node.entries.keys().isdisjoint(keys)
+        return self.written.keys().isdisjoint(keys)
 
     def calls(self) -> Iterator[tuple[Call, Path]]:
         """What the step calls besides its own action: ``verify`` in order, then ``undo``."""
@@ -44,10 +47,7 @@ class Draft:
     is there, so that one mistake does not hide another.
     """
 
-    file: str
-    root: Node
-    has_nulls: bool
-    """Somewhere in the tree a value is left out."""
+    page: Page
     problems: dict[Problem, None] = field(default_factory=dict)
     """An ordered set."""
     metadata: Metadata | None = None
@@ -80,17 +80,17 @@ class Draft:
 
     def say_at(self, code: str, what: str, path: Path) -> None:
         """Notes a problem about the value at *path*, unless it was told what is wrong there."""
-        node = at(self.root, path)
+        node = at(self.page.tree, path)
         if not node.is_broken and node.position not in self.secrets:
             self.say(code, what, node.position)
 
     def say_key(self, code: str, what: str, path: Path) -> None:
         """Notes a problem about the key that *path* ends with."""
-        self.say(code, what, key_position(self.root, path))
+        self.say(code, what, self.page.key_position(path))
 
     def say_faults(self, error: ExpressionError, path: Path) -> None:
         """Notes what is wrong with the expression at *path*, each fault at its own column."""
-        node = at(self.root, path)
+        node = at(self.page.tree, path)
         for fault in error.faults:
             position = (
                 node.place(fault.offset, fault.fragment)
@@ -101,12 +101,12 @@ class Draft:
 
     def place(self, path: Path) -> Position:
         """Where the value at *path* starts, or the last thing on the way to it."""
-        return at(self.root, path).position
+        return self.page.position(path)
 
     def has(self, path: Path) -> bool:
         """True when the last key of *path* is written in the file, whatever its value."""
-        parent = at(self.root, path[:-1])
-        return isinstance(parent, MapNode) and path[-1] in parent.entries
+        parent = self.page.value(path[:-1])
+        return isinstance(parent, dict) and path[-1] in parent
 
     def lacks(self, path: Path) -> bool:
         """True when the last key of *path* is neither written nor misspelt."""

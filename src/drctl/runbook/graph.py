@@ -8,7 +8,6 @@ from typing import Any
 
 from drctl.kernel.ids import StepId
 from drctl.kernel.text import did_you_mean, sanitize
-from drctl.kernel.yaml_tree import ScalarNode
 from drctl.runbook.draft import Draft, Placed
 
 _ID = re.compile(r"[a-z][a-z0-9_]*")
@@ -189,7 +188,7 @@ def _check_ids(draft: Draft) -> None:
     first: dict[StepId, Placed] = {}
     for placed in draft.steps:
         step_id, path = placed.step.id, (*placed.path, "id")
-        if not isinstance(placed.node.entries.get("id"), ScalarNode):
+        if isinstance(placed.written.get("id", {}), dict | list):
             continue
         if step_id == f"{placed.path[0]}[{placed.path[1]}]":
             continue  # not an id; told when it was read

@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from typing import Any
 
 from drctl.kernel.yaml_tree import MapNode, Node, ScalarNode
 from drctl.runbook.draft import Draft
@@ -61,12 +62,13 @@ lies above 3.9."""
 
 def check_literals(draft: Draft) -> None:
     """Notes every scalar that looks like a secret. The text itself is never repeated."""
+    if not draft.page.is_odd and not _may_have_one(draft.page.values):
+        return
     harmless: set[tuple[str, str]] = set()
-    left: list[Iterable[tuple[str, Node]]] = [[("", draft.root)]]
+    left: list[Iterable[tuple[str, Node]]] = [[("", draft.page.tree)]]
     while left:
         for key, node in left.pop():
             if isinstance(node, ScalarNode):
-                # Most of what a large runbook says it says many times.
                 if (key, node.text) not in harmless:
                     kind = _kind(key, node.text)
                     if kind is None:
@@ -77,6 +79,25 @@ def check_literals(draft: Draft) -> None:
                 left.append(node.entries.items())
             else:
                 left.append([(key, item) for item in node.items])
+
+
+def _may_have_one(values: Any) -> bool:
+    """Whether any scalar looks like a secret, asked without places: nearly never."""
+    harmless: set[tuple[str, Any]] = set()
+    left: list[Iterable[tuple[str, Any]]] = [[("", values)]]
+    while left:
+        for pair in left.pop():
+            key, value = pair
+            if isinstance(value, dict):
+                left.append(value.items())
+            elif isinstance(value, list):
+                left.append([(key, item) for item in value])
+            # Most of what a large runbook says it says many times.
+            elif pair not in harmless:
+                if _kind(key, str(value)):
+                    return True
+                harmless.add(pair)
+    return False
 
 
 def _say(draft: Draft, kind: str, node: ScalarNode) -> None:

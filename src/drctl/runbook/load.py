@@ -6,8 +6,8 @@ from pathlib import Path
 from drctl.actions.registry import Registry
 from drctl.actions.targets import Target
 from drctl.kernel.errors import InvalidError, Position, Problem
-from drctl.kernel.yaml_text import MAX_BYTES, read
-from drctl.kernel.yaml_tree import MapNode, at, key_position
+from drctl.kernel.yaml_page import open_page
+from drctl.kernel.yaml_text import MAX_BYTES
 from drctl.runbook.draft import Draft
 from drctl.runbook.graph import ancestors, check_graph
 from drctl.runbook.inputs import check_inputs
@@ -62,15 +62,10 @@ def check_runbook(
     file = file if isinstance(source, str) else name
     if problem:
         return None, (problem,)
-    document = read(text, file=file)
-    if document.root is None:
-        return None, _sorted(document.problems)
-    draft = Draft(
-        file=file,
-        root=document.root,
-        has_nulls=document.has_nulls,
-        problems=dict.fromkeys(document.problems),
-    )
+    page = open_page(text, file=file)
+    if not page.is_there:
+        return None, _sorted(page.problems)
+    draft = Draft(page=page, problems=dict.fromkeys(page.problems))
     check_literals(draft)
     read_parts(draft)
     draft.targets |= {name: real for name, real in (targets or {}).items() if name in draft.targets}
@@ -128,7 +123,7 @@ def _runbook(draft: Draft) -> Runbook:
             "steps": [placed.step for placed in draft.main],
             "finally": [placed.step for placed in draft.steps if placed.is_final],
             "waivers": [waiver for waiver, _path in draft.waivers],
-            "position": Position(draft.file, 1, 1),
+            "position": Position(draft.page.file, 1, 1),
             "places": dict(_places(draft)),
         }
     )
@@ -140,12 +135,11 @@ _PLACED = ("metadata", "objectives", "inputs", "targets", "gates")
 def _places(draft: Draft) -> Iterator[tuple[str, Position]]:
     """Where the parts are written that have no position of their own."""
     for key in _PLACED:
-        node = at(draft.root, (key,))
-        if not draft.has((key,)) or not isinstance(node, MapNode):
-            continue
-        yield key, key_position(draft.root, (key,))
-        for name, position in node.keys_with_positions():
-            yield f"{key}.{name}", position
+        part = draft.page.values.get(key)
+        if isinstance(part, dict):
+            yield key, draft.page.key_position((key,))
+            for name in part:
+                yield f"{key}.{name}", draft.page.key_position((key, name))
 
 
 def _sorted(problems: Iterable[Problem]) -> tuple[Problem, ...]:

@@ -14,8 +14,7 @@ from drctl.actions.registry import AnyAction
 from drctl.actions.selection import selects_nothing
 from drctl.kernel.duration import parse_duration
 from drctl.kernel.errors import InvalidError, Position, Problem
-from drctl.kernel.yaml_tree import MapNode, Path
-from drctl.kernel.yaml_tree import at as at_
+from drctl.kernel.yaml_tree import Path
 from drctl.runbook.draft import Draft
 from drctl.runbook.expressions import Scope, Template, has_expression
 from drctl.runbook.faults import ExpressionError
@@ -88,7 +87,7 @@ def check_params(
     A value that holds an expression is checked by its type where that is known.
     """
     model, root = action.params, (*path, "with")
-    if not with_ and draft.has(root) and not isinstance(at_(draft.root, root), MapNode):
+    if not with_ and draft.has(root) and not isinstance(draft.page.value(root), dict):
         return
     written = json.dumps(with_) if with_ else "{}"
     computed: list[Path] = []  # what is said about these is said here, not by pydantic

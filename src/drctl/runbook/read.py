@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from drctl.kernel.text import sanitize
-from drctl.kernel.yaml_tree import ListNode, MapNode, Node, Path, ScalarNode, at, is_null, plain
+from drctl.kernel.yaml_tree import ListNode, MapNode, Node, Path, ScalarNode
 from drctl.runbook.draft import Draft, Placed
 from drctl.runbook.models import EnvName, Gate, InputSpec, Metadata, Name, Objectives, Step, Waiver
 from drctl.runbook.words import field_names, in_words, known_keys
@@ -35,23 +35,21 @@ _ENV_NAME: TypeAdapter[str] = TypeAdapter(EnvName)
 
 def read_parts(draft: Draft) -> None:
     """Fills *draft* from its tree and notes every part that does not fit its model."""
-    root = draft.root
-    if not isinstance(root, MapNode):
-        draft.say(
-            "DR1012", "a runbook is a mapping that starts with apiVersion and kind", root.position
-        )
+    root = draft.page.values
+    if not isinstance(root, dict):
+        what = "a runbook is a mapping that starts with apiVersion and kind"
+        draft.say("DR1012", what, draft.place(()))
         return
-    for key in [key for key in root.entries if key not in KEYS]:
+    for key in [key for key in root if key not in KEYS]:
         draft.say_unknown((key,), KEYS)
     for key in REQUIRED:
         if draft.lacks((key,)):
-            draft.say("DR1011", f'"{key}" is missing', root.position)
+            draft.say("DR1011", f'"{key}" is missing', draft.place(()))
     for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND)):
-        node = root.entries.get(key)
-        if node is not None and plain(node) != wanted:
+        if key in root and root[key] != wanted:
             draft.say_at("DR1012", f"{key} must be {wanted}", (key,))
-    if draft.has_nulls:
-        _nothing_is_null(draft, root, ())
+    if draft.page.has_nulls:
+        _nothing_is_null(draft, draft.page.tree, ())
     draft.metadata = _part(draft, Metadata, ("metadata",))
     draft.objectives = _part(draft, Objectives, ("objectives",))
     draft.inputs = _parts(draft, InputSpec, "inputs")
@@ -87,12 +85,12 @@ def _part(draft: Draft, model: type[M], path: Path, extra: Mapping[str, Any] = {
     """
     if not draft.has(path) and not isinstance(path[-1], int):
         return None
-    node = at(draft.root, path)
-    if not isinstance(node, MapNode):
-        if not is_null(node):
+    value = draft.page.value(path)
+    if not isinstance(value, dict):
+        if value is not None:
             draft.say_at("DR1012", "this must be a mapping", path)
         return None
-    return _model(draft, model, path, _values(draft, node), extra)
+    return _model(draft, model, path, _given(draft, value), extra)
 
 
 def _model(
@@ -102,11 +100,12 @@ def _model(
     for key in [key for key in extra if key in value]:
         # `position` and the like are set by us; in the file they are keys like any unknown one.
         draft.say_unknown((*path, key), field_names(model) - set(extra))
-    value |= extra
+    value = {**value, **extra}
     while True:
         try:
             return model.model_validate(value, by_alias=True, by_name=False)
         except ValidationError as error:
+            value = _copied(value)  # what is written stays as it is
             if not _left_out(draft, model, path, value, error):
                 return None
 
@@ -125,7 +124,7 @@ def _left_out(
                 draft.say(*in_words(one, model), draft.place(here))
         elif one["type"] == "extra_forbidden":
             draft.say_unknown(here, known_keys(one, model))
-        elif where not in gone and not is_null(at(draft.root, here)):
+        elif where not in gone and draft.page.value(here) is not None:
             # Once for a place: the other members of a union say the same in other words.
             draft.say_at(*in_words(one, model), here)
         gone.add(where)
@@ -162,44 +161,37 @@ def _remove(value: Any, path: Path) -> None:
         del value[path[-1]]
 
 
-def _values(draft: Draft, node: MapNode) -> dict[str, Any]:
+def _given(draft: Draft, value: dict[str, Any]) -> dict[str, Any]:
     """What is written, without what is left out."""
-    values: dict[str, Any] = _without_nulls(node) if draft.has_nulls else plain(node)
-    return values
+    given: dict[str, Any] = _copied(value) if draft.page.has_nulls else value
+    return given
 
 
-def _without_nulls(node: Node) -> Any:
-    match node:
-        case MapNode():
-            return {
-                key: _without_nulls(value)
-                for key, value in node.entries.items()
-                if not is_null(value)
-            }
-        case ListNode():
-            return [_without_nulls(item) for item in node.items]
-    return plain(node)
+def _copied(value: Any) -> Any:
+    """All of it, without keys that have no value."""
+    if isinstance(value, dict):
+        return {key: _copied(inner) for key, inner in value.items() if inner is not None}
+    return [_copied(item) for item in value] if isinstance(value, list) else value
 
 
-def _mapping(draft: Draft, key: str) -> dict[str, Node]:
+def _mapping(draft: Draft, key: str) -> dict[str, Any]:
     """The entries of the mapping under a top-level key; their names are checked."""
     if not draft.has((key,)):
         draft.unreadable |= {key} if (key,) in draft.meant else set()
         return {}
-    node = at(draft.root, (key,))
-    if not isinstance(node, MapNode):
+    value = draft.page.values[key]
+    if not isinstance(value, dict):
         draft.unreadable.add(key)
-        if not is_null(node):
+        if value is not None:
             draft.say_at("DR1012", f"{key} must be a mapping of names", (key,))
         return {}
-    for name, position in node.keys_with_positions():
+    for name in value:
         try:
             _NAME.validate_python(name)
         except ValidationError:
-            draft.say(
-                "DR1014", f'"{sanitize(name, limit=80)}" is not a name: use snake_case', position
-            )
-    return node.entries
+            what = f'"{sanitize(name, limit=80)}" is not a name: use snake_case'
+            draft.say_key("DR1014", what, (key, name))
+    return value
 
 
 def _parts(draft: Draft, model: type[M], key: str) -> dict[str, M | None]:
@@ -207,12 +199,11 @@ def _parts(draft: Draft, model: type[M], key: str) -> dict[str, M | None]:
 
 
 def _targets(draft: Draft) -> None:
-    for alias, node in _mapping(draft, "targets").items():
-        name = plain(node)
+    for alias, name in _mapping(draft, "targets").items():
         try:
             draft.targets[alias] = _ENV_NAME.validate_python(name)
         except ValidationError:
-            if not is_null(node):
+            if name is not None:
                 what = "a target is a name in the environment, family first, as in db.primary"
                 draft.say_at("DR1012", what, ("targets", alias))
             draft.targets[alias] = ""
@@ -221,48 +212,47 @@ def _targets(draft: Draft) -> None:
 def _waivers(draft: Draft) -> None:
     if not draft.has(("waivers",)):
         return
-    node = at(draft.root, ("waivers",))
-    if not isinstance(node, ListNode):
-        if not is_null(node):
+    items = draft.page.values["waivers"]
+    if not isinstance(items, list):
+        if items is not None:
             draft.say_at("DR1012", "waivers must be a list", ("waivers",))
         return
-    for index, item in enumerate(node.items):
-        waiver = _part(draft, Waiver, ("waivers", index), {"position": item.position})
+    for index in range(len(items)):
+        path: Path = ("waivers", index)
+        waiver = _part(draft, Waiver, path, {"position": draft.page.key_position(path)})
         if waiver is not None:
-            draft.waivers.append((waiver, ("waivers", index)))
+            draft.waivers.append((waiver, path))
 
 
 def _steps(draft: Draft, key: str) -> None:
     if not draft.has((key,)):
         return
-    node = at(draft.root, (key,))
-    if not isinstance(node, ListNode) or not node.items:
-        if not is_null(node):
+    items = draft.page.values[key]
+    if not isinstance(items, list) or not items:
+        if items is not None:
             draft.say_at("DR1012", f"{key} must be a list of steps", (key,))
         return
     above: Step | None = None
-    for index, item in enumerate(node.items):
+    for index, item in enumerate(items):
         path: Path = (key, index)
-        if not isinstance(item, MapNode):
+        if not isinstance(item, dict):
             draft.say_at("DR1012", "a step is a mapping that starts with its id", path)
             continue
         step = _step(draft, item, path, above)
-        draft.steps.append(Placed(step=step, node=item, path=path, is_final=key == "finally"))
+        draft.steps.append(Placed(step=step, written=item, path=path, is_final=key == "finally"))
         above = step
 
 
-def _step(draft: Draft, node: MapNode, path: Path, above: Step | None) -> Step:
-    written = _values(draft, node)
-    extra: dict[str, Any] = {"position": node.position}
+def _step(draft: Draft, item: dict[str, Any], path: Path, above: Step | None) -> Step:
+    written = _given(draft, item)
+    extra: dict[str, Any] = {"position": draft.page.key_position(path)}
     default = (above.id,) if above else ()
-    if "needs" not in written:
-        written["needs"] = default
-    step = _model(draft, Step, path, written, extra)
+    step = _model(draft, Step, path, {"needs": default, **written}, extra)
     if step is None:
         # Without a usable id it cannot be referred to, but everything else in it can be checked.
         extra["id"] = f"{path[0]}[{path[1]}]"
-        without_id = {key: value for key, value in _values(draft, node).items() if key != "id"}
-        step = _quiet(Step, {**without_id, **extra})
+        without_id = {key: value for key, value in written.items() if key != "id"}
+        step = _quiet(Step, _copied({**without_id, **extra}))
     is_said = "needs" in step.model_fields_set
     return step if is_said else step.model_copy(update={"needs": default})
 
