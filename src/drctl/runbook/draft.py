@@ -20,6 +20,8 @@ class Placed:
     step: Step
     written: Mapping[str, Any]
     """What stands there, without the defaults."""
+    body: str
+    """The same without what each step has for itself; equal bodies mean the same."""
     path: Path
     is_final: bool
     """It stands under ``finally``."""
@@ -59,6 +61,8 @@ class Draft:
     gates: dict[str, Gate | None] = field(default_factory=dict)
     """``None``: declared, but wrongly."""
     steps: list[Placed] = field(default_factory=list)
+    bodies: dict[str, Step] = field(default_factory=dict)
+    """Of each body that fits a step, the first step that has it."""
     waivers: list[tuple[Waiver, Path]] = field(default_factory=list)
     meant: set[Path] = field(default_factory=set)
     """Keys that an unknown one was probably meant to be; missing them is no second mistake."""

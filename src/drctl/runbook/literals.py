@@ -62,8 +62,9 @@ lies above 3.9."""
 
 def check_literals(draft: Draft) -> None:
     """Notes every scalar that looks like a secret. The text itself is never repeated."""
-    if not draft.page.is_odd and not _may_have_one(draft.page.values):
-        return
+    leaves = () if draft.page.is_odd else _leaves([draft.page.values])
+    if leaves and not any(_kind(key, str(value)) for key, value in leaves):
+        return  # nearly always, and then nobody asks for places
     harmless: set[tuple[str, str]] = set()
     left: list[Iterable[tuple[str, Node]]] = [[("", draft.page.tree)]]
     while left:
@@ -81,23 +82,19 @@ def check_literals(draft: Draft) -> None:
                 left.append([(key, item) for item in node.items])
 
 
-def _may_have_one(values: Any) -> bool:
-    """Whether any scalar looks like a secret, asked without places: nearly never."""
-    harmless: set[tuple[str, Any]] = set()
-    left: list[Iterable[tuple[str, Any]]] = [[("", values)]]
+def _leaves(values: Any) -> dict[tuple[str, Any], None]:
+    """Every scalar with the key it stands under, once: a large runbook says most things often."""
+    found: dict[tuple[str, Any], None] = {}
+    left: list[tuple[str, Any]] = [("", values)]
     while left:
-        for pair in left.pop():
-            key, value = pair
-            if isinstance(value, dict):
-                left.append(value.items())
-            elif isinstance(value, list):
-                left.append([(key, item) for item in value])
-            # Most of what a large runbook says it says many times.
-            elif pair not in harmless:
-                if _kind(key, str(value)):
-                    return True
-                harmless.add(pair)
-    return False
+        name, inside = left.pop()
+        pairs = inside.items() if isinstance(inside, dict) else [(name, item) for item in inside]
+        for pair in pairs:
+            if isinstance(pair[1], dict | list):
+                left.append(pair)
+            else:
+                found[pair] = None
+    return found
 
 
 def _say(draft: Draft, kind: str, node: ScalarNode) -> None:
@@ -107,12 +104,7 @@ def _say(draft: Draft, kind: str, node: ScalarNode) -> None:
 
 
 def _kind(key: str, text: str) -> str | None:
-    if not text:
-        return None
-    kind = _by_shape(text) or _by_name(key, text)
-    if kind is None and len(text) >= _NOISE_LENGTH and _is_noise(text):
-        return "a random key"
-    return kind
+    return _by_shape(text) or _by_name(key, text) or _by_noise(text)
 
 
 def secret_spans(text: str) -> Iterator[tuple[int, int, str]]:
@@ -132,8 +124,14 @@ def _by_shape(text: str) -> str | None:
 
 
 def _by_name(key: str, text: str) -> str | None:
-    is_literal = _is_secret(key) and not has_expression(text) and not _REFERENCE.fullmatch(text)
-    return f'a literal "{key}"' if is_literal else None
+    if not text or not _is_secret(key):
+        return None
+    is_said = has_expression(text) or _REFERENCE.fullmatch(text)
+    return None if is_said else f'a literal "{key}"'
+
+
+def _by_noise(text: str) -> str | None:
+    return "a random key" if len(text) >= _NOISE_LENGTH and _is_noise(text) else None
 
 
 @lru_cache(maxsize=4096)

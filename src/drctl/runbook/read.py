@@ -238,16 +238,46 @@ def _steps(draft: Draft, key: str) -> None:
         if not isinstance(item, dict):
             draft.say_at("DR1012", "a step is a mapping that starts with its id", path)
             continue
-        step = _step(draft, item, path, above)
-        draft.steps.append(Placed(step=step, written=item, path=path, is_final=key == "finally"))
+        body = _body(item)
+        step = _step(draft, item, path, above, body)
+        is_final = key == "finally"
+        draft.steps.append(Placed(step=step, written=item, body=body, path=path, is_final=is_final))
         above = step
 
 
-def _step(draft: Draft, item: dict[str, Any], path: Path, above: Step | None) -> Step:
+OWN = ("id", "title", "needs")
+
+
+def _body(item: Mapping[str, Any]) -> str:
+    """All that a step says but its name and its needs, as a key: a large runbook repeats it."""
+    rest = {key: value for key, value in item.items() if key not in OWN}
+    return f"{'title' in item} {rest!r}"
+
+
+def _is_named(item: Mapping[str, Any]) -> bool:
+    """Whether what a step has for itself is what a step may have."""
+    needs = item.get("needs", [])
+    return (
+        isinstance(item.get("id"), str)
+        and isinstance(item.get("title", "-"), str)
+        and item.get("title") != ""
+        and isinstance(needs, list)
+        and all(isinstance(need, str) for need in needs)
+    )
+
+
+def _step(draft: Draft, item: dict[str, Any], path: Path, above: Step | None, body: str) -> Step:
     written = _given(draft, item)
     extra: dict[str, Any] = {"position": draft.page.key_position(path)}
     default = (above.id,) if above else ()
+    known, alike = len(draft.problems), draft.bodies.get(body)
+    if alike is not None and _is_named(written):
+        own = {key: written[key] for key in OWN if key in written}
+        return alike.model_copy(update={**own, "needs": tuple(own.get("needs", default)), **extra})
     step = _model(draft, Step, path, {"needs": default, **written}, extra)
+    # Of what is odd the page knows more than its values say.
+    if step is not None and len(draft.problems) == known and not draft.page.is_odd:
+        draft.bodies[body] = step
     if step is None:
         # Without a usable id it cannot be referred to, but everything else in it can be checked.
         extra["id"] = f"{path[0]}[{path[1]}]"

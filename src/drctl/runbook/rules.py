@@ -22,9 +22,20 @@ _NOT_AT_A_GATE = ("target", "with", "timeout", "retry", "until", "every", "verif
 def check_steps(
     draft: Draft, registry: Registry, scopes: Scopes, environment: Mapping[str, Target] | None
 ) -> None:
-    """Notes what is wrong with each step taken by itself."""
+    """
+    Notes what is wrong with each step taken by itself: once of those that say the same, unless
+    they speak of other steps, which each sees its own of.
+    """
+    sound: set[tuple[str, bool]] = set()
     for placed in draft.steps:
+        same = (placed.body, placed.is_final)
+        if same in sound and not has_expression(placed.step.title or ""):
+            continue
+        known = len(draft.problems)
         _check_step(draft, placed, registry, scopes, environment)
+        is_sound = placed.body in draft.bodies and len(draft.problems) == known
+        if is_sound and "steps" not in placed.body:
+            sound.add(same)
 
 
 def target_of(
