@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from drctl.actions.registry import Registry
 from drctl.kernel.errors import InvalidError, Position
-from drctl.kernel.yaml_text import read
-from drctl.kernel.yaml_tree import plain, scalars
+from drctl.kernel.yaml_plain import read_plain
+from drctl.kernel.yaml_text import BYTE_ORDER_MARK, read, refused
+from drctl.kernel.yaml_tree import key_position, plain, position_of, scalars
 from drctl.runbook import load_runbook
 
 YAMLISH = st.text(
@@ -55,3 +56,19 @@ def test_a_quoted_scalar_is_exactly_its_text_and_its_place_is_in_the_line(text: 
     assert node.text == text
     for offset in range(len(text)):
         assert node.place(offset, text[offset]).line == 1
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.one_of(YAMLISH, st.text(max_size=200)))
+def test_what_is_read_fast_has_no_problem_and_the_same_values_and_places(text: str) -> None:
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    found = None if refused(text, file="f") else read_plain(text)
+    if found is None:
+        return
+    document = read(text, file="f")
+    assert not document.problems
+    assert not document.has_nulls
+    assert document.root is not None
+    assert repr(plain(document.root)) == repr(found.values)
+    for path, mark in found.marks.items():
+        assert key_position(document.root, path) == position_of("f", mark)
