@@ -51,6 +51,9 @@ _HINTS = re.compile(
     re.IGNORECASE,
 )
 """Every shape above has one of these in it: most texts have none, and are looked at once."""
+_SHORTEST_OF_LETTERS = 20
+"""Every shape but an AWS access key, which is as long, has something else than letters and digits
+in it: most texts of a large runbook are names of steps."""
 _NOISE_LENGTH = 20
 _NOISE = re.compile(r"[A-Za-z0-9+/_=-]{20,}")
 _AWS_LENGTH = 40
@@ -118,6 +121,8 @@ def secret_spans(text: str) -> Iterator[tuple[int, int, str]]:
 
 
 def _by_shape(text: str) -> str | None:
+    if len(text) < _SHORTEST_OF_LETTERS and text.isalnum():
+        return None
     if not _HINTS.search(text):
         return None
     return next((kind for shape, kind in _SHAPES if shape.search(text)), None)

@@ -69,7 +69,8 @@ def bind_params(
         for path, why in _nameless(filled)
         if action.effect.changes_something
     ]
-    params, errors = _validated(action.params, filled)
+    written = json.dumps(to_jsonable_python(filled, fallback=str))
+    params, errors = _validated(action.params, written)
     for error in errors:
         code, what = in_words(error, action.params)
         problems.append(Problem(code=code, what=f"{_shown(error['loc'])}: {what}", at=at))
@@ -118,9 +119,9 @@ def _wrong_as_written(
     What names nothing in a ``with:``, and what pydantic says of it; a large runbook repeats few of
     them many times. What is missing comes last: it may be what an unknown key was meant to be.
     """
-    with_ = json.loads(written)
-    unnamed = tuple(_nameless(with_)) if action.effect.changes_something else ()
-    _, errors = _validated(action.params, with_)
+    is_change = action.effect.changes_something
+    unnamed = tuple(_nameless(json.loads(written))) if is_change else ()
+    _, errors = _validated(action.params, written)
     return unnamed, tuple(sorted(errors, key=lambda one: one["type"] == "missing"))
 
 
@@ -180,7 +181,7 @@ def _wanted(model: Any, path: Path) -> CelType:
     return cel_type(annotation)
 
 
-def _validated(model: type[Params], value: dict[str, Any]) -> tuple[Params | None, list[Any]]:
+def _validated(model: type[Params], written: str) -> tuple[Params | None, list[Any]]:
     """
     Validates as JSON, strictly: text is no number and ``"no"`` is no boolean, but a list is a
     tuple.
@@ -188,20 +189,20 @@ def _validated(model: type[Params], value: dict[str, Any]) -> tuple[Params | Non
     Durations are text with units here and ISO 8601 in pydantic's JSON; those that it refuses are
     turned.
     """
-    value = to_jsonable_python(value, fallback=str)
     turned: set[Path] = set()
     while True:
         try:
-            return model.model_validate_json(json.dumps(value), strict=True), []
+            return model.model_validate_json(written, strict=True), []
         except ValidationError as error:
             errors: list[Any] = error.errors(include_url=False)
-        again = False
+        value, again = json.loads(written), False
         for one in errors:
             if one["type"].startswith("time_delta") and one["loc"] not in turned:
                 turned.add(one["loc"])
                 again |= _turned_to_iso(value, one)
         if not again:
             return None, errors
+        written = json.dumps(value)
 
 
 def _turned_to_iso(value: Any, error: Any) -> bool:

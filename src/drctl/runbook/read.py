@@ -250,7 +250,9 @@ OWN = ("id", "title", "needs")
 
 def _body(item: Mapping[str, Any]) -> str:
     """All that a step says but its name and its needs, as a key: a large runbook repeats it."""
-    rest = {key: value for key, value in item.items() if key not in OWN}
+    rest = dict(item)
+    for key in OWN:
+        rest.pop(key, None)
     return f"{'title' in item} {rest!r}"
 
 

@@ -80,11 +80,8 @@ class Scopes:
         self._own = {step.id: own[step.uses] for step in steps}
         self._fields = {step.id: fields[step.uses] for step in steps}
         # Of an action that is not installed nothing is known; its outputs are no second mistake.
-        self._opaque = {
-            step.id
-            for step in steps
-            if not step.gate and step.uses != INCLUDE and not registry.get(step.uses or "")
-        }
+        missing = {uses for uses in outputs if uses != INCLUDE and not registry.get(uses or "")}
+        self._opaque = {step.id for step in steps if step.uses in missing and not step.gate}
         self._ancestors = above
         self._final = final
         self._main = frozenset(self._fields) - final
