@@ -1,47 +1,86 @@
-"""The command line's door: every command, and nothing heavy."""
+"""The command line's door: every command by its name, each imported when it is asked for."""
 
 import atexit
 import gc
 import os
-from typing import Annotated, Any
+from collections import UserDict
+from functools import cache
+from importlib import import_module
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
 
-from drctl.cli import (
-    approval,
-    authoring,
-    debt,
-    gates,
-    key,
-    lab,
-    lease,
-    orders,
-    plan,
-    ready,
-    reference,
-    resume,
-    run,
-    runs,
-    status,
-    undo,
-    validate,
-    verbs,
-)
+_COMMANDS: Final = {
+    "validate": "validate:validate",
+    "ready": "ready:ready",
+    "plan": "plan:app",
+    "run": "run:run",
+    "status": "status:status",
+    "resume": "resume:resume",
+    "approve": "gates:approve",
+    "deny": "gates:deny",
+    "pause": "orders:pause",
+    "cancel": "orders:cancel",
+    "retry": "orders:retry",
+    "skip": "orders:skip",
+    "note": "orders:note",
+    "force-ungraceful": "orders:force_ungraceful",
+    "undo": "undo:undo",
+    "explain": "reference:explain",
+    "version": "reference:version",
+    "failover": "verbs:failover",
+    "switchover": "verbs:switchover",
+    "failback": "verbs:failback",
+    "restore": "verbs:restore",
+    "rollback": "verbs:rollback",
+    "rebuild": "verbs:rebuild",
+    "isolate": "verbs:isolate",
+    "approval": "approval:app",
+    "key": "key:app",
+    "runs": "runs:app",
+    "lease": "lease:app",
+    "debt": "debt:app",
+    "lab": "lab:app",
+    "runbook": "authoring:app",
+    "action": "reference:action_app",
+    "env": "reference:env_app",
+}
+"""Where each is, as ``module:name``, in the order of the help."""
 
 
-class _Ordered(TyperGroup):
-    """Lists `plan` where people look for it, though it has a command of its own."""
+@cache
+def _made(name: str) -> Any:
+    module, _, attribute = _COMMANDS[name].partition(":")
+    found = getattr(import_module(f"drctl.cli.{module}"), attribute)
+    holder = typer.Typer(add_completion=False, rich_markup_mode=None)
+    if isinstance(found, typer.Typer):
+        holder.add_typer(found, name=name)
+    else:
+        holder.command(name)(found)
+    return typer.main.get_group(holder).commands[name]
 
-    def list_commands(self, ctx: Any) -> list[str]:
-        names = [name for name in super().list_commands(ctx) if name != "plan"]
-        names.insert(names.index("run"), "plan")
-        return names
+
+class _Commands(UserDict[str, Any]):
+    """Makes a command when it is asked for: a line names one, and all take 30 ms to make."""
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self:
+            raise KeyError(name)
+        return _made(name)
+
+
+class _Door(TyperGroup):
+    """Has every command, and imports those that are needed."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands(_COMMANDS)
 
 
 app = typer.Typer(
     name="drctl",
-    cls=_Ordered,
+    cls=_Door,
     help="Disaster recovery as declarative runbooks: plan it, run it, prove it.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -67,36 +106,6 @@ def _root(
     armed = os.environ.get("DRCTL_FAILPOINTS")
     if armed is not None:
         _arm(armed)
-
-
-for _verb, _group in verbs.groups().items():
-    app.add_typer(_group, name=_verb)
-app.command("validate")(validate.validate)
-app.add_typer(plan.app, name="plan")
-app.command("ready")(ready.ready)
-app.command("run")(run.run)
-app.command("status")(status.status)
-app.command("resume")(resume.resume)
-app.command("approve")(gates.approve)
-app.command("deny")(gates.deny)
-app.add_typer(approval.app, name="approval")
-app.add_typer(key.app, name="key")
-app.command("pause")(orders.pause)
-app.command("cancel")(orders.cancel)
-app.command("retry")(orders.retry)
-app.command("skip")(orders.skip)
-app.command("note")(orders.note)
-app.command("force-ungraceful")(orders.force_ungraceful)
-app.command("undo")(undo.undo)
-app.add_typer(runs.app, name="runs")
-app.add_typer(lease.app, name="lease")
-app.add_typer(debt.app, name="debt")
-app.add_typer(lab.app, name="lab")
-app.add_typer(authoring.app, name="runbook")
-app.add_typer(reference.action_app, name="action")
-app.add_typer(reference.env_app, name="env")
-app.command("explain")(reference.explain)
-app.command("version")(reference.version)
 
 
 def _arm(text: str) -> None:

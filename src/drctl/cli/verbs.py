@@ -83,32 +83,6 @@ VERBS: Final = (
          what="Cut the application off, keep the evidence, rotate what may be known, come back."),
 )  # fmt: skip
 
-_GROUPS: Final = {
-    "failover": "The standby takes over because the primary is lost (ungraceful).",
-    "switchover": "Primary and standby change places while both live (graceful).",
-    "failback": "Home again, once what was lost is rebuilt.",
-    "restore": "Back to a moment before the damage, beside what was damaged.",
-    "rollback": "Back to what was known to be good.",
-    "rebuild": "Anew, from what is left of it.",
-    "isolate": "Cut off what may be in somebody else's hands.",
-}
-
-
-def groups() -> dict[str, typer.Typer]:
-    """The command groups, by their verb."""
-    made = {word: typer.Typer(help=text, no_args_is_help=True) for word, text in _GROUPS.items()}
-    for group in made.values():
-        group.callback()(_group)
-    for verb in VERBS:
-        word, noun = verb.words
-        made[word].command(noun)(_restoring(verb) if verb.to else _command(verb))
-    return made
-
-
-def _group() -> None:
-    pass
-
-
 ToOption = Annotated[
     str | None,
     typer.Option("--to", metavar="TIME", help="With its offset, as 2026-11-22T10:04:05Z."),
@@ -222,3 +196,25 @@ def _help(verb: Verb) -> str:
         f"{verb.what}\n\nChooses the runbook for the scenario {verb.scenario}, plans, shows, asks,"
         f" runs.\n\nExample: drctl {word} {noun} -e prod{moment} --confirm {typed}"
     )
+
+
+def _group(word: str, text: str) -> typer.Typer:
+    made = typer.Typer(help=text, no_args_is_help=True)
+    made.callback()(_nothing)
+    for verb in VERBS:
+        if verb.words[0] == word:
+            made.command(verb.words[1])(_restoring(verb) if verb.to else _command(verb))
+    return made
+
+
+def _nothing() -> None:
+    pass
+
+
+failover = _group("failover", "The standby takes over because the primary is lost (ungraceful).")
+switchover = _group("switchover", "Primary and standby change places while both live (graceful).")
+failback = _group("failback", "Home again, once what was lost is rebuilt.")
+restore = _group("restore", "Back to a moment before the damage, beside what was damaged.")
+rollback = _group("rollback", "Back to what was known to be good.")
+rebuild = _group("rebuild", "Anew, from what is left of it.")
+isolate = _group("isolate", "Cut off what may be in somebody else's hands.")
