@@ -42,10 +42,10 @@ _FLOAT = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,17})(?:\.[0-9]{0,17})?(?:[eE][-+]?[
 _NULL = {"", "~", "null", "Null", "NULL"}
 DOUBTFUL = frozenset(("yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"))
 _UNREADABLE = re.compile(
-    "[^\\t\\n\\r -\\x7e\\xa0-\\u2027\\u202a-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]"
+    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff\\ufffe\\uffff]"
 )
 """Control characters, lone surrogates, and the three odd line breaks that would shift every line
-number."""
+number. Written as what is refused: what is accepted, negated, takes ten times as long to compile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
