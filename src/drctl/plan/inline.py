@@ -131,7 +131,7 @@ class Room:
 
     def _fields(self, uses: str | None) -> dict[str, CelType]:
         """What a step with this action gives, whatever its id."""
-        action = self.registry.get(uses) if uses else None
+        action = self.registry.get(uses) if uses and uses != INCLUDE else None
         own = output_types(action.outputs, "outputs.") if action else {}
         return {"status": CelType("string"), "attempts": CelType("int"), **own}
 

@@ -48,6 +48,8 @@ def target_of(
 
 def probable_action(name: str, registry: Registry) -> AnyAction | None:
     """The action of that name, or the one that a misspelt name probably means."""
+    if name == INCLUDE:
+        return None
     if action := registry.get(name):
         return action
     near = did_you_mean(name, registry.names)

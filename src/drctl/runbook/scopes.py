@@ -185,5 +185,5 @@ class _Names(Mapping[str, CelType]):
 
 
 def _outputs(uses: str | None, registry: Registry) -> dict[str, CelType]:
-    action = registry.get(uses) if uses else None
+    action = registry.get(uses) if uses and uses != INCLUDE else None
     return output_types(action.outputs) if action else {}
