@@ -45,7 +45,7 @@ _UNREADABLE = re.compile(
     "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u2028\\u2029\\ud800-\\udfff\\ufffe\\uffff]"
 )
 """Control characters, lone surrogates, and the three odd line breaks that would shift every line
-number. Written as what is refused: what is accepted, negated, takes ten times as long to compile."""
+number. Written as what is refused: what is accepted, negated, is ten times as long to compile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
