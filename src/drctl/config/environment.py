@@ -4,15 +4,13 @@ import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from drctl.actions.selection import target_refusals
 from drctl.actions.targets import (
-    AnyTarget,
     AwsConnection,
     GcpConnection,
     HostConnection,
@@ -20,6 +18,7 @@ from drctl.actions.targets import (
     Part,
     Target,
     Text,
+    of_kind,
 )
 from drctl.config.people import Person, Word, complaints
 from drctl.config.places import environment_folders, lab_root
@@ -113,11 +112,6 @@ _CONNECTIONS: dict[str, type[Part]] = {
 _NAMED_BY = {"aws": "aws", "cluster": "kubernetes", "gcp": "gcp", "machine": "host"}
 """Keys of a target whose text is the name of a connection, and of which type."""
 _OLDEST_PLAN_S = 24 * 3600
-
-
-@cache
-def _target() -> TypeAdapter[Target]:
-    return TypeAdapter(AnyTarget)  # takes 20 ms, and most commands read no environment
 
 
 def find_environment(name_or_path: str) -> Path:
@@ -295,7 +289,7 @@ def _targets(
         if len(problems) > known:
             continue
         try:
-            target = _target().validate_python(resolved)
+            target = of_kind(resolved)
         except ValidationError as error:
             problems += _complaints(error, path, root)
             continue

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Annotated, Any, Final, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny
 
 from drctl.actions.contract import Effect
-from drctl.actions.targets import AnyTarget
+from drctl.actions.targets import Target, of_kind
 from drctl.kernel.canonical import digest
 from drctl.kernel.signature import PublicKey
 from drctl.plan.budget import Budget
@@ -216,7 +216,7 @@ class Plan(_Frozen):
     scopes: Mapping[str, PlannedScope] = Field(default_factory=dict)
     """Included runbooks by their place: the steps through which they were."""
     objectives: Objectives
-    targets: Mapping[str, Annotated[AnyTarget, Field()]]
+    targets: Mapping[str, Annotated[SerializeAsAny[Target], BeforeValidator(of_kind)]]
     steps: tuple[PlannedStep, ...]
     gates: Mapping[str, PlannedGate]
     people: Mapping[str, PlannedPerson] = Field(default_factory=dict)

@@ -7,9 +7,10 @@ runbook that is checked without an environment is checked by family, with one by
 One family is one module; a new kind is added to its module and to `AnyTarget`.
 """
 
-from typing import Annotated, TypeAlias
+from functools import cache
+from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from drctl.actions.targets.apps import AutoScalingGroup, Deployment, EcsService
 from drctl.actions.targets.balancers import LoadBalancer
@@ -115,6 +116,7 @@ __all__ = [
     "Upstream",
     "Url",
     "Witness",
+    "of_kind",
 ]
 
 AnyTarget: TypeAlias = Annotated[
@@ -147,3 +149,18 @@ AnyTarget: TypeAlias = Annotated[
     | StatusPage,
     Field(discriminator="kind"),
 ]
+
+
+@cache
+def _adapter() -> TypeAdapter[Target]:
+    return TypeAdapter(AnyTarget)  # takes 20 ms, and most commands read no target
+
+
+def of_kind(value: Any) -> Target:
+    """
+    The target that a mapping describes, by its ``kind``; a target is itself.
+
+    Raises:
+        ValidationError: It is none.
+    """
+    return value if isinstance(value, Target) else _adapter().validate_python(value)
