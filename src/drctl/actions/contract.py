@@ -41,12 +41,15 @@ class Effect(StrEnum):
     @property
     def changes_something(self) -> bool:
         """True when a plan must count it as a mutation; telling people is not one."""
-        return self is not Effect.READ and self is not Effect.NOTIFY
+        return self not in _HARMLESS
 
     @property
     def is_irreversible(self) -> bool:
         """True at the point of no return."""
         return self is Effect.PROMOTE or self is Effect.DESTROY
+
+
+_HARMLESS = frozenset({Effect.READ, Effect.NOTIFY})
 
 
 class Repeat(StrEnum):

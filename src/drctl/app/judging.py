@@ -46,6 +46,6 @@ def plan_to_judge(parts: Parts, loaded: Loaded, environment: Environment | None)
         resolve_values(runbook, {}, later=later),
         file=str(loaded.path),
         included=loaded.source.included,
-        is_timed=False,
+        is_whole=False,
     )
     return _judged(parts, loaded, environment, draft)

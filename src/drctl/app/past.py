@@ -15,7 +15,7 @@ from drctl.engine.state import Record
 from drctl.journal.folder import Folder, all_folders
 from drctl.kernel.errors import JournalError
 from drctl.plan.forecast_past import Past
-from drctl.plan.model import Plan
+from drctl.plan.model import Plan, PlannedStep
 
 Work: TypeAlias = tuple[str, str, str]
 """What a step does: action, target, gate."""
@@ -27,14 +27,13 @@ LOOKED_AT = 200
 
 def past_of(parts: Parts, plan: Plan) -> Past:
     """Reads the newest runs; one that cannot be read, or does not verify, says nothing."""
-    wanted = works_of(plan)
     rows: list[Mapping[str, float]] = []
     try:
         folders = all_folders(parts.runs)[:LOOKED_AT]
     except JournalError:
         return Past()
     for folder in folders:
-        row = _row(folder, plan, wanted)
+        row = _row(folder, plan)
         if row:
             rows.append(row)
         if len(rows) == COUNTED:
@@ -42,27 +41,26 @@ def past_of(parts: Parts, plan: Plan) -> Past:
     return Past(rows=tuple(reversed(rows)))
 
 
-def works_of(plan: Plan) -> dict[str, Work]:
-    """What each step does."""
+def row_of(records: tuple[Record, ...], did: Mapping[str, Work], plan: Plan) -> dict[str, float]:
+    """Lengths of the steps of one run that did what they are to do now."""
+    took, now = lengths_s(records), plan.by_id
     return {
-        step.id: (
-            step.call.uses if step.call else "",
-            (step.call.target or "") if step.call else "",
-            step.gate or "",
-        )
-        for step in plan.steps
+        step: length
+        for step, length in took.items()
+        if step in now and did.get(step) == work_of(now[step])
     }
 
 
-def row_of(
-    records: tuple[Record, ...], did: Mapping[str, Work], wanted: Mapping[str, Work]
-) -> dict[str, float]:
-    """Lengths of the steps of one run that did what they are to do now."""
-    took = lengths_s(records)
-    return {step: length for step, length in took.items() if did.get(step) == wanted.get(step, ())}
+def work_of(step: PlannedStep) -> Work:
+    """What a step does."""
+    return (
+        step.call.uses if step.call else "",
+        (step.call.target or "") if step.call else "",
+        step.gate or "",
+    )
 
 
-def _row(folder: Folder, plan: Plan, wanted: Mapping[str, Work]) -> Mapping[str, float]:
+def _row(folder: Folder, plan: Plan) -> Mapping[str, float]:
     try:
         records = folder.read().records
         first = records[0].event if records else None
@@ -75,7 +73,7 @@ def _row(folder: Folder, plan: Plan, wanted: Mapping[str, Work]) -> Mapping[str,
             plan.environment,
             plan.world,
         )
-        return row_of(records, _did(folder.plan_as_written()), wanted) if fits else {}
+        return row_of(records, _did(folder.plan_as_written()), plan) if fits else {}
     except (JournalError, KeyError, TypeError, AttributeError):
         return {}
 

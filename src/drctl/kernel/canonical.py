@@ -11,17 +11,23 @@ JSON: TypeAlias = (
 )
 
 
+_ENCODER = json.JSONEncoder(
+    sort_keys=True,
+    separators=(",", ":"),
+    ensure_ascii=False,
+    allow_nan=False,
+    check_circular=False,
+)
+
+
 def canonical(value: JSON) -> bytes:
     """
-    Encodes *value* with sorted keys, no spaces and no NaN.
+    Encodes *value*, which is a tree, with sorted keys, no spaces and no NaN.
 
     Raises:
         ValueError: The value has a NaN or an infinity in it.
     """
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode()
+    return _ENCODER.encode(value).encode()
 
 
 def as_json(value: Any) -> Any:
@@ -41,6 +47,17 @@ def as_json(value: Any) -> Any:
         case bool() | int() | None:
             return value
     return as_json(str(value))
+
+
+def digest_of_members(members: Mapping[str, bytes]) -> str:
+    """The digest of an object, given the canonical form of each of its members."""
+    whole = hashlib.sha256(b"{")
+    for number, name in enumerate(sorted(members)):
+        whole.update(b"," if number else b"")
+        whole.update(canonical(name) + b":")
+        whole.update(members[name])
+    whole.update(b"}")
+    return whole.hexdigest()
 
 
 def digest(value: JSON) -> str:

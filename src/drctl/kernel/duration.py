@@ -38,6 +38,7 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(message) from None
 
 
+@lru_cache(maxsize=1024)
 def format_duration(length: timedelta | float) -> str:
     """
     Writes a duration for people: whole milliseconds below a second, tenths below ten, then seconds.

@@ -1,6 +1,6 @@
 """The plan before anything was looked at: names resolved, texts kept, everything priced. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -13,7 +13,7 @@ from drctl.config.environment import Environment
 from drctl.kernel.clock import Instant
 from drctl.plan.forecast_make import Pricing
 from drctl.plan.forecast_past import Past
-from drctl.plan.inline import Room, joined
+from drctl.plan.inline import Room, Walked, joined
 from drctl.plan.leases import planned_lease
 from drctl.plan.model import (
     Objectives,
@@ -40,8 +40,9 @@ class Drafting:
 
     registry: Registry
     source: Included
-    is_timed: bool = True
-    """Whether the forecast says where each step stands in time; no rule asks that."""
+    is_whole: bool = True
+    """Whether it says all that a run reads: where each step stands in time too, and of what type
+    what each gives is. No rule asks that."""
 
     def draft(self, environment: Environment, inputs: Mapping[str, Any], *, now: Instant) -> Plan:
         """
@@ -51,10 +52,12 @@ class Drafting:
             InvalidError: What an included runbook is given does not fit it.
         """
         runbook, room = self.source.runbook, self._room
+        walked = tuple(room.walk())
         steps = tuple(
             self._step(inside, step, environment, is_final=is_final)
-            for inside, step, is_final in room.walk()
+            for inside, step, is_final in walked
         )
+        every = [call for step in steps for call in calls(step)]
         detection = runbook.objectives.clock.detection
         objectives = Objectives(
             rto_s=environment.rto_s or runbook.objectives.rto.total_seconds(),
@@ -67,9 +70,9 @@ class Drafting:
         )
         work = tuple(step for step in steps if not step.is_final)
         pricing = Pricing(steps=work, objectives=objectives, past=Past())
-        forecast = pricing.forecast(has_steps=self.is_timed)
-        types = room.types()
-        used = {call.target for step in steps for call in calls(step) if call.target}
+        forecast = pricing.forecast(has_steps=self.is_whole)
+        types = room.types() if self.is_whole or self.source.included else room.known_types()
+        used = {call.target for call in every if call.target}
         targets = {name: environment.targets[name] for name in sorted(used)}
         known = {name: one for name, one in targets.items() if one.kind != Target().kind}
         return Plan(
@@ -90,15 +93,12 @@ class Drafting:
             objectives=objectives,
             targets=known,
             steps=steps,
-            gates=self._gates(),
+            gates=self._gates(zip(walked, steps, strict=True)),
             people={
                 name: PlannedPerson(**person.model_dump())
                 for name, person in environment.people.items()
             },
-            code={
-                name: self.registry.code(name)
-                for name in sorted({call.uses for step in steps for call in calls(step)})
-            },
+            code={name: self.registry.code(name) for name in sorted({call.uses for call in every})},
             expires_after_s=environment.plan_expires_after_s,
             max_targets=environment.max_targets,
             pins=self._pins(known),
@@ -137,8 +137,8 @@ class Drafting:
             )
         return found
 
-    def _gates(self) -> dict[str, PlannedGate]:
-        """The runbooks' gates, and one for each task that a person does."""
+    def _gates(self, steps: Iterable[tuple[Walked, PlannedStep]]) -> dict[str, PlannedGate]:
+        """The runbooks' gates, and one for each task that a person does: it names none itself."""
         gates: dict[str, PlannedGate] = {
             joined(room.scope, name): PlannedGate(
                 title=gate.title,
@@ -151,25 +151,21 @@ class Drafting:
             for room in self._room.rooms()
             for name, gate in room.runbook.gates.items()
         }
-        for room, step, _is_final in self._room.walk():
-            if self._asks_person(step) and step.timeout is not None:
+        for (_room, step, _is_final), planned in steps:
+            if planned.gate is not None and step.gate is None and step.timeout is not None:
                 expires_s = step.timeout.total_seconds()
                 # Who runs the recovery is often who does the task; to say so is not to judge it.
-                gates[_task(room, step)] = PlannedGate(
+                gates[planned.gate] = PlannedGate(
                     title=step.label, expires_s=expires_s, self_approval=True
                 )
         return gates
-
-    def _asks_person(self, step: Step) -> bool:
-        action = self.registry.get(step.uses) if step.uses else None
-        return action is not None and action.asks_person
 
     def _step(
         self, room: Room, step: Step, environment: Environment, *, is_final: bool
     ) -> PlannedStep:
         runbook = room.runbook
         action = self.registry.get(step.uses) if step.uses else None
-        is_task = self._asks_person(step)
+        is_task = action is not None and action.asks_person
         retry = step.retry
         timeout = step.timeout.total_seconds() if step.timeout else DEFAULT_TIMEOUT_S
         if step.gate:

@@ -69,12 +69,15 @@ class Pricing:
     @cached_property
     def middle(self) -> list[float]:
         """The p50 of each step."""
-        return [
-            quantile(self.measured[step.id], _MIDDLE)
-            if step.id in self.measured
-            else step.estimate_s
-            for step in self.steps
-        ]
+        lengths = [step.estimate_s for step in self.steps]
+        for name, those in self.measured.items():
+            lengths[self.order.place[name]] = quantile(those, _MIDDLE)
+        return lengths
+
+    @cached_property
+    def _done(self) -> list[float]:
+        """When each step is over at the earliest, when every step takes its p50."""
+        return self.order.finishes(self.middle)
 
     @cached_property
     def _longest_s(self) -> list[float]:
@@ -83,7 +86,7 @@ class Pricing:
     @cached_property
     def rows(self) -> list[list[float]]:
         """The lengths of all steps in each recorded run; one row of points without history."""
-        names = [self.steps[index].id for index in self.awaited]
+        names = [self.steps[index].id for index in self.awaited] if self.measured else []
         measured = [name for name in names if name in self.measured]
         if not measured:
             return [self.middle]
@@ -134,22 +137,20 @@ class Pricing:
         """
         ends = self.ends_s()
         p10_s, p50_s, p90_s = (_share(ends, share) for share in (_LOW, _MIDDLE, _HIGH))
-        machine_s = min(p50_s, self.at(_MIDDLE, Changes(without_people=True)))
-        names = [self.steps[index].id for index in self.awaited]
-        unmeasured = tuple(name for name in names if name not in self.measured)
-        is_measured = not self.measured.keys().isdisjoint(names)
+        machine_s = p50_s
+        if self.people:
+            machine_s = min(p50_s, self.at(_MIDDLE, Changes(without_people=True)))
+        awaited = [self.steps[index] for index in self.awaited]
+        unmeasured = [step for step in awaited if step.id not in self.measured]
+        is_measured = len(unmeasured) < len(awaited)
         return Forecast(
             p10_s=_rounded(p10_s),
             p50_s=_rounded(p50_s),
             p90_s=_rounded(p90_s),
             rate=RATE if is_measured and not unmeasured else None,
             runs=len(self.rows) if is_measured else 0,
-            unmeasured=unmeasured,
-            unpriced=tuple(
-                name
-                for name in unmeasured
-                if self._source(self.steps[self.order.place[name]]) == "none"
-            ),
+            unmeasured=tuple([step.id for step in unmeasured]),
+            unpriced=tuple([step.id for step in unmeasured if self._source(step) == "none"]),
             machine_s=_rounded(machine_s),
             people_s=_rounded(p50_s - machine_s),
             longest_s=_rounded(self.order.end_s(self._longest_s)),
@@ -160,7 +161,7 @@ class Pricing:
 
     def critical_path(self) -> tuple[str, ...]:
         """The longest chain when every step takes its p50."""
-        chain = self.order.chain(self.order.finishes(self.middle))
+        chain = self.order.chain(self._done)
         return tuple(self.steps[index].id for index in chain)
 
     def _source(self, step: PlannedStep) -> Source:
@@ -171,14 +172,13 @@ class Pricing:
         return "declared" if step.estimate_s else "none"
 
     def _placed(self) -> tuple[StepForecast, ...]:
-        lengths = self.middle
-        done = self.order.finishes(lengths)
+        lengths, done = self.middle, self._done
         slacks, waves = self.order.slacks(lengths, done), self.order.waves()
-        shares = self._critical_shares()
+        shares, people, longest_s = self._critical_shares(), self.people, self._longest_s
         found = []
         for index, step in enumerate(self.steps):
             those = self.measured.get(step.id, ())
-            slack = slacks[index]
+            slack, p50_s = slacks[index], _rounded(lengths[index])
             found.append(
                 StepForecast(
                     step=step.id,
@@ -186,12 +186,12 @@ class Pricing:
                     start_s=_rounded(done[index] - lengths[index]),
                     finish_s=_rounded(done[index]),
                     slack_s=None if slack is None else _rounded(max(0.0, slack)),
-                    p50_s=_rounded(lengths[index]),
-                    p90_s=_rounded(quantile(those, _HIGH) if those else lengths[index]),
+                    p50_s=p50_s,
+                    p90_s=_rounded(quantile(those, _HIGH)) if those else p50_s,
                     source=self._source(step),
                     runs=len(those),
-                    who="people" if step.id in self.people else "machine",
-                    longest_s=_rounded(self._longest_s[index]),
+                    who="people" if step.id in people else "machine",
+                    longest_s=_rounded(longest_s[index]),
                     critical_share=shares[index],
                 )
             )
@@ -252,7 +252,7 @@ def longest_s(step: PlannedStep) -> float:
     for _attempt in range(1, retry.attempts):
         total_s += min(wait_s, retry.max_backoff_s) + step.timeout_s
         wait_s *= 2
-    return total_s + sum(check.timeout_s or step.timeout_s for check in step.verify)
+    return total_s + sum([check.timeout_s or step.timeout_s for check in step.verify])
 
 
 def _share(ends: Sequence[float], share: float) -> float:

@@ -24,10 +24,11 @@ class Order:
             ends: Where the clock stops; none: at the last step.
             needs: What steps wait for instead of what they say.
         """
-        given = {step.id: step.needs for step in steps} | dict(needs or {})
-        self.place = {step.id: index for index, step in enumerate(steps)}
-        self.needs = [tuple(self.place[need] for need in given[step.id]) for step in steps]
-        self.order = [self.place[name] for name in in_order(given)]
+        given: dict[str, Sequence[str]] = {step.id: step.needs for step in steps}
+        given |= needs or {}
+        self.place = place = {step: index for index, step in enumerate(given)}
+        self.needs = [tuple([place[need] for need in those]) for those in given.values()]
+        self.order = [place[name] for name in in_order(given)]
         self.ends = [self.place[end] for end in ends if end in self.place] or self._last()
 
     def _last(self) -> list[int]:
@@ -82,5 +83,5 @@ class Order:
         """The number of each step's wave, from 1."""
         number = [0] * len(self.needs)
         for index in self.order:
-            number[index] = 1 + max((number[need] for need in self.needs[index]), default=0)
+            number[index] = 1 + max([number[need] for need in self.needs[index]], default=0)
         return number

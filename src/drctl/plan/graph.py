@@ -41,10 +41,10 @@ def waves(steps: Sequence[PlannedStep]) -> tuple[tuple[str, ...], ...]:
     needs = {step.id: step.needs for step in steps}
     wave: dict[str, int] = {}
     for name in in_order(needs):
-        wave[name] = 1 + max((wave[need] for need in needs[name]), default=0)
+        wave[name] = 1 + max([wave[need] for need in needs[name]], default=0)
     groups: list[list[str]] = [[] for _ in range(max(wave.values(), default=0))]
-    for step in steps:
-        groups[wave[step.id] - 1].append(step.id)
+    for name in needs:
+        groups[wave[name] - 1].append(name)
     return tuple(tuple(group) for group in groups)
 
 

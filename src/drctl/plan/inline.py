@@ -9,7 +9,7 @@ inputs that they mention, and its scope says where these are.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from drctl.actions.contract import Effect
 from drctl.actions.registry import Registry
@@ -90,7 +90,7 @@ class Room:
         action = self.registry.get(step.uses) if step.uses else None
         return action is not None and action.effect is Effect.NOTIFY
 
-    def walk(self) -> Iterator[tuple["Room", Step, bool]]:
+    def walk(self) -> "Iterator[Walked]":
         """
         Every step in reading order with its room and whether it is a final one; those of
         ``finally`` last, the outermost runbook's before all others'.
@@ -100,7 +100,7 @@ class Room:
             for step in room.runbook.finally_:
                 yield room, step, True
 
-    def _main(self) -> Iterator[tuple["Room", Step, bool]]:
+    def _main(self) -> "Iterator[Walked]":
         for step in self.runbook.steps:
             if step.uses == INCLUDE:
                 yield from self.inner(step)._main()  # noqa: SLF001  the same class
@@ -110,6 +110,8 @@ class Room:
     def rooms(self) -> Iterator["Room"]:
         """Itself and all within."""
         yield self
+        if not self.source.included:
+            return  # nearly every runbook, and it may have ten thousand steps
         for step in self.runbook.steps:
             if step.uses == INCLUDE:
                 yield from self.inner(step).rooms()
@@ -118,16 +120,20 @@ class Room:
         """
         Every name that an expression of this runbook may use; who may use which was checked before.
         """
-        runbook = self.runbook
-        types = {**EVERYWHERE, **AT_THE_END}
-        types |= {f"inputs.{name}": CelType(spec.type) for name, spec in runbook.inputs.items()}
+        types = self.known_types()
         fields: dict[str | None, dict[str, CelType]] = {}
-        for step in (*runbook.steps, *runbook.finally_):
+        for step in (*self.runbook.steps, *self.runbook.finally_):
             if step.uses not in fields:
                 fields[step.uses] = self._fields(step.uses)
             for name, kind in fields[step.uses].items():
                 types[f"steps.{step.id}.{name}"] = kind
-        return dict(types)
+        return types
+
+    def known_types(self) -> dict[str, str]:
+        """Those of them that no step gives."""
+        inputs = self.runbook.inputs.items()
+        given = {f"inputs.{name}": CelType(spec.type) for name, spec in inputs}
+        return {**EVERYWHERE, **AT_THE_END, **given}
 
     def _fields(self, uses: str | None) -> dict[str, CelType]:
         """What a step with this action gives, whatever its id."""
@@ -170,3 +176,7 @@ class Room:
                     for one in error.problems
                 )
             ) from error
+
+
+Walked: TypeAlias = tuple[Room, Step, bool]
+"""A step with its room, and whether it is a final one."""

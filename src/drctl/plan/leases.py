@@ -67,8 +67,10 @@ def planned_lease(
 
 
 def _only_marks(registry: Registry, step: PlannedStep) -> bool:
-    action = registry.get(step.call.uses) if step.call else None
-    return action is not None and action.leaves_mark and step.undo is None
+    if step.call is None or step.undo is not None:
+        return False
+    action = registry.get(step.call.uses)
+    return action is not None and action.leaves_mark
 
 
 def cell_of(registry: Registry, lease: PlannedLease) -> Cell | None:
@@ -107,12 +109,15 @@ def identities_of(
 ) -> tuple[str, ...]:
     """What these steps may change, each thing once."""
     found: dict[str, None] = {}
-    for step in steps:
-        if step.call is None:
-            continue  # a person does it
-        for name in (step.call.target, step.undo.target if step.undo else None):
+    pairs = dict.fromkeys(
+        (step.call.target, step.undo.target if step.undo else None)
+        for step in steps
+        if step.call is not None  # else a person does it
+    )
+    for target, undone in pairs:
+        for name in (target, undone):
             found |= dict.fromkeys(targets[name].identities if name else ())
-        if step.call.target is None or not targets[step.call.target].identities:
+        if target is None or not targets[target].identities:
             # What it changes has no name: then nobody else may change anything here meanwhile.
             found[f"environment:{environment}"] = None
     return tuple(found)

@@ -82,19 +82,19 @@ class Planner:
         *,
         file: str = "",
         included: Mapping[StepId, Included] = MappingProxyType({}),
-        is_timed: bool = True,
+        is_whole: bool = True,
     ) -> Plan:
         """
         The plan as far as it is known without looking at anything; not sealed.
 
         Args:
-            is_timed: See `Drafting.is_timed`.
+            is_whole: See `Drafting.is_whole`.
 
         Raises:
             InvalidError: What an included runbook is given does not fit it.
         """
         source = Included(runbook=runbook, file=file, sha256=sha256, included=included)
-        drafting = Drafting(registry=self.registry, source=source, is_timed=is_timed)
+        drafting = Drafting(registry=self.registry, source=source, is_whole=is_whole)
         return drafting.draft(environment, inputs, now=self.clock.now())
 
     async def look(self, plan: Plan) -> Plan:

@@ -19,12 +19,13 @@ class Page:
         self._console = console
         self._is_bare = not console.is_terminal and console.color_system is None
         self._width = console.width
+        self._write = console.file.write
 
     def print(self, text: "Text | None" = None) -> None:
         """Prints one text; nothing: an empty line."""
         plain = "" if text is None else text.plain
         if self._is_bare and plain.isascii() and self._fits(plain):
-            self._console.file.write(f"{plain}\n")
+            self._write(f"{plain}\n")
         elif text is None:
             self._console.print()
         else:
@@ -34,7 +35,7 @@ class Page:
         """Prints one line of texts with their styles; no object is made of one that is bare."""
         plain = "".join(text for text, _style in pieces)
         if self._is_bare and plain.isascii() and plain.isprintable() and len(plain) <= self._width:
-            self._console.file.write(f"{plain}\n")
+            self._write(f"{plain}\n")
             return
         from rich.text import Text
 

@@ -1,6 +1,7 @@
 """A plan for people: what would happen, in waves, and whether it fits."""
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
@@ -37,6 +38,7 @@ def _show(plan: Plan, console: Page) -> None:
     _show_pins(plan, console)
     _show_lease(plan, console)
     critical = set(plan.critical_path)
+    labels = {name: target.label for name, target in plan.targets.items()}
     groups = waves(plan.steps)
     number = 0
     for group in groups:
@@ -46,12 +48,12 @@ def _show(plan: Plan, console: Page) -> None:
         number += 1
         console.print(Text(f"\nwave {number}", style="bold"))
         for step in work:
-            _show_step(plan, step, console, is_critical=step.id in critical)
+            _show_step(plan, step, labels, console, is_critical=step.id in critical)
     final = [step for step in plan.steps if step.is_final]
     if final:
         console.print(Text("\nfinally", style="bold"))
         for step in final:
-            _show_step(plan, step, console, is_critical=False)
+            _show_step(plan, step, labels, console, is_critical=False)
     console.print()
     console.print(Text(f"  {LEGEND}", style="dim"))
     console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
@@ -124,7 +126,9 @@ def _show_lease(plan: Plan, console: Page) -> None:
     console.print(line)
 
 
-def _show_step(plan: Plan, step: PlannedStep, console: Page, *, is_critical: bool) -> None:
+def _show_step(
+    plan: Plan, step: PlannedStep, labels: Mapping[str, str], console: Page, *, is_critical: bool
+) -> None:
     symbol = step.prediction.symbol
     timed = plan.timed.get(step.id)
     length_s = timed.p50_s if timed else step.estimate_s
@@ -136,14 +140,14 @@ def _show_step(plan: Plan, step: PlannedStep, console: Page, *, is_critical: boo
         (f"  {step.call.uses}" if step.call is not None else "", "dim"),
         (f"  ~{format_duration(length_s)}" if length_s else "", ""),
     )
-    for detail in _details(plan, step):
+    for detail in _details(plan, step, labels):
         console.line((f"        {sanitize(detail)}", "dim"))
 
 
-def _details(plan: Plan, step: PlannedStep) -> list[str]:
+def _details(plan: Plan, step: PlannedStep, labels: Mapping[str, str]) -> list[str]:
     prediction, found = step.prediction, []
     if step.call is not None and step.call.target:
-        found.append(f"{step.call.target} = {plan.targets[step.call.target].label}")
+        found.append(f"{step.call.target} = {labels[step.call.target]}")
     if step.gate is not None:
         gate = plan.gates[step.gate]
         people = f"{gate.quorum} of {', '.join(gate.approvers) or 'anyone'}"

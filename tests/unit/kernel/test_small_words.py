@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drctl.kernel.canonical import as_json, canonical, digest
+from drctl.kernel.canonical import as_json, canonical, digest, digest_of_members
 from drctl.kernel.clock import Deadline, Instant, SystemClock, length_between
 from drctl.kernel.duration import format_duration, parse_duration
 from drctl.kernel.ids import new_run_id
@@ -196,6 +196,12 @@ def test_one_value_has_one_form(value):
     turned = dict(reversed(value.items()))
     assert canonical(value) == canonical(turned)
     assert digest(value) == digest(turned)
+
+
+@given(st.dictionaries(st.text(st.characters(codec="utf-8")), json_values.map(as_json)))
+def test_an_object_has_the_digest_of_its_members(value):
+    members = {name: canonical(one) for name, one in value.items()}
+    assert digest(value) == digest_of_members(members)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

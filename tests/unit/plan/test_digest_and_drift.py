@@ -6,6 +6,7 @@ import pytest
 from engine_model import plan_of, step
 
 from drctl.actions.contract import Effect
+from drctl.kernel.canonical import digest
 from drctl.plan.drift import drift
 from drctl.plan.model import LossLook, Plan, PlannedCall, PlannedGate, PlannedPin, Prediction
 
@@ -95,6 +96,23 @@ def test_every_field_of_a_plan_is_under_its_seal():
             assert plan == FULL or plan.computed_seal() != FULL.seal, path
             is_lasting = ONE_TIME.isdisjoint(touched)
             assert plan == FULL or (plan.computed_digest() != FULL.digest) is is_lasting, path
+
+
+def without(value, names):
+    """The same without these names, wherever they stand."""
+    match value:
+        case dict():
+            return {key: without(one, names) for key, one in value.items() if key not in names}
+        case list():
+            return [without(one, names) for one in value]
+    return value
+
+
+def test_digest_and_seal_are_those_of_the_plan_written_out():
+    """They are made of parts that both share; a plan of another drctl must still have the same."""
+    raw = {name: value for name, value in RAW.items() if name not in APART}
+    assert FULL.seal == digest(raw)
+    assert FULL.digest == digest(without(raw, ONE_TIME))
 
 
 def test_another_loss_bound_is_the_same_plan():

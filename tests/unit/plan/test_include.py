@@ -60,7 +60,7 @@ def include(name, runbook="inner", **with_):
 def plan(tmp_path):
     (tmp_path / "env.yaml").write_text(ENVIRONMENT)
 
-    def of(outer, *, stop="last", given=None, targets="", **others):
+    def of(outer, *, stop="last", given=None, targets="", is_whole=True, **others):
         for name, steps in others.items():
             head = HEAD.format(name=name, stop=steps.split("id: ")[1].split("\n")[0])
             (tmp_path / f"{name}.yaml").write_text(head + steps)
@@ -70,9 +70,32 @@ def plan(tmp_path):
         loaded = load(tmp_path / "outer.yaml", registry, env.targets)
         planner = Planner(registry=registry, clock=SystemClock(), secrets=LocalSecrets())
         inputs = resolve_inputs(loaded.runbook, given or {})
-        return planner.draft(loaded.runbook, "0" * 64, env, inputs, included=loaded.source.included)
+        return planner.draft(
+            loaded.runbook,
+            "0" * 64,
+            env,
+            inputs,
+            included=loaded.source.included,
+            is_whole=is_whole,
+        )
 
     return of
+
+
+def test_what_is_only_judged_lacks_what_only_a_run_reads(plan):
+    """And is the same in all else; with a runbook inside, also the types."""
+    inner = {"inner": probe("a")}
+    texts = [(probe("last"), {}), (include("in_", inputs="{wait: 2m}") + probe("last"), inner)]
+    for text, others in texts:
+        whole, judged = plan(text, **others), plan(text, is_whole=False, **others)
+        lacks = {} if others else {"types": judged.types}
+        assert judged.forecast.steps == ()
+        assert set(whole.types) - set(judged.types) == (
+            set() if others else {name for name in whole.types if name.startswith("steps.")}
+        )
+        forecast = whole.forecast.model_copy(update={"steps": ()})
+        same = {"forecast": forecast, "created_at": judged.created_at, **lacks}
+        assert judged == whole.model_copy(update=same)
 
 
 def needs(plan):

@@ -8,6 +8,7 @@ from typing import Any
 from drctl.actions.registry import AnyAction, Registry
 from drctl.actions.targets import Target
 from drctl.config.environment import Environment
+from drctl.plan.draft import calls
 from drctl.plan.model import Plan, PlannedCall, PlannedStep
 from drctl.plan.terms import fill_in, has_marks, inputs_of, outer, types_of
 from drctl.runbook import Runbook
@@ -35,6 +36,24 @@ class Case:
     def work(self) -> tuple[PlannedStep, ...]:
         """The steps outside ``finally``."""
         return tuple(step for step in self.plan.steps if not step.is_final)
+
+    @cached_property
+    def gates(self) -> tuple[PlannedStep, ...]:
+        """Those of them at which a person acts or answers."""
+        return tuple(step for step in self.work if step.gate is not None)
+
+    @cached_property
+    def given(self) -> tuple[tuple[PlannedStep, PlannedCall, list[tuple[str, Any]]], ...]:
+        """
+        Every call that is given anything, of ``finally`` too, in order: its step, and what it is
+        given as the text has it (`leaves`).
+        """
+        return tuple(
+            (step, call, leaves(call.with_))
+            for step in self.plan.steps
+            for call in calls(step)
+            if call.with_
+        )
 
     @cached_property
     def until_service(self) -> frozenset[str]:
@@ -92,8 +111,9 @@ class Case:
     def _by_use(self) -> Mapping[str, list[tuple[int, PlannedStep]]]:
         found: dict[str, list[tuple[int, PlannedStep]]] = {}
         for index, step in enumerate(self.work):
-            if step.call is not None:
-                found.setdefault(step.call.uses, []).append((index, step))
+            call = step.call
+            if call is not None:
+                found.setdefault(call.uses, []).append((index, step))
         return found
 
     def family(self, step: PlannedStep) -> str:
@@ -156,10 +176,10 @@ class Case:
         return known
 
 
-def leaves(value: Any, name: str = "") -> list[tuple[str, Any]]:
-    """Every value that holds no others, called by the keys on the way to it: ``with.data.host``."""
+def leaves(value: Any) -> list[tuple[str, Any]]:
+    """Every value that holds no others, called by the keys on the way to it: ``data.host``."""
     found: list[tuple[str, Any]] = []
-    _gather(value, name, found)
+    _gather(value, "", found)
     return found
 
 

@@ -10,9 +10,8 @@ from drctl.plan.rules.rule import Found, Rule
 def _judge(case: Case) -> Iterator[Found]:
     rto_s = case.plan.objectives.rto_s
     for step in case.work:
-        if step.gate is not None or step.id not in case.until_service:
-            continue
-        if step.timeout_s >= rto_s:
+        is_long = step.timeout_s >= rto_s and step.gate is None
+        if is_long and step.id in case.until_service:
             yield Found(
                 what=f"{step.id} may wait {format_duration(step.timeout_s)}, and the RTO of the"
                 f" whole recovery is {format_duration(rto_s)}",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from drctl.actions.registry import AnyAction
 from drctl.plan.model import PlannedCall, PlannedStep
 from drctl.plan.rules.case import Case
 from drctl.plan.rules.rule import Found, Rule
@@ -12,10 +13,10 @@ _SCALES = "kubernetes.deployment.scale"
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
+    for step, action in case.doing(_keeps_a_number):
         undo = step.undo
-        if undo is not None and step.call is not None:
-            for name in _forgotten(case, step, undo):
+        if undo is not None:
+            for name in _forgotten(action, step, undo):
                 yield Found(
                     what=f"the undo of {step.id} sets {name} to {undo.with_[name]!r}, and"
                     f" {step.id} knows what it was",
@@ -26,10 +27,16 @@ def _judge(case: Case) -> Iterator[Found]:
             yield from _smaller(step, step.call)
 
 
-def _forgotten(case: Case, step: PlannedStep, undo: PlannedCall) -> Iterator[str]:
+def _keeps_a_number(action: AnyAction) -> bool:
+    """Whether it says what was there before, or sets a number that a look can see."""
+    return action.name == _SCALES or any(
+        name.startswith(_KEPT) for name in action.outputs.model_fields
+    )
+
+
+def _forgotten(action: AnyAction, step: PlannedStep, undo: PlannedCall) -> Iterator[str]:
     """Params that are literals, where the step's outputs have the previous value."""
-    action = case.action(step)
-    if action is None or undo.target != (step.call.target if step.call else None):
+    if undo.target != (step.call.target if step.call else None):
         return
     for name, value in undo.with_.items():
         if f"{_KEPT}{name}" in action.outputs.model_fields and not has_marks(value):

@@ -2,43 +2,50 @@
 
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
-from drctl.plan.rules.case import Case, leaves
+from drctl.plan.rules.case import Case
 from drctl.plan.rules.rule import Found, Rule
 
-_SHAPES = (
-    (re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:"), "an ARN"),
+SHAPES = (
+    ("arn:aws", re.compile(r"\barn:aws[a-z-]*:[a-z0-9-]+:"), "an ARN"),
     # Eight digits without a letter are more often a date than an old id.
     (
+        "-",
         re.compile(
             r"\b(sg|subnet|vpc|eni|rtb|igw|ami|vol|snap|i)"
             r"-([0-9a-f]{17}|(?=[0-9]*[a-f])[0-9a-f]{8})\b"
         ),
         "an id of AWS",
     ),
-    (re.compile(r"^/?(hostedzone/)?Z(?=[A-Z]*[0-9][A-Z]*[0-9])[0-9A-Z]{9,31}$"), "a hosted zone"),
-    (re.compile(r"\b[a-z0-9.-]+\.amazonaws\.com\b"), "a host name of AWS"),
-    (re.compile(r"\bprojects/[a-z][a-z0-9-]{4,28}[a-z0-9]/"), "a resource name of Google Cloud"),
+    (
+        "Z",
+        re.compile(r"^/?(hostedzone/)?Z(?=[A-Z]*[0-9][A-Z]*[0-9])[0-9A-Z]{9,31}$"),
+        "a hosted zone",
+    ),
+    (".amazonaws.com", re.compile(r"\b[a-z0-9.-]+\.amazonaws\.com\b"), "a host name of AWS"),
+    (
+        "projects/",
+        re.compile(r"\bprojects/[a-z][a-z0-9-]{4,28}[a-z0-9]/"),
+        "a resource name of Google Cloud",
+    ),
 )
+"""What every such text has in it, which is soon seen; its shape; what it is."""
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.plan.steps:
-        if step.is_message:
-            continue  # people read it; a link is no target
-        calls = (step.call, *step.verify, step.undo)
-        seen = set()
-        for call in calls:
-            for name, text in leaves(call.with_, "with") if call else ():
-                kind = _kind(text) if isinstance(text, str) else None
-                if kind is not None and (name, text) not in seen:
-                    seen.add((name, text))
-                    yield Found(
-                        what=f"{step.id} has {kind} in {name}: a runbook names targets, and the"
-                        " environment says what they are",
-                        step=step,
-                    )
+    seen = set()
+    for step, _call, given in case.given:
+        for name, text in given:
+            kind = _kind(text) if isinstance(text, str) else None
+            if kind is None or step.is_message:
+                continue  # people read messages; a link is no target
+            if (step.id, name, text) not in seen:
+                seen.add((step.id, name, text))
+                yield Found(
+                    what=f"{step.id} has {kind} in with.{name}: a runbook names targets, and the"
+                    " environment says what they are",
+                    step=step,
+                )
     for name, spec in case.runbook.inputs.items():
         if isinstance(spec.default, str):
             kind = _kind(spec.default)
@@ -46,9 +53,11 @@ def _judge(case: Case) -> Iterator[Found]:
                 yield Found(what=f"the default of {name} is {kind}", place=f"inputs.{name}")
 
 
-@lru_cache(maxsize=1024)
 def _kind(text: str) -> str | None:
-    return next((kind for shape, kind in _SHAPES if shape.search(text)), None)
+    for sign, shape, kind in SHAPES:
+        if sign in text and shape.search(text):
+            return kind
+    return None
 
 
 RULE = Rule(

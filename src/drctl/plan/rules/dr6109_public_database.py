@@ -4,7 +4,6 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Any
 
-from drctl.plan.model import PlannedCall, PlannedStep
 from drctl.plan.rules.case import Case, leaves
 from drctl.plan.rules.rule import Found, Rule
 
@@ -13,25 +12,19 @@ _FLAGS = {"--publicly-accessible", "--authorized-networks=0.0.0.0/0"}
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.plan.steps:
-        for call in (step.call, *step.verify, step.undo):
-            if call is not None and call.with_:
-                yield from _of_call(case, step, call)
-
-
-def _of_call(case: Case, step: PlannedStep, call: PlannedCall) -> Iterator[Found]:
-    is_database = (call.target or "").startswith("db.")
-    for name, value in leaves(case.params(step, call) if is_database else call.with_):
-        if value is True and name.rpartition(".")[2] == _OPEN:
-            yield Found(what=f"{step.id} makes a database public: {name}: true", step=step)
-        if isinstance(value, str) and value in _FLAGS:
-            yield Found(what=f"{step.id} makes a database public: {value}", step=step)
-        elif is_database and _is_public(value):
-            yield Found(
-                what=f"{step.id} lets {value} into {call.target}: addresses of the internet",
-                step=step,
-                why=f"{name} is {value}",
-            )
+    for step, call, given in case.given:
+        is_database = (call.target or "").startswith("db.")
+        for name, value in leaves(case.params(step, call)) if is_database else given:
+            if value is True and name.rpartition(".")[2] == _OPEN:
+                yield Found(what=f"{step.id} makes a database public: {name}: true", step=step)
+            if isinstance(value, str) and value in _FLAGS:
+                yield Found(what=f"{step.id} makes a database public: {value}", step=step)
+            elif is_database and _is_public(value):
+                yield Found(
+                    what=f"{step.id} lets {value} into {call.target}: addresses of the internet",
+                    step=step,
+                    why=f"{name} is {value}",
+                )
 
 
 def _is_public(value: Any) -> bool:

@@ -11,7 +11,7 @@ from drctl.plan.rules.rule import Found, Rule
 
 def _judge(case: Case) -> Iterator[Found]:
     plan = case.plan
-    for step in case.work:
+    for step in case.gates:
         # A person's task is a change that they do; only gates are waited at.
         if not step.is_consent or step.gate is None or step.id not in case.until_service:
             continue

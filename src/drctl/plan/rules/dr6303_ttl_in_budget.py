@@ -12,7 +12,9 @@ def _judge(case: Case) -> Iterator[Found]:
     rto_s = case.plan.objectives.rto_s
     for step in case.plan.steps:
         for call in (step.call, step.undo):
-            ttl = call.with_.get("ttl") if call else None
+            if call is None or "ttl" not in call.with_:
+                continue
+            ttl = call.with_["ttl"]
             if isinstance(ttl, int) and not isinstance(ttl, bool) and ttl >= rto_s:
                 yield Found(
                     what=f"{step.id} gives the record a TTL of {format_duration(ttl)}: whoever"

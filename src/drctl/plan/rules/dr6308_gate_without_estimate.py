@@ -7,8 +7,8 @@ from drctl.plan.rules.rule import Found, Rule
 
 
 def _judge(case: Case) -> Iterator[Found]:
-    for step in case.work:
-        if step.gate is not None and not step.estimate_s and step.id in case.until_service:
+    for step in case.gates:
+        if not step.estimate_s and step.id in case.until_service:
             yield Found(
                 what=f"{step.id} asks people and has no estimate: the forecast counts them as"
                 " answering at once",

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from drctl.plan.rules import dr6108_vendor_literal
 from drctl.plan.rules.catalogue import all_rules
 
 PROBE = (
@@ -23,6 +26,11 @@ def upsert(**more):
     given = {"type": "A", "values": "[192.0.2.7]", "ttl": 60} | more
     words = ", ".join(f"{name}: {value}" for name, value in given.items())
     return f"uses: aws.route53.record.upsert, target: record, with: {{{words}}}"
+
+
+def _of_shape(one):
+    sign, shape, _kind = one
+    return st.tuples(st.just(sign), st.from_regex(shape))
 
 
 def after_promote(step):
@@ -344,3 +352,10 @@ def test_no_rule_was_forgotten_here():
     """Each has a bad and a good example above; DR6104 has its own, with an action made for it."""
     text = Path(__file__).read_text()
     assert [rule for rule in all_rules() if rule not in text] == []
+
+
+@given(st.sampled_from(dr6108_vendor_literal.SHAPES).flatmap(_of_shape))
+def test_whatever_has_the_shape_of_a_vendors_name_has_its_sign(both):
+    """The sign is looked for first; a shape without it would never be found."""
+    sign, text = both
+    assert sign in text
