@@ -20,6 +20,7 @@ from drctl.kernel import errors
 ROOT = Path(__file__).parent.parent.parent
 MODEL = ROOT / "tests" / "scenarios" / "environment.yaml"
 RUNBOOK = ROOT / "runbooks" / "region-failover.yaml"
+INCLUDING = ROOT / "tests" / "scenarios" / "app_rollback" / "runbook.yaml"
 HEAVY = (
     "boto3",
     "botocore",
@@ -80,6 +81,38 @@ def test_help_imports_nothing_heavy():
     )
     assert "Usage:" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+def loaded_by(*words):
+    """Which modules are there when a command has ended well."""
+    program = (
+        "import sys\n"
+        "from drctl.cli.main import app\n"
+        f"try: app({[str(word) for word in words]!r})\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print(*sys.modules, file=sys.stderr)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=env, check=True
+    )
+    return set(done.stderr.split())
+
+
+def test_a_command_imports_no_other_command():
+    """All sixty with their flags take as long as everything else that a short command does."""
+    made = {name for name in loaded_by("validate", RUNBOOK) if name.startswith("drctl.cli.")}
+    more = {"brief", "codes", "exit", "main", "output", "reports", "validate"}
+    assert made - {f"drctl.cli.{name}" for name in more} == set()
+
+
+@pytest.mark.parametrize("runbook", [RUNBOOK, INCLUDING], ids=lambda path: path.stem)
+def test_validate_imports_only_what_it_needs(runbook):
+    """It talks to nobody; each of these costs 10 ms or more, all adapters 100."""
+    made = loaded_by("validate", runbook)
+    assert {"httpx", "rich", "boto3"} & made == set()
+    assert {"drctl.adapters.http"} <= made
+    assert {"drctl.adapters.gcp", "drctl.adapters.patroni", "drctl.lab"} & made == set()
 
 
 @pytest.mark.parametrize(

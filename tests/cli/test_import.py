@@ -111,7 +111,7 @@ def test_nothing_of_it_is_loaded_by_other_commands():
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, drctl.cli.main; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, drctl.cli.authoring; print(*sys.modules)"],
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     loaded = set(done.stdout.split())

@@ -236,8 +236,9 @@ def _filled(value: Any, scope: Scope, values: Mapping[str, Any]) -> Any:
 def _texts(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
     """Every text with an expression in it, with its path."""
     match value:
-        case str() if has_expression(value):
-            yield path, value
+        case str():
+            if has_expression(value):
+                yield path, value
         case Mapping():
             for key, item in value.items():
                 yield from _texts(item, (*path, key))
@@ -253,6 +254,8 @@ def _nameless(value: Any, path: Path = ()) -> Iterator[tuple[Path, str]]:
         if why is not None:
             yield path, why
     match value:
+        case str():
+            return
         case Mapping():
             for key, item in value.items():
                 yield from _nameless(item, (*path, key))
