@@ -287,7 +287,8 @@ class Plan(_Frozen):
     @property
     def is_whole(self) -> bool:
         """True when nothing in it was changed since it was sealed."""
-        wanted = (*_digests(self._sealable()), _loss_digest(self.loss))
+        of_it, seal = _digests(self._sealable())
+        wanted = (of_it, seal, _loss_digest(self.loss))
         return (self.digest, self.seal, self.loss_digest) == wanted
 
     def as_saved(self) -> bytes:
