@@ -13,9 +13,9 @@ from drctl.runbook.faults import ExpressionError
 from drctl.runbook.models import Call, Gate, InputSpec, Metadata, Objectives, Step, Waiver
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Placed:
-    """A step and where it stands."""
+    """A step and where it stands. Never changed; not frozen for the reason that `Position` has."""
 
     step: Step
     written: Mapping[str, Any]

@@ -309,14 +309,15 @@ def _chains(text: str) -> tuple[int | None, tuple[tuple[int, str, tuple[str, ...
     Where ``has()`` stands in *text*, and every dotted word of it that begins as a name of ours
     does: its place, as it is written, and what of it may be a name, the longest first.
     """
-    bare = _LITERAL.sub(_blank, text)
-    has = _HAS.search(bare)
+    has_literal = '"' in text or "'" in text or "//" in text
+    bare = _LITERAL.sub(_blank, text) if has_literal else text
+    has = _HAS.search(bare) if "has" in bare else None
     found = []
     for chain in _CHAIN.finditer(bare):
         before = bare[: chain.start()].rstrip()
         if before.endswith(".") and before[:-1].rstrip()[-1:] in _COMPUTED:
             continue  # a field of something computed
-        words = re.split(r"\s*\.\s*", chain[0])
+        words = [word.strip() for word in chain[0].split(".")]
         if words[0] not in ROOTS:
             continue  # a function, a macro's own variable, or wrong; the library knows
         if bare[chain.end() :].lstrip().startswith("(") and len(words) > 1:

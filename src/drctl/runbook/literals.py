@@ -46,11 +46,12 @@ _SHAPES = (
     (re.compile(r"\beyJ[\w-]{8,4000}\.[\w-]{8,4000}\.[\w-]*"), "a JSON web token"),
     (re.compile(r"\bBearer\s+[\w.~+/-]{12,}", re.IGNORECASE), "a bearer token"),
 )
-_HINTS = re.compile(
-    r"AKIA|ASIA|-----BEGIN|://|=|xox|hooks\.slack|gh[opsu]_|github_pat_|glpat-|eyJ|bearer",
-    re.IGNORECASE,
+_HINTS = (
+    *("akia", "asia", "-----begin", "://", "=", "xox", "hooks.slack", "gho_", "ghp_", "ghs_"),
+    *("ghu_", "github_pat_", "glpat-", "eyj", "bearer"),
 )
-"""Every shape above has one of these in it: most texts have none, and are looked at once."""
+"""Every shape above has one of these in it, in letters of any size: most texts have none, and to
+find that out takes a tenth of what a pattern of them all takes."""
 _SHORTEST_OF_LETTERS = 20
 """Every shape but an AWS access key, which is as long, has something else than letters and digits
 in it: most texts of a large runbook are names of steps."""
@@ -93,7 +94,8 @@ def _leaves(values: Any) -> dict[tuple[str, Any], None]:
         name, inside = left.pop()
         pairs = inside.items() if isinstance(inside, dict) else [(name, item) for item in inside]
         for pair in pairs:
-            if isinstance(pair[1], dict | list):
+            kind = type(pair[1])
+            if kind is dict or kind is list:
                 left.append(pair)
             else:
                 found[pair] = None
@@ -123,7 +125,7 @@ def secret_spans(text: str) -> Iterator[tuple[int, int, str]]:
 def _by_shape(text: str) -> str | None:
     if len(text) < _SHORTEST_OF_LETTERS and text.isalnum():
         return None
-    if not _HINTS.search(text):
+    if not any(map(text.lower().__contains__, _HINTS)):
         return None
     return next((kind for shape, kind in _SHAPES if shape.search(text)), None)
 
