@@ -34,6 +34,8 @@ def patch(line: str) -> str:
         "a: ghp_0123456789abcdefghijABCDEFGHIJ",
         "a: eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2ln",
         'a: "Bearer abcdefghijklmnop"',
+        'a: "BEARER abcdefghijklmnop"',
+        'a: "psql PASSWORD=hunter2"',
         'a: "-----BEGIN RSA PRIVATE KEY-----"',
         "a: wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         "a: kJ8sNw2pQz7LmXv4RtYb",
