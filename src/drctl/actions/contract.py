@@ -24,6 +24,7 @@ from drctl.kernel.secret import Secrets
 if TYPE_CHECKING:
     from drctl.actions.cell import AnyStore
     from drctl.actions.check import AnyCheck
+    from drctl.actions.late import Several
     from drctl.actions.pin import Pin
 
 
@@ -361,14 +362,19 @@ class Action(ABC, Generic[T, P, O]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adapter:
-    """What an entry point of the group ``drctl.actions`` names: one outside system."""
+    """
+    What an entry point of the group ``drctl.actions`` names: one outside system.
+
+    Each of its parts is a tuple of instances; or, where they are many, a `drctl.actions.late.Late`
+    that knows their names and imports one when it is asked for.
+    """
 
     name: str
-    actions: tuple[Action[Any, Any, Any], ...]
-    pins: "tuple[Pin, ...]" = ()
-    stores: "tuple[AnyStore, ...]" = ()
+    actions: "Several[Action[Any, Any, Any]]"
+    pins: "Several[Pin]" = ()
+    stores: "Several[AnyStore]" = ()
     """Where leases may be kept (`drctl.actions.cell`)."""
-    checks: "tuple[AnyCheck, ...]" = ()
+    checks: "Several[AnyCheck]" = ()
     """What its actions need to be there (`drctl.actions.check`)."""
     libraries: tuple[str, ...] = ()
     """Heavy modules that its actions import when they are called. Whoever is about to call several

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from drctl.actions.contract import Context
 from drctl.actions.planes import Ask
@@ -29,6 +30,9 @@ class Pin(ABC):
     One kind of identity check; the engine makes it before the first change and each irreversible
     one.
     """
+
+    name: ClassVar[str]
+    """`Identity.name` of what it asks."""
 
     @abstractmethod
     def identity(self, target: Target) -> Identity | None:

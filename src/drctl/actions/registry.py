@@ -4,115 +4,72 @@ import asyncio
 import hashlib
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, TypeAlias
 
 from drctl.actions.cell import AnyStore
 from drctl.actions.check import AnyCheck
 from drctl.actions.contract import Action, Adapter
+from drctl.actions.late import Several, Thing, by_name, each_of, names_of
 from drctl.actions.pin import Pin
 from drctl.kernel.errors import InvalidError, Problem
 
 AnyAction: TypeAlias = Action[Any, Any, Any]
 
 GROUP = "drctl.actions"
-_OURS = "drctl.adapters."
 
 
 class Registry:
     """
-    Actions by name, pins in order. Built once a process, by `app.compose` or by a test.
-
-    Args:
-        adapters: Those that are there already.
-        later: Those that are loaded when an action is asked for whose name begins so, or anything
-            that all have: a runbook uses four of fourteen, and all of them are as much to import
-            as everything else. No two of these offer the same action.
+    What all adapters have, by name. Built once a process, by `app.compose` or by a test. An action
+    is imported when it is asked for, so asking for names costs nothing.
 
     Raises:
         InvalidError: Two adapters offer an action of the same name.
     """
 
-    def __init__(
-        self,
-        adapters: Iterable[Adapter],
-        later: Mapping[str, Callable[[], Adapter]] = MappingProxyType({}),
-    ) -> None:
-        self._given = tuple(adapters)
-        self._later = later
-        self._loaded: dict[str, Adapter] = {}
-        self._actions: dict[str, AnyAction] = {}
-        for adapter in self._given:
-            self._take(adapter)
-
-    def _take(self, adapter: Adapter) -> None:
-        for action in adapter.actions:
-            if action.name in self._actions:
-                raise InvalidError(
-                    (
-                        Problem(
-                            code="DR5006",
-                            what=f'two installed adapters offer the action "{action.name}"',
-                            do="uninstall one of them",
-                        ),
-                    )
-                )
-            self._actions[action.name] = action
-
-    def _load(self, word: str) -> Adapter:
-        if word not in self._loaded:
-            self._loaded[word] = self._later[word]()
-            self._take(self._loaded[word])
-        return self._loaded[word]
-
-    @cached_property
-    def _adapters(self) -> tuple[Adapter, ...]:
-        return (*self._given, *(self._load(word) for word in self._later))
+    def __init__(self, adapters: Iterable[Adapter]) -> None:
+        self._adapters = tuple(adapters)
+        self._actions = _offered("action", (adapter.actions for adapter in self._adapters))
 
     @cached_property
     def pins(self) -> tuple[Pin, ...]:
-        """Identities that can be read."""
-        return tuple(pin for adapter in self._adapters for pin in adapter.pins)
+        """Identities that can be read, in order."""
+        return tuple(pin for adapter in self._adapters for pin in each_of(adapter.pins))
 
     @cached_property
     def libraries(self) -> Mapping[str, tuple[str, ...]]:
         """Heavy modules by the name of the action or check that needs them."""
         found: dict[str, tuple[str, ...]] = {}
         for adapter in self._adapters:
-            found |= {check.name: adapter.libraries for check in adapter.checks}
-            found |= {action.name: adapter.libraries for action in adapter.actions}
+            found |= dict.fromkeys(names_of(adapter.checks), adapter.libraries)
+            found |= dict.fromkeys(names_of(adapter.actions), adapter.libraries)
         return found
 
     @cached_property
-    def stores(self) -> Mapping[str, AnyStore]:
-        """Places for leases by the name that an environment gives them."""
-        return {store.name: store for adapter in self._adapters for store in adapter.stores}
+    def _stores(self) -> Mapping[str, Mapping[str, AnyStore]]:
+        return _offered("store", (adapter.stores for adapter in self._adapters))
+
+    @property
+    def stores(self) -> tuple[str, ...]:
+        """Names of places for leases, sorted."""
+        return tuple(sorted(self._stores))
+
+    def store(self, name: str) -> AnyStore | None:
+        """The place for leases that an environment calls so, if it is installed."""
+        return self._stores[name][name] if name in self._stores else None
 
     @cached_property
     def checks(self) -> tuple[AnyCheck, ...]:
         """Prerequisites that can be looked at."""
-        return tuple(check for adapter in self._adapters for check in adapter.checks)
+        return tuple(check for adapter in self._adapters for check in each_of(adapter.checks))
 
     def get(self, name: str) -> AnyAction | None:
         """The action of that name, if it is installed."""
-        action = self._actions.get(name)
-        if action is None and name and self._later:
-            word = name.partition(".")[0]
-            if word in self._later:
-                self._load(word)
-            action = self._actions.get(name) or self._every.get(name)
-        return action
-
-    @property
-    def _every(self) -> Mapping[str, AnyAction]:
-        """All actions, those included that nobody has asked for yet."""
-        for word in self._later:
-            self._load(word)
-        return self._actions
+        return self._actions[name][name] if name in self._actions else None
 
     async def ready(self, names: Iterable[str]) -> None:
         """
@@ -136,12 +93,29 @@ class Registry:
             return ""
 
     def __iter__(self) -> Iterator[AnyAction]:
-        return iter(sorted(self._every.values(), key=lambda action: action.name))
+        return iter(self._actions[name][name] for name in self.names)
 
     @property
     def names(self) -> tuple[str, ...]:
         """All names, sorted."""
-        return tuple(sorted(self._every))
+        return tuple(sorted(self._actions))
+
+
+def _offered(what: str, offers: Iterable[Several[Thing]]) -> Mapping[str, Mapping[str, Thing]]:
+    """By name, where to ask for it; nothing is imported."""
+    found: dict[str, Mapping[str, Thing]] = {}
+    for things in offers:
+        place = by_name(things)
+        for name in names_of(things):
+            if name in found:
+                problem = Problem(
+                    code="DR5006",
+                    what=f'two installed adapters offer the {what} "{name}"',
+                    do="uninstall one of them",
+                )
+                raise InvalidError((problem,))
+            found[name] = place
+    return found
 
 
 def _sha256(file: str) -> str:
@@ -151,7 +125,4 @@ def _sha256(file: str) -> str:
 def installed() -> Registry:
     """Finds every adapter of the entry-point group ``drctl.actions``, ours included."""
     found = sorted(entry_points(group=GROUP), key=lambda e: e.name)
-    if all(entry.value.startswith(_OURS) for entry in found):
-        return Registry((), later={entry.name: entry.load for entry in found})
-    # Somebody else's may offer an action of the same name as one of ours: that must come out.
     return Registry(entry.load() for entry in found)

@@ -6,16 +6,16 @@ steps that did the same to the same: what a step is called is not enough.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from drctl.app.compose import Parts
-from drctl.engine.events import RunStarted
-from drctl.engine.lengths import lengths_s
-from drctl.engine.state import Record
-from drctl.journal.folder import Folder, all_folders
 from drctl.kernel.errors import JournalError
 from drctl.plan.forecast_past import Past
 from drctl.plan.model import Plan, PlannedStep
+
+if TYPE_CHECKING:
+    from drctl.engine.state import Record
+    from drctl.journal.folder import Folder
 
 Work: TypeAlias = tuple[str, str, str]
 """What a step does: action, target, gate."""
@@ -27,6 +27,10 @@ LOOKED_AT = 200
 
 def past_of(parts: Parts, plan: Plan) -> Past:
     """Reads the newest runs; one that cannot be read, or does not verify, says nothing."""
+    if not parts.runs.is_dir():
+        return Past()  # as in CI: what reads journals takes longer to import than a plan to make
+    from drctl.journal.folder import all_folders
+
     rows: list[Mapping[str, float]] = []
     try:
         folders = all_folders(parts.runs)[:LOOKED_AT]
@@ -41,8 +45,10 @@ def past_of(parts: Parts, plan: Plan) -> Past:
     return Past(rows=tuple(reversed(rows)))
 
 
-def row_of(records: tuple[Record, ...], did: Mapping[str, Work], plan: Plan) -> dict[str, float]:
+def row_of(records: "tuple[Record, ...]", did: Mapping[str, Work], plan: Plan) -> dict[str, float]:
     """Lengths of the steps of one run that did what they are to do now."""
+    from drctl.engine.lengths import lengths_s
+
     took, now = lengths_s(records), plan.by_id
     return {
         step: length
@@ -60,7 +66,9 @@ def work_of(step: PlannedStep) -> Work:
     )
 
 
-def _row(folder: Folder, plan: Plan) -> Mapping[str, float]:
+def _row(folder: "Folder", plan: Plan) -> Mapping[str, float]:
+    from drctl.engine.events import RunStarted
+
     try:
         records = folder.read().records
         first = records[0].event if records else None

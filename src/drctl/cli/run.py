@@ -70,7 +70,7 @@ def run(
         import asyncio
 
         from drctl.app.compose import parts
-        from drctl.app.planning import plan_runbook, read_plan, still_holds
+        from drctl.app.planning import plan_runbook
         from drctl.app.running import preflight
 
         made = parts()
@@ -79,6 +79,8 @@ def run(
             if env or inputs:
                 message = "a saved plan has its environment and inputs; leave -e and -i out"
                 raise typer.BadParameter(message)
+            from drctl.app.saved import read_plan, still_holds
+
             plan = asyncio.run(still_holds(made, read_plan(Path(what))))
         elif env is None:
             message = "which environment? -e ENV   (drctl env list)"

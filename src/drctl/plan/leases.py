@@ -87,9 +87,9 @@ def cell_of(registry: Registry, lease: PlannedLease) -> Cell | None:
 
 
 def _opened(registry: Registry, choice: LeaseChoice) -> tuple[Mapping[str, object], Cell]:
-    store = registry.stores.get(choice.store)
+    store = registry.store(choice.store)
     if store is None:
-        near = did_you_mean(choice.store, sorted(registry.stores))
+        near = did_you_mean(choice.store, registry.stores)
         raise _wrong(choice, f'no store of leases is called "{choice.store}"{near}')
     try:
         settings = store.settings.model_validate(choice.settings)

@@ -94,7 +94,7 @@ def _watch_pins(registry):
 
 
 def _watch_cells(registry):
-    for store in registry.stores.values():
+    for store in map(registry.store, registry.stores):
         real = store.open
 
         def opened(settings, real=real, store=store):

@@ -75,7 +75,7 @@ GUARDS = [
     guard("break-glass is loud", "I18", "cli/execute.py",
           'if isinstance(e, GateAnswered) and e.via == "offline"]', "if False]",
           f"{HERE}/test_break_glass.py"),
-    guard("a saved plan is whole", "I15", "app/planning.py",
+    guard("a saved plan is whole", "I15", "app/saved.py",
           "if not plan.is_whole or plan.as_saved() != data:", "if False:",
           f"{FILES} -k every_byte"),
     guard("the loss bound is under a digest too", "I15", "plan/model.py",

@@ -17,9 +17,10 @@ from integrity_model import draws, gated, open_now, some_people
 
 from drctl.actions.registry import installed
 from drctl.app.compose import Parts
-from drctl.app.planning import plan_runbook, read_plan, still_holds
+from drctl.app.planning import plan_runbook
 from drctl.app.runbooks import load
 from drctl.app.running import run_plan
+from drctl.app.saved import read_plan, still_holds
 from drctl.app.validity import require_current
 from drctl.config.environment import load_environment
 from drctl.config.secrets import LocalSecrets

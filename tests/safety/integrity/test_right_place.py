@@ -34,7 +34,8 @@ from drctl.actions.contract import (
 )
 from drctl.actions.registry import Registry, installed
 from drctl.app.compose import Parts, logins, operator
-from drctl.app.planning import plan_runbook, still_holds
+from drctl.app.planning import plan_runbook
+from drctl.app.saved import still_holds
 from drctl.config.secrets import LocalSecrets
 from drctl.engine.attempt import Attempt
 from drctl.engine.driver import Driver

@@ -15,7 +15,7 @@ from engine_model import Fake, drive, plan_of, registry_for, step
 from drctl.actions.contract import Change, Effect, Nothing, Observation
 from drctl.actions.targets import SlackChannel
 from drctl.app.compose import Parts
-from drctl.app.planning import still_holds
+from drctl.app.saved import still_holds
 from drctl.config.secrets import LocalSecrets
 from drctl.engine import events as e
 from drctl.kernel.clock import SystemClock

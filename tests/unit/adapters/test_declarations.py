@@ -8,6 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from drctl.actions.contract import Action, Effect, Repeat
+from drctl.actions.late import each_of
 from drctl.adapters.dns import ADAPTER as DNS
 from drctl.adapters.grafana import ADAPTER as GRAFANA
 from drctl.adapters.http import ADAPTER as HTTP
@@ -28,12 +29,12 @@ ADAPTERS = (
     *(DNS, GRAFANA, HTTP, HUMAN, PATRONI, POSTGRES),
     *(PROMETHEUS, REDIS, SHELL, SLACK, STATUSPAGE),
 )
-ACTIONS = [action for adapter in ADAPTERS for action in adapter.actions]
+ACTIONS = [action for adapter in ADAPTERS for action in each_of(adapter.actions)]
 
 
 @pytest.mark.parametrize("action", ACTIONS, ids=lambda action: action.name)
 def test_an_action_declares_itself_in_full(action):
-    adapter = next(each for each in ADAPTERS if action in each.actions)
+    adapter = next(each for each in ADAPTERS if action in each_of(each.actions))
 
     assert action.name.startswith(f"{adapter.name}.")
     assert action.summary
@@ -52,7 +53,10 @@ def test_what_changes_the_world_can_say_whether_it_did(action):
 def test_importing_the_adapters_imports_no_vendors_library():
     names = [f"drctl.adapters.{adapter.name}" for adapter in ADAPTERS]
     code = (
-        f"import sys, importlib\n[importlib.import_module(n) for n in {names}]\n"
+        "import sys, importlib\n"
+        "from drctl.actions.late import each_of\n"
+        f"for one in (importlib.import_module(n).ADAPTER for n in {names}):\n"
+        "    assert [*each_of(one.actions), *each_of(one.pins), *each_of(one.checks)]\n"
         "print([n for n in ('asyncpg', 'httpx', 'dns', 'boto3', 'redis', 'ssl')"
         " if n in sys.modules])"
     )

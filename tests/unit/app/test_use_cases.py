@@ -12,9 +12,9 @@ from drctl.actions.contract import Effect
 from drctl.app import answering, running
 from drctl.app.answering import answer_gate, was_heard
 from drctl.app.compose import Parts
-from drctl.app.planning import read_plan, still_holds
 from drctl.app.reading import find_run, fold_run
 from drctl.app.running import Consent, preflight, run_plan
+from drctl.app.saved import read_plan, still_holds
 from drctl.config.secrets import LocalSecrets
 from drctl.engine import events as e
 from drctl.engine.fold import ANY_LOSS_S

@@ -8,9 +8,10 @@ from drctl.actions.contract import Action
 from drctl.actions.planes import ELSEWHERE, NOTHING, Ask, Down, Loss, control, data, needed
 from drctl.actions.registry import installed
 from drctl.app.compose import Parts
-from drctl.app.planning import plan_loaded, read_plan
+from drctl.app.planning import plan_loaded
 from drctl.app.runbooks import find_runbook, load
 from drctl.app.running import Consent, preflight
+from drctl.app.saved import read_plan
 from drctl.config.environment import load_environment
 from drctl.kernel.clock import SystemClock
 from drctl.kernel.errors import InvalidError, RefusedError

@@ -7,10 +7,12 @@ runbook that is checked without an environment is checked by family, with one by
 One family is one module; a new kind is added to its module and to `AnyTarget`.
 """
 
+from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, get_args
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, ValidationError
 
 from drctl.actions.targets.apps import AutoScalingGroup, Deployment, EcsService
 from drctl.actions.targets.balancers import LoadBalancer
@@ -153,7 +155,13 @@ AnyTarget: TypeAlias = Annotated[
 
 @cache
 def _adapter() -> TypeAdapter[Target]:
-    return TypeAdapter(AnyTarget)  # takes 20 ms, and most commands read no target
+    return TypeAdapter(AnyTarget)  # of all kinds, it takes 20 ms to make
+
+
+@cache
+def _kinds() -> Mapping[str, type[Target]]:
+    classes: tuple[type[Target], ...] = get_args(get_args(AnyTarget)[0])
+    return {kind: one for one in classes for kind in get_args(one.model_fields["kind"].annotation)}
 
 
 def of_kind(value: Any) -> Target:
@@ -163,4 +171,11 @@ def of_kind(value: Any) -> Target:
     Raises:
         ValidationError: It is none.
     """
-    return value if isinstance(value, Target) else _adapter().validate_python(value)
+    if isinstance(value, Target):
+        return value
+    kind = value.get("kind") if isinstance(value, dict) else None
+    known = _kinds().get(kind) if isinstance(kind, str) else None
+    with suppress(ValidationError):  # the whole union says what is wrong, and where
+        if known is not None:
+            return known.model_validate(value)
+    return _adapter().validate_python(value)

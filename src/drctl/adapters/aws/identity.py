@@ -112,11 +112,13 @@ class CheckIdentity(Action[Target, NoParams, Caller]):
 class AccountPin(Pin):
     """The credentials belong to the account that the environment says, in each region in use."""
 
+    name: ClassVar[str] = "aws.account"
+
     def identity(self, target: Target) -> Identity | None:
         connection = connection_of(target)
         if connection is None:
             return None
-        return Identity(name="aws.account", subject=connection.region, expected=connection.account)
+        return Identity(name=self.name, subject=connection.region, expected=connection.account)
 
     def asks(self, target: Target) -> tuple[Ask, ...]:
         connection = connection_of(target)
@@ -132,11 +134,13 @@ class AccountPin(Pin):
 class ZonePin(Pin):
     """The zone id stands for the zone that the environment names."""
 
+    name: ClassVar[str] = "aws.route53.zone"
+
     def identity(self, target: Target) -> Identity | None:
         if not isinstance(target, DnsRecord):
             return None
         return Identity(
-            name="aws.route53.zone",
+            name=self.name,
             subject=target.zone_id,
             expected=target.zone_name.rstrip("."),
         )

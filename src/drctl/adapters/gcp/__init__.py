@@ -1,34 +1,33 @@
 """Google Cloud: Cloud SQL and Cloud DNS. GKE clusters are Kubernetes: the adapter of that name."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.gcp.identity import ManagedZonePin, ProjectPin
-from drctl.adapters.gcp.record_check import CheckRecord
-from drctl.adapters.gcp.record_set import SetRecord
-from drctl.adapters.gcp.sql_backup import CreateBackup
-from drctl.adapters.gcp.sql_clone import CloneToTime
-from drctl.adapters.gcp.sql_failover import FailOver
-from drctl.adapters.gcp.sql_fence import FenceInstance
-from drctl.adapters.gcp.sql_lag import MeasureLag
-from drctl.adapters.gcp.sql_only import AssertSinglePrimary
-from drctl.adapters.gcp.sql_promote import PromoteReplica
-from drctl.adapters.gcp.sql_unfence import UnfenceInstance
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
     name="gcp",
-    actions=(
-        MeasureLag(),
-        FenceInstance(),
-        UnfenceInstance(),
-        PromoteReplica(),
-        AssertSinglePrimary(),
-        FailOver(),
-        CloneToTime(),
-        CreateBackup(),
-        SetRecord(),
-        CheckRecord(),
+    actions=Late(
+        __name__,
+        {
+            "gcp.cloudsql.measure_lag": "sql_lag:MeasureLag",
+            "gcp.cloudsql.fence": "sql_fence:FenceInstance",
+            "gcp.cloudsql.unfence": "sql_unfence:UnfenceInstance",
+            "gcp.cloudsql.promote_replica": "sql_promote:PromoteReplica",
+            "gcp.cloudsql.assert_single_primary": "sql_only:AssertSinglePrimary",
+            "gcp.cloudsql.failover": "sql_failover:FailOver",
+            "gcp.cloudsql.clone_to_time": "sql_clone:CloneToTime",
+            "gcp.cloudsql.backup.create": "sql_backup:CreateBackup",
+            "gcp.dns.record.set": "record_set:SetRecord",
+            "gcp.dns.record.check": "record_check:CheckRecord",
+        },
     ),
-    pins=(ProjectPin(), ManagedZonePin()),
+    pins=Late(
+        __name__,
+        {
+            "gcp.project_number": "identity:ProjectPin",
+            "gcp.dns.zone": "identity:ManagedZonePin",
+        },
+    ),
     libraries=("google.auth.jwt", "asyncpg", "httpx", "dns.asyncresolver"),
 )

@@ -1,5 +1,7 @@
 """Which project an id stands for, and which zone a resource name stands for."""
 
+from typing import ClassVar
+
 from drctl.actions.contract import Context
 from drctl.actions.errors import Unavailable
 from drctl.actions.pin import Identity, Pin
@@ -16,12 +18,14 @@ def connection_of(target: Target) -> GcpConnection | None:
 class ProjectPin(Pin):
     """The project that our credentials reach by its id has the number that the environment says."""
 
+    name: ClassVar[str] = "gcp.project_number"
+
     def identity(self, target: Target) -> Identity | None:
         connection = connection_of(target)
         if connection is None:
             return None
         return Identity(
-            name="gcp.project_number",
+            name=self.name,
             subject=connection.project,
             expected=connection.project_number,
         )
@@ -44,11 +48,13 @@ class ProjectPin(Pin):
 class ManagedZonePin(Pin):
     """The managed zone is of the DNS name that the environment says."""
 
+    name: ClassVar[str] = "gcp.dns.zone"
+
     def identity(self, target: Target) -> Identity | None:
         if not isinstance(target, CloudDnsRecord):
             return None
         return Identity(
-            name="gcp.dns.zone",
+            name=self.name,
             subject=f"{target.gcp.project}/{target.managed_zone}",
             expected=target.zone_name.rstrip("."),
         )

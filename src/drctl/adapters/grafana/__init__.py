@@ -1,8 +1,17 @@
 """Grafana: whether it works."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.grafana.health import Health
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="grafana", actions=(Health(),), libraries=("httpx", "dns.asyncresolver"))
+ADAPTER = Adapter(
+    name="grafana",
+    actions=Late(
+        __name__,
+        {
+            "grafana.health": "health:Health",
+        },
+    ),
+    libraries=("httpx", "dns.asyncresolver"),
+)

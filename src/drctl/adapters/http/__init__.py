@@ -1,11 +1,18 @@
 """A service, asked over HTTP."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.http.probe import Probe
-from drctl.adapters.http.sample import Sample
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
-    name="http", actions=(Probe(), Sample()), libraries=("httpx", "dns.asyncresolver")
+    name="http",
+    actions=Late(
+        __name__,
+        {
+            "http.probe": "probe:Probe",
+            "http.sample": "sample:Sample",
+        },
+    ),
+    libraries=("httpx", "dns.asyncresolver"),
 )

@@ -1,8 +1,16 @@
 """Steps that a person does."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.human.task import Task
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
-ADAPTER = Adapter(name="human", actions=(Task(),))
+ADAPTER = Adapter(
+    name="human",
+    actions=Late(
+        __name__,
+        {
+            "human.task": "task:Task",
+        },
+    ),
+)

@@ -1,87 +1,68 @@
 """Kubernetes: the objects of a cluster, also those of Argo CD and Flux."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.kubernetes.cluster import CheckCluster, ClusterPin
-from drctl.adapters.kubernetes.credential import DeliverCredential
-from drctl.adapters.kubernetes.cronjob import ResumeCronJob, SuspendCronJob
-from drctl.adapters.kubernetes.deployment import (
-    RestartDeployment,
-    ScaleDeployment,
-    WaitForDeployment,
-)
-from drctl.adapters.kubernetes.exec import ExecInPod
-from drctl.adapters.kubernetes.image import CheckImage
-from drctl.adapters.kubernetes.job import RunJob
-from drctl.adapters.kubernetes.known_good import CheckRevision, MarkGood
-from drctl.adapters.kubernetes.lease_cell import LeaseStore
-from drctl.adapters.kubernetes.manifests import ApplyManifests
-from drctl.adapters.kubernetes.pods import ListReadyPods
-from drctl.adapters.kubernetes.postgresql import MeasureOperatorLag, PromoteCluster
-from drctl.adapters.kubernetes.postgresql_fence import FenceCluster, UnfenceCluster
-from drctl.adapters.kubernetes.ready import (
-    Allowed,
-    ImagesThere,
-    QuotaLeavesRoom,
-    SecretThere,
-    ServerCertificate,
-    TokenLasts,
-)
-from drctl.adapters.kubernetes.rollback import RollBackDeployment
-from drctl.adapters.kubernetes.secret import CheckSecret, PatchSecret
-from drctl.adapters.kubernetes.stop import StartDeployment, StopDeployment
-from drctl.adapters.kubernetes.toggle import (
-    PauseApplication,
-    ResumeApplication,
-    ResumeHelmRelease,
-    ResumeKustomization,
-    SuspendHelmRelease,
-    SuspendKustomization,
-)
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
     name="kubernetes",
-    actions=(
-        CheckCluster(),
-        ScaleDeployment(),
-        RestartDeployment(),
-        WaitForDeployment(),
-        PatchSecret(),
-        CheckRevision(),
-        CheckImage(),
-        MarkGood(),
-        RollBackDeployment(),
-        StopDeployment(),
-        StartDeployment(),
-        SuspendCronJob(),
-        ResumeCronJob(),
-        CheckSecret(),
-        ApplyManifests(),
-        ExecInPod(),
-        RunJob(),
-        MeasureOperatorLag(),
-        FenceCluster(),
-        UnfenceCluster(),
-        PromoteCluster(),
-        PauseApplication(),
-        ResumeApplication(),
-        SuspendKustomization(),
-        ResumeKustomization(),
-        SuspendHelmRelease(),
-        ResumeHelmRelease(),
-        ListReadyPods(),
-        DeliverCredential(),
+    actions=Late(
+        __name__,
+        {
+            "kubernetes.cluster.check": "cluster:CheckCluster",
+            "kubernetes.deployment.scale": "deployment:ScaleDeployment",
+            "kubernetes.deployment.restart": "deployment:RestartDeployment",
+            "kubernetes.deployment.wait": "deployment:WaitForDeployment",
+            "kubernetes.secret.patch": "secret:PatchSecret",
+            "kubernetes.revision.check": "known_good:CheckRevision",
+            "kubernetes.image.check": "image:CheckImage",
+            "kubernetes.deployment.mark_good": "known_good:MarkGood",
+            "kubernetes.deployment.rollback": "rollback:RollBackDeployment",
+            "kubernetes.deployment.stop": "stop:StopDeployment",
+            "kubernetes.deployment.start": "stop:StartDeployment",
+            "kubernetes.cronjob.suspend": "cronjob:SuspendCronJob",
+            "kubernetes.cronjob.resume": "cronjob:ResumeCronJob",
+            "kubernetes.secret.check": "secret:CheckSecret",
+            "kubernetes.manifests.apply": "manifests:ApplyManifests",
+            "kubernetes.pod.exec": "exec:ExecInPod",
+            "kubernetes.job.run": "job:RunJob",
+            "kubernetes.postgresql.measure_lag": "postgresql:MeasureOperatorLag",
+            "kubernetes.postgresql.fence": "postgresql_fence:FenceCluster",
+            "kubernetes.postgresql.unfence": "postgresql_fence:UnfenceCluster",
+            "kubernetes.postgresql.promote": "postgresql:PromoteCluster",
+            "argocd.application.pause": "toggle:PauseApplication",
+            "argocd.application.resume": "toggle:ResumeApplication",
+            "flux.kustomization.suspend": "toggle:SuspendKustomization",
+            "flux.kustomization.resume": "toggle:ResumeKustomization",
+            "flux.helmrelease.suspend": "toggle:SuspendHelmRelease",
+            "flux.helmrelease.resume": "toggle:ResumeHelmRelease",
+            "kubernetes.pods.list_ready": "pods:ListReadyPods",
+            "kubernetes.credential.deliver": "credential:DeliverCredential",
+        },
     ),
-    pins=(ClusterPin(),),
-    stores=(LeaseStore(),),
-    checks=(
-        ServerCertificate(),
-        TokenLasts(),
-        Allowed(),
-        QuotaLeavesRoom(),
-        ImagesThere(),
-        SecretThere(),
+    pins=Late(
+        __name__,
+        {
+            "kubernetes.cluster_uid": "cluster:ClusterPin",
+        },
+    ),
+    stores=Late(
+        __name__,
+        {
+            "kubernetes": "lease_cell:LeaseStore",
+        },
+    ),
+    checks=Late(
+        __name__,
+        {
+            "kubernetes.certificate": "ready:ServerCertificate",
+            "kubernetes.token": "ready:TokenLasts",
+            "kubernetes.permissions": "ready:Allowed",
+            "kubernetes.quota": "ready:QuotaLeavesRoom",
+            "kubernetes.images": "ready:ImagesThere",
+            "kubernetes.secret": "ready:SecretThere",
+        },
     ),
     libraries=("kubernetes.client", "websocket", "asyncpg", "httpx", "dns.asyncresolver"),
 )

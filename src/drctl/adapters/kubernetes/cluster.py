@@ -72,11 +72,13 @@ class CheckCluster(Action[Deployment, NoParams, ClusterIdentity]):
 class ClusterPin(Pin):
     """The API server is the cluster that the environment means."""
 
+    name: ClassVar[str] = "kubernetes.cluster_uid"
+
     def identity(self, target: Target) -> Identity | None:
         if not isinstance(target, Deployment | KubernetesObject):
             return None
         return Identity(
-            name="kubernetes.cluster_uid",
+            name=self.name,
             subject=target.cluster.server,
             expected=target.cluster.cluster_uid,
         )

@@ -1,6 +1,7 @@
 """The pin of a Patroni cluster: the identifier that every member shares."""
 
 import asyncio
+from typing import ClassVar
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, Rejected, Unavailable
@@ -18,12 +19,14 @@ class SystemIdentifierPin(Pin):
     enough. What is promoted is asked for over REST, and judged over SQL: they must be one.
     """
 
+    name: ClassVar[str] = "patroni.system_identifier"
+
     def identity(self, target: Target) -> Identity | None:
         """About Patroni clusters."""
         if not isinstance(target, PatroniCluster):
             return None
         return Identity(
-            name="patroni.system_identifier",
+            name=self.name,
             subject=target.label,
             expected=target.system_identifier,
         )

@@ -1,53 +1,53 @@
 """PostgreSQL: servers that their owner manages, and what RDS lets through."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.postgres.clients import AssertClientsWrite
-from drctl.adapters.postgres.exposure import Admit
-from drctl.adapters.postgres.fence import Fence
-from drctl.adapters.postgres.identity import SystemIdentifierPin
-from drctl.adapters.postgres.lag import MeasureLag
-from drctl.adapters.postgres.monitor import Monitor
-from drctl.adapters.postgres.only import AssertOnly
-from drctl.adapters.postgres.power import Start, Stop
-from drctl.adapters.postgres.promote import Promote
-from drctl.adapters.postgres.ready import Granted
-from drctl.adapters.postgres.ready_backups import BackupsFresh
-from drctl.adapters.postgres.rejoin import RewindAndRejoin
-from drctl.adapters.postgres.replication import WaitForReplay
-from drctl.adapters.postgres.restore import RestoreToTime
-from drctl.adapters.postgres.rotate import AssertRotated, RotatePassword
-from drctl.adapters.postgres.row_cell import RowStore
-from drctl.adapters.postgres.rows import AssertRows
-from drctl.adapters.postgres.sessions import ListSessions
-from drctl.adapters.postgres.unfence import Unfence
-from drctl.adapters.postgres.writable import AssertWritable
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
     name="postgres",
-    actions=(
-        Admit(),
-        AssertClientsWrite(),
-        AssertOnly(),
-        AssertRows(),
-        AssertWritable(),
-        Fence(),
-        MeasureLag(),
-        Monitor(),
-        Promote(),
-        RestoreToTime(),
-        RewindAndRejoin(),
-        Start(),
-        Stop(),
-        Unfence(),
-        WaitForReplay(),
-        RotatePassword(),
-        AssertRotated(),
-        ListSessions(),
+    actions=Late(
+        __name__,
+        {
+            "postgres.clients.admit": "exposure:Admit",
+            "postgres.clients.assert_write": "clients:AssertClientsWrite",
+            "postgres.primary.assert_only": "only:AssertOnly",
+            "postgres.rows.assert": "rows:AssertRows",
+            "postgres.primary.assert_writable": "writable:AssertWritable",
+            "postgres.fence": "fence:Fence",
+            "postgres.measure_lag": "lag:MeasureLag",
+            "postgres.monitor": "monitor:Monitor",
+            "postgres.promote": "promote:Promote",
+            "postgres.restore_to_time": "restore:RestoreToTime",
+            "postgres.rewind_and_rejoin": "rejoin:RewindAndRejoin",
+            "postgres.server.start": "power:Start",
+            "postgres.server.stop": "power:Stop",
+            "postgres.unfence": "unfence:Unfence",
+            "postgres.replication.wait": "replication:WaitForReplay",
+            "postgres.role.rotate": "rotate:RotatePassword",
+            "postgres.role.assert_rotated": "rotate:AssertRotated",
+            "postgres.sessions.list": "sessions:ListSessions",
+        },
     ),
-    pins=(SystemIdentifierPin(),),
-    stores=(RowStore(),),
-    checks=(Granted(), BackupsFresh()),
+    pins=Late(
+        __name__,
+        {
+            "postgres.system_identifier": "identity:SystemIdentifierPin",
+        },
+    ),
+    stores=Late(
+        __name__,
+        {
+            "postgres": "row_cell:RowStore",
+        },
+    ),
+    checks=Late(
+        __name__,
+        {
+            "postgres.privileges": "ready:Granted",
+            "postgres.backups": "ready_backups:BackupsFresh",
+        },
+    ),
     libraries=("asyncpg", "httpx", "dns.asyncresolver"),
 )

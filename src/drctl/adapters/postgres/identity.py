@@ -1,6 +1,7 @@
 """The pin of a database: primary and standby of one system share its identifier."""
 
 import contextlib
+from typing import ClassVar
 
 from drctl.actions.contract import Context
 from drctl.actions.errors import ActionError, Rejected, Unavailable
@@ -18,6 +19,8 @@ ALWAYS_OPEN = "postgres"
 class SystemIdentifierPin(Pin):
     """PostgreSQL's own identifier, made by ``initdb`` and copied to every standby."""
 
+    name: ClassVar[str] = "postgres.system_identifier"
+
     def identity(self, target: Target) -> Identity | None:
         """About databases that are reached by SQL, when the environment pins them."""
         if not isinstance(target, Database):
@@ -25,7 +28,7 @@ class SystemIdentifierPin(Pin):
         if target.sql is None or target.system_identifier is None:
             return None
         return Identity(
-            name="postgres.system_identifier",
+            name=self.name,
             subject=target.label,
             expected=target.system_identifier,
         )

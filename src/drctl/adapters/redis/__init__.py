@@ -1,14 +1,19 @@
 """Redis and Valkey: servers, and the sentinels that watch them."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.redis.failover import SentinelFailover
-from drctl.adapters.redis.flush import Flush
-from drctl.adapters.redis.writable import AssertWritable
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
     name="redis",
-    actions=(AssertWritable(), Flush(), SentinelFailover()),
+    actions=Late(
+        __name__,
+        {
+            "redis.primary.assert_writable": "writable:AssertWritable",
+            "redis.flush": "flush:Flush",
+            "redis.sentinel.failover": "failover:SentinelFailover",
+        },
+    ),
     libraries=("redis.asyncio", "dns.asyncresolver"),
 )

@@ -1,11 +1,23 @@
 """Slack."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.slack.message import PostMessage
-from drctl.adapters.slack.ready import SlackAnswers
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
-    name="slack", actions=(PostMessage(),), checks=(SlackAnswers(),), libraries=("httpx",)
+    name="slack",
+    actions=Late(
+        __name__,
+        {
+            "slack.message.post": "message:PostMessage",
+        },
+    ),
+    checks=Late(
+        __name__,
+        {
+            "slack.reachable": "ready:SlackAnswers",
+        },
+    ),
+    libraries=("httpx",),
 )

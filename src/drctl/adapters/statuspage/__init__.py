@@ -1,14 +1,24 @@
 """Statuspage."""
 
 from drctl.actions.contract import Adapter
-from drctl.adapters.statuspage.incident import OpenIncident, UpdateIncident
-from drctl.adapters.statuspage.ready import StatuspageAnswers
+from drctl.actions.late import Late
 
 __all__ = ["ADAPTER"]
 
 ADAPTER = Adapter(
     name="statuspage",
-    actions=(OpenIncident(), UpdateIncident()),
-    checks=(StatuspageAnswers(),),
+    actions=Late(
+        __name__,
+        {
+            "statuspage.incident.open": "incident:OpenIncident",
+            "statuspage.incident.update": "incident:UpdateIncident",
+        },
+    ),
+    checks=Late(
+        __name__,
+        {
+            "statuspage.reachable": "ready:StatuspageAnswers",
+        },
+    ),
     libraries=("httpx",),
 )
