@@ -26,6 +26,7 @@ from drctl.simulated.clock import VirtualClock, run_virtual
 from drctl.simulated.log import MemoryLog
 from drctl.simulated.world import Ledger, People, World, registry_of
 from drctl.view.lines import Lines
+from drctl.view.page import Page
 from drctl.view.plan_text import show_plan
 
 HERE = Path(__file__).parent
@@ -137,7 +138,7 @@ def _text(plan: Plan) -> str:
     from rich.console import Console
 
     stream = io.StringIO()
-    show_plan(plan, Console(file=stream, width=160, highlight=False))
+    show_plan(plan, Page.of(Console(file=stream, width=160, highlight=False)))
     text = stream.getvalue().replace(str(REPOSITORY) + "/", "")
     # The digests cover the code of the actions: they are others after every edit.
     apart = ("  digest ", "  seal ")

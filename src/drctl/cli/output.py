@@ -9,6 +9,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from drctl.view.page import Page
+
 
 class Format(StrEnum):
     """Forms of output."""
@@ -39,11 +41,21 @@ InputOption = Annotated[
 NoInputOption = Annotated[bool, typer.Option("--no-input", help="Never ask on the terminal.")]
 
 
+_WANTED = {Color.ALWAYS: True, Color.NEVER: False}
+
+
 def console(color: Color) -> "Console":
     """The console of `--color`."""
     from drctl.view.console import make_console
 
-    return make_console(color={Color.ALWAYS: True, Color.NEVER: False}.get(color))
+    return make_console(color=_WANTED.get(color))
+
+
+def page(color: Color) -> "Page":
+    """The same for what is long and mostly plain."""
+    from drctl.view.console import make_page
+
+    return make_page(color=_WANTED.get(color))
 
 
 def looking(where: str) -> None:

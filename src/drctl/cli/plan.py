@@ -9,7 +9,7 @@ from drctl.cli.brief import brief
 from drctl.cli.complete import RunbookArgument
 from drctl.cli.defaulted import DEFAULT, DefaultCommand, Defaulted
 from drctl.cli.exit import Exit, errors_shown
-from drctl.cli.output import Color, ColorOption, EnvOption, InputOption, console, given, looking
+from drctl.cli.output import Color, ColorOption, EnvOption, InputOption, given, looking, page
 from drctl.cli.plan_diff import diff
 from drctl.cli.reports import CiFormat, CiOutputOption, JunitOption, Reports, SarifOption
 from drctl.cli.what_if import WhatIfOption, answer, supposed
@@ -101,7 +101,7 @@ def _show(made: "Plan", output: CiFormat, color: Color) -> None:
     from drctl.view.plan_text import show_plan
 
     if output is CiFormat.TEXT:
-        show_plan(made, console(color))
+        show_plan(made, page(color))
     elif output is not CiFormat.GITHUB:
         typer.echo(sanitize_json(made.model_dump_json(indent=2)))
 

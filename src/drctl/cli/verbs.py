@@ -36,9 +36,9 @@ from drctl.cli.output import (
     InputOption,
     NoInputOption,
     OutputOption,
-    console,
     given,
     looking,
+    page,
 )
 
 
@@ -145,7 +145,7 @@ def _command(verb: Verb) -> Callable[..., None]:
             looking(environment.name)
             plan = asyncio.run(plan_loaded(made, loaded, environment, values))
             if output is Format.TEXT:
-                show_plan(plan, console(color))
+                show_plan(plan, page(color))
             else:
                 show_findings(plan)
             preflight(plan, agreed)

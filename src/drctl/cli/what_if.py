@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from drctl.cli.exit import Exit
-from drctl.cli.output import Color, console
+from drctl.cli.output import Color, page
 from drctl.cli.reports import CiFormat
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def answer(made: "Plan", given: Supposed, output: CiFormat, color: Color) -> Non
     lengths, with_needs = given
     found = suppose(parts(), made, lengths, with_needs=with_needs)
     if output is CiFormat.TEXT:
-        show_what_if(found, console(color))
+        show_what_if(found, page(color))
     else:
         typer.echo(sanitize_json(found.model_dump_json(indent=2)))
     if (found.changed or found.planned).spare_s(found.rto_s) < 0:

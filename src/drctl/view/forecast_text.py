@@ -1,16 +1,12 @@
 """When a plan would be over, for people: a line for each step, the way through, the verdict."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.forecast_model import Forecast, StepForecast
 from drctl.plan.model import Plan
-from drctl.view.page import Page
-
-if TYPE_CHECKING:
-    from rich.text import Text
+from drctl.view.page import Line, Page
 
 MOST_STEPS = 60
 """More are not drawn: nobody reads a chart of a thousand lines. JSON has all of them."""
@@ -32,8 +28,6 @@ def show_forecast(plan: Plan, console: Page) -> None:
 
 def show_timeline(forecast: Forecast, critical: Sequence[str], console: Page) -> None:
     """Prints a line for each step that the clock waits for; of very many only the critical ones."""
-    from rich.text import Text
-
     way = set(critical)
     waited = [step for step in forecast.steps if step.slack_s is not None]
     shown = waited
@@ -42,25 +36,23 @@ def show_timeline(forecast: Forecast, critical: Sequence[str], console: Page) ->
     end_s = max((step.finish_s for step in waited), default=0.0)
     name = max(min(max((len(step.step) for step in shown), default=0), 28), _NAME)
     head = f"\n  {'timeline':{name + 2}} {'start':>6} {'length':>7} {'slack':>6}  from"
-    console.print(Text(head, style="bold"))
+    console.print(Line(head, style="bold"))
     for step in shown:
         console.print(_row(step, name, end_s, is_critical=step.step in way))
     if len(shown) < len(waited):
         left = len(waited) - len(shown)
-        console.print(Text(f"    and {left:,} more steps: -o json has them", style="dim"))
+        console.print(Line(f"    and {left:,} more steps: -o json has them", style="dim"))
     beside = len(forecast.steps) - len(waited)
     if beside:
         what = "1 step that the clock does" if beside == 1 else f"{beside:,} that the clock does"
-        console.print(Text(f"    (not drawn: {what} not wait for)", style="dim"))
+        console.print(Line(f"    (not drawn: {what} not wait for)", style="dim"))
 
 
-def _row(step: StepForecast, name: int, end_s: float, *, is_critical: bool) -> "Text":
-    from rich.text import Text
-
+def _row(step: StepForecast, name: int, end_s: float, *, is_critical: bool) -> Line:
     # A long name takes its own line: a name that is cut cannot be given to --what-if.
     shown = step.step if len(step.step) <= name else f"{step.step}\n    {'':{name}}"
     slack = "-" if is_critical else format_duration(step.slack_s or 0.0)
-    line = Text("  ")
+    line = Line("  ")
     line.append("* " if is_critical else "  ", style="bold")
     line.append(
         f"{shown:{name}} {format_duration(step.start_s):>6} {format_duration(step.p50_s):>7}"
@@ -95,19 +87,17 @@ def _bar(step: StepForecast, end_s: float) -> str:
     return bar[: _BAR + 1].ljust(min(free, _BAR), ".")
 
 
-def summary(forecast: Forecast, rto_s: float) -> "Iterator[Text]":
+def summary(forecast: Forecast, rto_s: float) -> Iterator[Line]:
     """Finish times, how far they can be trusted, and the verdict."""
-    from rich.text import Text
-
-    yield Text(f"\n  finish      {_finish(forecast)}", style="bold")
+    yield Line(f"\n  finish      {_finish(forecast)}", style="bold")
     for line in _trust(forecast):
-        yield Text(f"              {line}", style="dim")
+        yield Line(f"              {line}", style="dim")
     people = format_duration(forecast.people_s)
     machine = format_duration(forecast.machine_s)
-    yield Text(f"  of that     machines {machine}, waiting for people {people} (o in the timeline)")
+    yield Line(f"  of that     machines {machine}, waiting for people {people} (o in the timeline)")
     worst = format_duration(forecast.longest_s)
-    yield Text(f"  at worst    {worst} (all timeouts, repeats and gate expiries used up)")
-    yield Text(f"  detection   {_detection(forecast)}")
+    yield Line(f"  at worst    {worst} (all timeouts, repeats and gate expiries used up)")
+    yield Line(f"  detection   {_detection(forecast)}")
     yield verdict(forecast, rto_s)
 
 
@@ -146,15 +136,13 @@ def _detection(forecast: Forecast) -> str:
     return f"{format_duration(forecast.detection_s)} as declared, inside the budget"
 
 
-def verdict(forecast: Forecast, rto_s: float) -> "Text":
-    """One line: whether it fits, at which percentile, and by how much."""
-    from rich.text import Text
-
+def verdict(forecast: Forecast, rto_s: float, before: str = "") -> Line:
+    """One line: whether it fits, at which percentile, and by how much; after words of one's own."""
     spare_s = forecast.spare_s(rto_s)
     half_s = rto_s - forecast.before_s - forecast.p50_s
     total = format_duration(forecast.before_s + forecast.p90_s)
     which = "p90 " if forecast.runs else ""
-    line = Text(f"  forecast {which}{total} of RTO {format_duration(rto_s)}: ")
+    line = Line(f"{before}  forecast {which}{total} of RTO {format_duration(rto_s)}: ")
     if spare_s >= 0:
         return line.append(f"fits, {format_duration(spare_s)} to spare", style="bold green")
     line.append(f"MISSES by {format_duration(-spare_s)}", style="bold red")

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
@@ -12,29 +11,20 @@ from drctl.plan.refusals import seen
 from drctl.view.fate_text import ENDINGS, show_fate
 from drctl.view.findings import counted, finding_lines, waived_lines
 from drctl.view.forecast_text import show_forecast
-from drctl.view.page import Page
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from drctl.view.page import Line, Page
 
 _STYLES = {"+": "green", "~": "yellow", "!": "bold red", ">": "bold cyan", "?": "magenta"}
 LEGEND = "+ create  ~ change  ! no way back  > moves traffic  ? cannot tell  - skipped"
 
 
-def show_plan(plan: Plan, console: "Console") -> None:
+def show_plan(plan: Plan, console: Page) -> None:
     """Prints the whole plan; nothing is cut, long lines wrap."""
-    _show(plan, Page(console))
-
-
-def _show(plan: Plan, console: Page) -> None:
-    from rich.text import Text
-
-    console.print(Text(sanitize(f"Plan: {plan.title}"), style="bold"))
+    console.print(Line(sanitize(f"Plan: {plan.title}"), style="bold"))
     where = f"  runbook {plan.runbook}, environment {plan.environment} ({plan.world})"
-    console.print(Text(sanitize(where)))
+    console.print(Line(sanitize(where)))
     if plan.inputs:
         given = ", ".join(f"{name}={value}" for name, value in plan.inputs.items())
-        console.print(Text(sanitize(f"  inputs  {given}")))
+        console.print(Line(sanitize(f"  inputs  {given}")))
     _show_pins(plan, console)
     _show_lease(plan, console)
     critical = set(plan.critical_path)
@@ -46,24 +36,24 @@ def _show(plan: Plan, console: Page) -> None:
         if not work:
             continue
         number += 1
-        console.print(Text(f"\nwave {number}", style="bold"))
+        console.print(Line(f"\nwave {number}", style="bold"))
         for step in work:
             _show_step(plan, step, labels, console, is_critical=step.id in critical)
     final = [step for step in plan.steps if step.is_final]
     if final:
-        console.print(Text("\nfinally", style="bold"))
+        console.print(Line("\nfinally", style="bold"))
         for step in final:
             _show_step(plan, step, labels, console, is_critical=False)
     console.print()
-    console.print(Text(f"  {LEGEND}", style="dim"))
-    console.print(Text(f"  * critical path: {' > '.join(plan.critical_path)}"))
-    console.print(Text(f"  {_counts(plan)}"))
+    console.print(Line(f"  {LEGEND}", style="dim"))
+    console.print(Line(f"  * critical path: {' > '.join(plan.critical_path)}"))
+    console.print(Line(f"  {_counts(plan)}"))
     _show_reach(plan, console)
     _show_findings(plan, console)
     _show_loss(plan, console)
     show_forecast(plan, console)
     if plan.is_offline:
-        console.print(Text("  planned offline: nothing was looked at", style="magenta"))
+        console.print(Line("  planned offline: nothing was looked at", style="magenta"))
     if plan.fate is not None:
         show_fate(plan.fate, console)
     _show_refusals(plan, console)
@@ -71,35 +61,29 @@ def _show(plan: Plan, console: Page) -> None:
 
 def _show_refusals(plan: Plan, console: Page) -> None:
     """The last words: what the green line above does not speak of."""
-    from rich.text import Text
-
     for one in seen(plan):
-        line = Text("  a run now ").append(ENDINGS[one.ending], style="bold red")
+        line = Line("  a run now ").append(ENDINGS[one.ending], style="bold red")
         console.print(line.append(sanitize(f": {one.what}")))
         if one.fix:
-            console.print(Text(f"    do   {one.fix}", style="dim"))
+            console.print(Line(f"    do   {one.fix}", style="dim"))
 
 
 def _show_findings(plan: Plan, console: Page) -> None:
-    from rich.text import Text
-
     many = counted(plan.findings, plan.waived)
     if not many:
         return
     first = (*plan.findings, *(one.finding for one in plan.waived))[0].id
-    console.print(Text(f"\n  rules: {many}   (drctl explain {first})", style="bold"))
+    console.print(Line(f"\n  rules: {many}   (drctl explain {first})", style="bold"))
     for finding in plan.findings:
         style = "bold red" if finding.severity == "error" else "yellow"
         for number, line in enumerate(finding_lines([finding])):
-            console.print(Text(f"    {line}", style="dim" if number else style))
+            console.print(Line(f"    {line}", style="dim" if number else style))
     for line in waived_lines(plan.waived):
-        console.print(Text(f"    {line}", style="dim"))
+        console.print(Line(f"    {line}", style="dim"))
     console.print()
 
 
 def _show_pins(plan: Plan, console: Page) -> None:
-    from rich.text import Text
-
     for pin in plan.pins:
         if pin.found == pin.expected:
             mark, style = f"= {pin.expected}", "green"
@@ -109,17 +93,15 @@ def _show_pins(plan: Plan, console: Page) -> None:
         else:
             mark, style = f"must be {pin.expected}, IS {pin.found}", "bold red"
         what = sanitize(f"  pin     {pin.name} of {pin.subject} ")
-        console.print(Text(what).append(sanitize(mark), style=style))
+        console.print(Line(what).append(sanitize(mark), style=style))
 
 
 def _show_lease(plan: Plan, console: Page) -> None:
-    from rich.text import Text
-
     lease = plan.lease
     if not lease.identities:
         return
     where = lease.label or "this machine only: nobody elsewhere is kept from starting the same"
-    line = Text(sanitize(f"  lease   {where}; cool-down {format_duration(lease.cool_down_s)}"))
+    line = Line(sanitize(f"  lease   {where}; cool-down {format_duration(lease.cool_down_s)}"))
     if lease.shares_fate_with:
         places = ", ".join(lease.shares_fate_with)
         line.append(sanitize(f"  IT IS IN WHAT THIS RUN LEAVES: {places}"), style="bold red")
@@ -132,16 +114,18 @@ def _show_step(
     symbol = step.prediction.symbol
     timed = plan.timed.get(step.id)
     length_s = timed.p50_s if timed else step.estimate_s
-    console.line(
-        ("  ", ""),
+    line = Line(
+        "  ",
+        "",
         (f"{symbol} ", _STYLES.get(symbol, "")),
         ("* " if is_critical else "  ", "bold"),
         (step.id, "bold"),
         (f"  {step.call.uses}" if step.call is not None else "", "dim"),
         (f"  ~{format_duration(length_s)}" if length_s else "", ""),
     )
+    console.print(line)
     for detail in _details(plan, step, labels):
-        console.line((f"        {sanitize(detail)}", "dim"))
+        console.print(Line(f"        {sanitize(detail)}", "dim"))
 
 
 def _details(plan: Plan, step: PlannedStep, labels: Mapping[str, str]) -> list[str]:
@@ -189,17 +173,15 @@ def _counts(plan: Plan) -> str:
 
 
 def _show_reach(plan: Plan, console: Page) -> None:
-    from rich.text import Text
-
     changed = plan.changed_targets
     console.print(
-        Text(
+        Line(
             f"  changes {len(changed)} of at most {plan.max_targets} things",
             style="bold red" if len(changed) > plan.max_targets else "",
         )
     )
-    console.print(Text(f"  digest {plan.digest}", style="dim"))
-    console.print(Text(sanitize(f"  seal   {plan.seal}, made {plan.created_at}"), style="dim"))
+    console.print(Line(f"  digest {plan.digest}", style="dim"))
+    console.print(Line(sanitize(f"  seal   {plan.seal}, made {plan.created_at}"), style="dim"))
 
 
 def _verified(plan: Plan, gate: PlannedGate) -> str:
@@ -212,8 +194,6 @@ def _verified(plan: Plan, gate: PlannedGate) -> str:
 
 
 def _show_loss(plan: Plan, console: Page) -> None:
-    from rich.text import Text
-
     if plan.loss is None:
         return
     rpo = format_duration(plan.objectives.rpo_s)
@@ -224,7 +204,7 @@ def _show_loss(plan: Plan, console: Page) -> None:
         style = "green" if within else "bold red"
         text = f"at most {format_duration(plan.loss.bound_s)} of writes ({plan.loss.source})"
     console.print(
-        Text("  data loss if we go now: ")
+        Line("  data loss if we go now: ")
         .append(sanitize(text), style=style)
         .append(f", RPO {rpo}")
     )

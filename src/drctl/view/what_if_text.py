@@ -1,47 +1,41 @@
 """What a plan would be if something were otherwise, beside what it is."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from drctl.kernel.duration import format_duration
 from drctl.kernel.text import sanitize
 from drctl.plan.forecast_model import Forecast
 from drctl.plan.what_if_model import Cure, Needs, Together, WhatIf
 from drctl.view.forecast_text import verdict
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
+from drctl.view.page import Line, Page
 
 _MOST_DIFFERENCES = 12
 
 
-def show_what_if(found: WhatIf, console: "Console") -> None:
+def show_what_if(found: WhatIf, console: Page) -> None:
     """Prints both forecasts beside each other, and what would make the plan fit."""
-    from rich.text import Text
-
-    console.print(Text(sanitize(f"What if: {found.runbook}, environment {found.environment}")))
+    console.print(Line(sanitize(f"What if: {found.runbook}, environment {found.environment}")))
     for step, seconds in found.supposed.items():
         was = next(one for one in found.planned.steps if one.step == step)
         line = f"  {step} takes {format_duration(seconds)}, not {format_duration(was.p50_s)}"
-        console.print(Text(sanitize(line), style="bold"))
+        console.print(Line(sanitize(line), style="bold"))
         if seconds > was.longest_s:
             given = format_duration(was.longest_s)
             why = f"    no run takes so long: it is given {given}, and fails then or runs out"
-            console.print(Text(why, style="bold yellow"))
+            console.print(Line(why, style="bold yellow"))
     if found.changed is not None:
         for text in _beside(found.planned, found.changed):
-            console.print(Text(text))
+            console.print(Line(text))
     console.print()
     if found.changed is not None:
-        console.print(Text("  as planned").append_text(verdict(found.planned, found.rto_s)))
-        console.print(Text("  what if   ").append_text(verdict(found.changed, found.rto_s)))
+        console.print(verdict(found.planned, found.rto_s, "  as planned"))
+        console.print(verdict(found.changed, found.rto_s, "  what if   "))
     else:
         console.print(verdict(found.planned, found.rto_s))
     if found.needs is not None:
         for answer in _needs(found.needs, found.changed or found.planned):
             console.print(answer)
-    console.print(Text("\n  a question, not a plan: it cannot be saved or run", style="dim"))
+    console.print(Line("\n  a question, not a plan: it cannot be saved or run", style="dim"))
 
 
 def _beside(planned: Forecast, changed: Forecast) -> Iterator[str]:
@@ -80,28 +74,26 @@ def _slack(slack_s: float | None) -> str:
     return f"slack {format_duration(slack_s)}" if slack_s else "critical"
 
 
-def _needs(needs: Needs, forecast: Forecast) -> "Iterator[Text]":
-    from rich.text import Text
-
+def _needs(needs: Needs, forecast: Forecast) -> Iterator[Line]:
     if needs.fits:
-        yield Text("\n  It fits. How much more each of the longest on the way, by itself, may take")
-        yield Text("  before it does not:")
+        yield Line("\n  It fits. How much more each of the longest on the way, by itself, may take")
+        yield Line("  before it does not:")
         longest_s = {step.step: step.longest_s for step in forecast.steps}
         for room in needs.room:
             more, now = format_duration(room.more_s), format_duration(room.now_s)
-            line = Text(f"    {room.step:28} {more:>8} more than its {now}")
+            line = Line(f"    {room.step:28} {more:>8} more than its {now}")
             given_s = longest_s[room.step]
             if room.now_s + room.more_s > given_s:
                 line.append(f"; it is given {format_duration(given_s)} at all", style="dim")
             yield line
         return
     over = format_duration(needs.over_s)
-    yield Text(f"\n  It needs {over} less. Each by itself, enough and cheap first:", style="bold")
+    yield Line(f"\n  It needs {over} less. Each by itself, enough and cheap first:", style="bold")
     for cure in needs.cures:
         mark = "enough " if cure.is_enough else "not enough"
-        yield Text(f"    {mark:10} -{format_duration(cure.gain_s):7} {_said(cure)}")
+        yield Line(f"    {mark:10} -{format_duration(cure.gain_s):7} {_said(cure)}")
     if any(cure.kind == "parallel" for cure in needs.cures):
-        yield Text(
+        yield Line(
             "    Side by side is a suggestion: drctl sees no value, target or point of order\n"
             "    between the two; whether the order has another reason, you know.",
             style="dim",
@@ -118,16 +110,14 @@ def _said(cure: Cure) -> str:
     return f"{cure.what}: {less} less than its {now} ({share:.0%})"
 
 
-def _together(together: Together) -> "Iterator[Text]":
-    from rich.text import Text
-
+def _together(together: Together) -> Iterator[Line]:
     first = "; ".join(together.steps) or "nothing else changed"
     if together.faster is None:
-        yield Text("  Together: not even if machines took no time: fewer steps, or another RTO.")
+        yield Line("  Together: not even if machines took no time: fewer steps, or another RTO.")
     elif not together.faster:
-        yield Text(f"  Together: {first}: {format_duration(together.p90_s)}, fits.")
+        yield Line(f"  Together: {first}: {format_duration(together.p90_s)}, fits.")
     else:
-        yield Text(
+        yield Line(
             f"  Together: {first}, and every machine step {together.faster:.0%} faster:"
             f" {format_duration(together.p90_s)}, fits."
         )

@@ -6,6 +6,7 @@ import pytest
 
 from drctl.actions.contract import CannotTell, NoParams, NotDone, Nothing
 from drctl.actions.errors import Conflict, OutcomeUnknown
+from drctl.adapters import _candidate_look
 from drctl.adapters._candidate import Seen
 from drctl.adapters.patroni import failover, group, identity, judge, moved, rest, wait
 from drctl.adapters.patroni.failover import Failover, FailoverParams
@@ -130,7 +131,7 @@ async def test_one_odd_answer_of_a_member_is_enough(odd, monkeypatch):
     """The request goes to where REST leads; that SQL leads to the right one proves nothing."""
     said = {"rest": "7", "sql": "7"} | {odd: "8"}
     seen = dataclasses.replace(server(3), system_identifier=said["sql"])
-    monkeypatch.setattr(identity._candidate_look, "ask", always(seen))
+    monkeypatch.setattr(_candidate_look, "ask", always(seen))
     monkeypatch.setattr(rest, "get", always({"database_system_identifier": said["rest"]}))
     monkeypatch.setattr(group, "look", always(led_by("one")))
     pin = identity.SystemIdentifierPin()

@@ -12,6 +12,7 @@ from drctl.engine.state import initial
 from drctl.plan.model import LossLook, PlannedPin, Prediction
 from drctl.view.jsonl import JsonLines
 from drctl.view.lines import describe
+from drctl.view.page import Page
 from drctl.view.plan_text import show_plan
 from drctl.view.replay import replay
 from drctl.view.table import show_table
@@ -56,7 +57,7 @@ def test_a_plan_is_inert_and_fits_a_narrow_terminal(evil, width):
         loss=LossLook(step="a", bound_s=None, source=evil),
     )
     stream = io.StringIO()
-    show_plan(plan, Console(file=stream, width=width))
+    show_plan(plan, Page.of(Console(file=stream, width=width)))
     is_inert(stream.getvalue())
     assert all(len(line) <= width for line in stream.getvalue().split("\n"))
 

@@ -1,4 +1,8 @@
-"""The pin of a Patroni cluster: the identifier that every member shares."""
+"""
+The pin of a Patroni cluster: the identifier that every member shares.
+
+Every plan asks every pin what it is about; what asks members is imported when one is asked.
+"""
 
 import asyncio
 from typing import ClassVar
@@ -8,9 +12,6 @@ from drctl.actions.errors import ActionError, Rejected, Unavailable
 from drctl.actions.pin import Identity, Pin
 from drctl.actions.planes import Ask, data
 from drctl.actions.targets import PatroniCluster, PatroniMember, Target
-from drctl.adapters import _candidate_look
-from drctl.adapters._candidate import Seen
-from drctl.adapters.patroni import group, rest
 
 
 class SystemIdentifierPin(Pin):
@@ -46,6 +47,8 @@ class SystemIdentifierPin(Pin):
         """
         if not isinstance(target, PatroniCluster):
             raise Rejected(f"{target.label} is no Patroni cluster")
+        from drctl.adapters.patroni import group
+
         asked = asyncio.gather(*(_ask(ctx, target, one) for one in target.members))
         _view, said = await asyncio.gather(group.look(ctx, target), asked)
         known = sorted({one for both in said for one in both if one})
@@ -56,6 +59,9 @@ class SystemIdentifierPin(Pin):
 
 async def _ask(ctx: Context, target: PatroniCluster, member: PatroniMember) -> tuple[str, str]:
     """What its PostgreSQL and its Patroni say; empty where one is silent."""
+    from drctl.adapters import _candidate_look
+    from drctl.adapters._candidate import Seen
+
     seen, told = await asyncio.gather(
         _candidate_look.ask(ctx, target.access(member), target.sql.database),
         _told(ctx, target, member),
@@ -64,6 +70,8 @@ async def _ask(ctx: Context, target: PatroniCluster, member: PatroniMember) -> t
 
 
 async def _told(ctx: Context, target: PatroniCluster, member: PatroniMember) -> str:
+    from drctl.adapters.patroni import rest
+
     try:
         said = await rest.get(ctx, target, member, "/patroni")
     except ActionError:

@@ -1,4 +1,8 @@
-"""The pin of a database: primary and standby of one system share its identifier."""
+"""
+The pin of a database: primary and standby of one system share its identifier.
+
+Every plan asks every pin what it is about; what asks a server is imported when one is asked.
+"""
 
 import contextlib
 from typing import ClassVar
@@ -8,8 +12,6 @@ from drctl.actions.errors import ActionError, Rejected, Unavailable
 from drctl.actions.pin import Identity, Pin
 from drctl.actions.planes import Ask, data
 from drctl.actions.targets import PostgresServer, Target
-from drctl.adapters import _sql
-from drctl.adapters.postgres.programs import Programs
 from drctl.adapters.postgres.server import Database, access_of, region_of
 
 ALWAYS_OPEN = "postgres"
@@ -45,6 +47,8 @@ class SystemIdentifierPin(Pin):
         """
         if not isinstance(target, Database):
             raise Rejected(f"{target.label} is not a database")
+        from drctl.adapters import _sql
+
         try:
             return await _ask(ctx, target, database=None)
         except ActionError as error:
@@ -59,6 +63,8 @@ class SystemIdentifierPin(Pin):
 
 
 async def _ask(ctx: Context, target: Database, *, database: str | None) -> str:
+    from drctl.adapters import _sql
+
     async with _sql.connect(access_of(target), ctx, database=database) as connection:
         answer: str = await connection.fetchval(
             "SELECT system_identifier::text FROM pg_control_system()"
@@ -70,4 +76,6 @@ async def _ask_its_files(ctx: Context, target: Database, error: ActionError) -> 
     """A server that does not run is its data directory, where its machine can be asked."""
     if not isinstance(target, PostgresServer) or target.runs_on is None:
         raise error
+    from drctl.adapters.postgres.programs import Programs
+
     return (await Programs(ctx, target).control()).system_identifier
