@@ -26,6 +26,7 @@ from drctl.runbook.literals import secret_spans
 
 DOUBTFUL = {PERHAPS, "a random key", "a private key or certificate"}
 """Kinds that are masked, and may well be none: a digest, a public key."""
+_DOT = "\u00b7"
 _MASKED = re.compile(f"{MASK}+")
 _CONTINUED = re.compile(r"\\\r?\n")
 _Span = tuple[int, int, str]
@@ -35,7 +36,7 @@ class Masked:
     """A text without its secrets, and where they stood."""
 
     def __init__(self, text: str, file: str) -> None:
-        out = list(text)
+        out = list(text.replace(MASK, _DOT))  # a bullet of the script's own hides nothing
         found: list[_Span] = []
         for search in (_by_pattern, caught):
             for start, end, kind in search("".join(out)):

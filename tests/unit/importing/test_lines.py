@@ -41,6 +41,7 @@ PIECES = [
     "\x00\x01\x1b[31m",
     "${{ steps.x }}",
     "a: b",
+    "\u2022=:",
     "bash -c 'x'",
     "FOO=1 python3 x.py > out",
     "\u2028",
@@ -73,6 +74,12 @@ def test_an_expression_in_what_a_program_is_called_stays_text(tmp_path):
     one = imported(text, tmp_path)
     check(one, text)
     assert "$ {{ steps.x }}" in one.draft
+
+
+def test_a_bullet_of_the_scripts_own_is_no_secret(tmp_path):
+    one = imported("echo hello  # \u2022 first", tmp_path)
+    assert "SECRET" not in one.draft
+    assert "a secret stands in it" not in one.draft
 
 
 @settings(max_examples=150, deadline=None)
