@@ -77,7 +77,7 @@ def test_an_expression_in_what_a_program_is_called_stays_text(tmp_path):
 
 
 def test_a_bullet_of_the_scripts_own_is_no_secret(tmp_path):
-    one = imported("echo hello  # \u2022 first", tmp_path)
+    one = imported("deploy \u2022 now", tmp_path)
     assert "SECRET" not in one.draft
     assert "a secret stands in it" not in one.draft
 
