@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from large_runbook import runbook as ten_steps
 from typer.testing import CliRunner
 
 from drctl.cli.execute import exit_code
@@ -108,11 +109,23 @@ def test_a_command_imports_no_other_command():
 
 @pytest.mark.parametrize("runbook", [RUNBOOK, INCLUDING], ids=lambda path: path.stem)
 def test_validate_imports_only_what_it_needs(runbook):
-    """It talks to nobody; each of these costs 10 ms or more, all adapters 100."""
+    """It talks to nobody; each of these costs 10 ms or more, all actions 100."""
     made = loaded_by("validate", runbook)
-    assert {"httpx", "rich", "boto3"} & made == set()
-    assert {"drctl.adapters.http"} <= made
-    assert {"drctl.adapters.gcp", "drctl.adapters.patroni", "drctl.lab"} & made == set()
+    assert {"httpx", "rich", "boto3", "drctl.lab"} & made == set()
+    assert "drctl.adapters.http.probe" in made
+    others = ("drctl.adapters.gcp.", "drctl.adapters.patroni.")
+    assert [name for name in made if name.startswith(others)] == []
+
+
+def test_a_plan_without_a_look_imports_only_what_it_needs(tmp_path):
+    """Where nothing was recorded there is no journal to read, and off a terminal no colour."""
+    environment = ROOT / "tests" / "scenarios" / "environment.yaml"
+    file = tmp_path / "ten.yaml"
+    file.write_text(ten_steps(10))
+    made = loaded_by("plan", file, "-e", environment, "--offline")
+    assert {"httpx", "rich", "boto3", "drctl.journal", "drctl.engine.events"} & made == set()
+    assert {"drctl.adapters.aws.identity", "drctl.adapters.http.probe"} <= made
+    assert {"drctl.adapters.aws.record", "drctl.adapters.http.sample"} & made == set()
 
 
 @pytest.mark.parametrize(
