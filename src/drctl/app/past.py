@@ -27,8 +27,11 @@ LOOKED_AT = 200
 
 def past_of(parts: Parts, plan: Plan) -> Past:
     """Reads the newest runs; one that cannot be read, or does not verify, says nothing."""
-    if not parts.runs.is_dir():
-        return Past()  # as in CI: what reads journals takes longer to import than a plan to make
+    try:
+        if not parts.runs.is_dir():
+            return Past()  # as in CI: what reads journals takes longer to import than to plan
+    except OSError:
+        return Past()
     from drctl.journal.folder import all_folders
 
     rows: list[Mapping[str, float]] = []
