@@ -121,7 +121,7 @@ def _say_go(lab: Lab) -> None:
     """Approves as soon as the gate is open; costs drctl nothing meanwhile."""
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
-        journals = list((lab.state / "drctl" / "runs").glob("*/events.jsonl"))
+        journals = list((lab.state / "drctl" / "runs").glob("[!.]*/events.jsonl"))
         if any('"type":"gate_opened"' in journal.read_text() for journal in journals):
             lab.ask("approve", "latest", "go", "--reason", "bench")
             return

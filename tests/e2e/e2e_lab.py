@@ -57,8 +57,12 @@ class Lab:
             process.wait()
             process.stdout.close()
 
+    def runs(self) -> list[Path]:
+        """The folders of the runs, oldest first; one that is still being made is not one yet."""
+        return sorted((self.state / "drctl" / "runs").glob("[!.]*"))
+
     def events(self) -> list[dict]:
-        [run] = sorted((self.state / "drctl" / "runs").iterdir())[-1:]
+        run = self.runs()[-1]
         return [json.loads(line) for line in (run / "events.jsonl").read_text().splitlines()]
 
     def verdict(self, *, after_s: float = 1.5) -> dict:
@@ -78,7 +82,7 @@ class Lab:
         events = self.events()
         started = next(one for one in events if one["type"] == "run_started")
         ended = [one for one in events if one["type"] == "run_finished"][-1]
-        run = max((self.state / "drctl" / "runs").iterdir()).name
+        run = self.runs()[-1].name
         row = {
             "runbook": started["runbook"],
             "result": ended["result"],

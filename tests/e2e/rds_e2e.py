@@ -71,22 +71,17 @@ def traffic(lab, seconds):
 
 def run(lab, *words, gates=("go",), expected=0, timeout_s=240):
     """Runs a runbook with a commander who says go at each gate; returns the finished steps."""
-    before = runs(lab)
+    before = lab.runs()
     process = lab.start("run", *words, "-e", "lab", "--no-input")
     deadline = time.monotonic() + timeout_s
     for gate in gates:
         while time.monotonic() < deadline and process.poll() is None:
-            if runs(lab) - before and said_go(lab, gate):
+            if lab.runs() != before and said_go(lab, gate):
                 break
             time.sleep(0.3)
     shown, _ = process.communicate(timeout=timeout_s)
     assert process.returncode == expected, shown
     return {one["step"]: one for one in lab.events() if one["type"] == "step_finished"}
-
-
-def runs(lab):
-    folder = lab.state / "drctl" / "runs"
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
 
 
 def said_go(lab, gate):

@@ -28,13 +28,12 @@ class Story:
         for one in inputs:
             words += ["-i", one]
         over = threading.Event()
-        before = {run.name for run in (self.lab.state / "drctl" / "runs").glob("*")}
+        before = self.lab.runs()
 
         def commander():
             while not over.wait(0.5):
-                runs = {run.name for run in (self.lab.state / "drctl" / "runs").glob("*")}
-                for name in runs - before:
-                    self.lab.drctl("approve", name, gate, "--reason", "seen")
+                for run in self.lab.runs()[len(before) :]:
+                    self.lab.drctl("approve", run.name, gate, "--reason", "seen")
 
         helper = threading.Thread(target=commander)
         helper.start()

@@ -97,7 +97,7 @@ def test_a_partitioned_primary_is_not_promoted_over_and_an_interrupt_leaves_a_re
     assert not [e for e in events if e["type"] == "effect_intended" and e["effect"] == "promote"]
 
     # One byte of the record is changed.
-    [journal] = sorted((lab.state / "drctl" / "runs").glob("*/events.jsonl"))[-1:]
+    journal = lab.runs()[-1] / "events.jsonl"
     data = bytearray(journal.read_bytes())
     data[len(data) // 2] ^= 1
     journal.write_bytes(data)
