@@ -420,8 +420,9 @@ def _judge(case: Case, place: Path, told: Told) -> None:
             )
 
 
-def hits(runbook: str, estate: str, seed: int = 0) -> list[str]:
-    """Every place that an uninterrupted run passes, as ``POINT@N``."""
+@cache
+def hits(runbook: str, estate: str, seed: int = 0) -> tuple[str, ...]:
+    """Every place that an uninterrupted run passes, as ``POINT@N``, in order."""
     place = Path(tempfile.mkdtemp(prefix="drctl-crash-", dir=where()))
     seen = place / "hits"
 
@@ -434,7 +435,7 @@ def hits(runbook: str, estate: str, seed: int = 0) -> list[str]:
 
     try:
         assert forked(work) == 0
-        return seen.read_text().split()
+        return tuple(seen.read_text().split())
     finally:
         shutil.rmtree(place, ignore_errors=True)
 

@@ -26,9 +26,9 @@ PROMISES = {
 }
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(2400)
 def test_a_run_killed_at_any_place_it_passes_ends_as_if_it_had_not():
-    """Every hit of every failpoint, in three kinds of estate, with faults, and without power."""
+    """At every failpoint between two records, in three estates, with faults, without power."""
     found = told("one", sliced(singles(), 120), PROMISES)
     assert not [one for one in found if one.ill], report(found)
     assert all(one.died == 1 for one in found), "a death that did not happen proves nothing"
