@@ -59,3 +59,7 @@ class Fate(_Frozen):
     steps: tuple[StepFate, ...]
     ending: Ending
     why: str
+
+    def touches(self, step: str) -> bool:
+        """Whether a step's own call asks what is lost, and so was not made while planning. Pure."""
+        return any(one.part == "step" and one.step == step for one in (*self.fails, *self.copes))

@@ -50,7 +50,7 @@ def _loss(plan: Plan) -> Iterator[Refusal]:
         one.effect.changes_something for one in plan.before(plan.loss.step)
     ):
         return  # nobody looked, or the run itself changes what it then measures
-    if plan.fate is not None and plan.loss.bound_s is None:
+    if plan.fate is not None and plan.fate.touches(plan.loss.step):
         return  # what is assumed down was not asked, and the fate says what comes of that
     bound_s, rpo_s = plan.loss.bound_s, plan.objectives.rpo_s
     if bound_s is not None and bound_s <= rpo_s:

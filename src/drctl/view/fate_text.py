@@ -5,7 +5,7 @@ from drctl.plan.fate_model import CallFate, Fate
 from drctl.view.page import Line, Page
 
 ENDINGS = {
-    "succeeds": "would come through",
+    "succeeds": "would come through that",
     "refused": "would be REFUSED",
     "pauses": "would PAUSE",
     "stops": "would STOP",

@@ -16,6 +16,8 @@ from drctl.config.environment import load_environment
 from drctl.kernel.clock import SystemClock
 from drctl.kernel.errors import InvalidError, RefusedError
 from drctl.kernel.secret import Secret
+from drctl.plan.model import LossLook
+from drctl.plan.refusals import refusals
 
 ROOT = Path(__file__).parent.parent.parent.parent
 ENVIRONMENTS = [
@@ -225,3 +227,20 @@ async def test_nothing_of_the_lost_region_is_asked(planned, monkeypatch):
     await planned("region-failover", "us-east-1", offline=False)
     assert {target.label for target in asked if "us-west-2" in target.places}
     assert [target.label for target in asked if "us-east-1" in target.places] == []
+
+
+async def test_a_loss_that_survivors_do_not_bound_is_in_the_way_whatever_is_assumed(planned):
+    """What was asked, and did not answer, is no part of what is assumed."""
+    plan = await planned("region-failover", "us-east-1")
+    assert refusals(plan) == ()
+    unknown = LossLook(step="measure_lag", bound_s=None, source="the standby does not answer")
+    [refusal] = refusals(plan.model_copy(update={"loss": unknown}))
+    assert (refusal.code, refusal.ending) == ("DR2003", "pauses")
+    assert "cannot be bounded" in refusal.what
+
+
+async def test_a_loss_that_nobody_asked_for_is_told_once(planned):
+    plan = await planned("region-failover", "us-west-2")
+    unknown = LossLook(step="measure_lag", bound_s=None, source="not measured")
+    [refusal] = refusals(plan.model_copy(update={"loss": unknown}))
+    assert refusal.ending == "refused"
