@@ -146,10 +146,8 @@ class Planner:
             lost: Symbol = "!" if action.effect.is_irreversible else "?"
             return Prediction(symbol=lost, why=f"not looked at: assumed down is {self.down}")
         try:
-            observation = await asyncio.wait_for(
-                action.observe(self._context(plan), target, params),
-                LOOK_TIMEOUT.total_seconds() + 1,
-            )
+            async with asyncio.timeout(LOOK_TIMEOUT.total_seconds() + 1):
+                observation = await action.observe(self._context(plan), target, params)
             preview = action.preview(observation, target, params)
         except Exception as error:  # noqa: BLE001 (an adapter's bug must not keep a plan from being made)
             symbol: Symbol = "!" if action.effect.is_irreversible else "?"
@@ -196,9 +194,8 @@ class Planner:
             if self._is_lost(reader.asks(target)):
                 return pin
             try:
-                found = await asyncio.wait_for(
-                    reader.read(self._context(plan, patience), target), patience.total_seconds() + 1
-                )
+                async with asyncio.timeout(patience.total_seconds() + 1):
+                    found = await reader.read(self._context(plan, patience), target)
             except Exception:  # noqa: BLE001 (whatever the reason: it did not say who it is)
                 return pin
             return pin.model_copy(update={"found": sanitize(found, limit=200)})
@@ -215,10 +212,8 @@ class Planner:
                 why = f"not measured: assumed down is {self.down}"
                 return LossLook(step=step.id, bound_s=None, source=why)
             try:
-                bound = await asyncio.wait_for(
-                    action.perform(self._context(plan), target, params),
-                    LOOK_TIMEOUT.total_seconds() + 1,
-                )
+                async with asyncio.timeout(LOOK_TIMEOUT.total_seconds() + 1):
+                    bound = await action.perform(self._context(plan), target, params)
                 return _loss(step.id, bound)
             except Exception as error:  # noqa: BLE001 (a bound that cannot be read is unknown)
                 return LossLook(step=step.id, bound_s=None, source=_said(error))

@@ -76,9 +76,8 @@ class Asker:
 
         async def look() -> Heard:
             try:
-                return await asyncio.wait_for(
-                    check.look(self.context(plan), asked), LOOK_TIMEOUT.total_seconds() + 1
-                )
+                async with asyncio.timeout(LOOK_TIMEOUT.total_seconds() + 1):
+                    return await check.look(self.context(plan), asked)
             except Exception as error:  # noqa: BLE001 (an adapter's bug is no answer, and no end)
                 return error
 
@@ -115,9 +114,8 @@ class Asker:
 
     async def _read(self, plan: Plan, pin: PlannedPin, reader: Pin, target: Target) -> Heard:
         try:
-            found = await asyncio.wait_for(
-                reader.read(self.context(plan), target), LOOK_TIMEOUT.total_seconds() + 1
-            )
+            async with asyncio.timeout(LOOK_TIMEOUT.total_seconds() + 1):
+                found = await reader.read(self.context(plan), target)
         except Exception as error:  # noqa: BLE001 (whatever the reason: it did not say)
             return error
         return (_compared(pin, sanitize(found, limit=200)),)

@@ -110,9 +110,8 @@ async def _try(plan: Plan, asker: Asker, trial: Trial) -> Judged:
 async def _seen(plan: Plan, ctx: Context, trial: Trial) -> Prerequisite:
     label = trial.target.label
     try:
-        outputs = await asyncio.wait_for(
-            trial.action.perform(ctx, trial.target, trial.params), _LIMIT_S
-        )
+        async with asyncio.timeout(_LIMIT_S):
+            outputs = await trial.action.perform(ctx, trial.target, trial.params)
     except (Rejected, NotFound, Conflict) as error:
         return broken(label, str(error), "put it right: the step would say the same")
     except Exception as error:  # noqa: BLE001 (whatever it is, it is no answer)

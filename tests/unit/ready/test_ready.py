@@ -1,5 +1,7 @@
 """What is asked is derived from the plan; what is heard becomes a verdict; nothing is changed."""
 
+import asyncio
+import gc
 import io
 
 import pytest
@@ -8,7 +10,7 @@ from rich.console import Console
 
 from drctl.actions.check import Check, Prerequisite, Rung, Standing, broken, holds
 from drctl.actions.contract import Adapter, Effect, NotPermittedError
-from drctl.actions.errors import Unavailable
+from drctl.actions.errors import Conflict, Unavailable
 from drctl.actions.planes import Ask, Down, Loss
 from drctl.actions.registry import Registry
 from drctl.actions.targets import SlackChannel
@@ -343,6 +345,35 @@ def test_a_step_is_tried_when_it_reads_a_prerequisite_before_anything_changes():
     assert [] == _looks(change, step("p", needs=("c",), **own), fake=fake)
     assert [] == _looks(step("p", when="true", **own), fake=fake)
     assert [] == _looks(step("p", with_={"n": "${{ steps.c.outputs.x }}"}, **own), fake=fake)
+
+
+def test_a_look_that_ends_badly_while_it_is_interrupted_leaves_no_traceback():
+    """As where Ctrl-C comes while an answer does: nobody waits for what it says."""
+    told = []
+
+    class Stubborn(Look):
+        async def look(self, ctx, asked):
+            try:
+                await asyncio.sleep(5)
+            except asyncio.CancelledError:
+                raise Conflict("it just said no") from None
+
+    known = registry(Stubborn("c", ("x",)), actions=(Fake("x"),))
+    plan = plan_of(step("p", uses="x", target="room"))
+
+    async def main():
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, what: told.append(what))
+        asker = Asker(registry=known, clock=VirtualClock(), secrets=LocalSecrets())
+        asking = asyncio.ensure_future(asker.ask(plan, derive.questions(plan, known), ()))
+        await asyncio.sleep(1)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        del asking, asker
+        gc.collect()
+
+    run_virtual(main())
+    assert [] == told
 
 
 def test_a_loss_is_weighed_against_the_rpo():
