@@ -11,6 +11,7 @@ import pytest
 from edge_story import estate, outputs, run, verdict
 
 from drctl.lab.plan import AddressPlan
+from drctl.lab.sql_errors import SQL_ERRORS
 
 NET = 56
 
@@ -43,13 +44,14 @@ class Intruder(threading.Thread):
             try:
                 if not self.lost_session:
                     await session.fetchval("SELECT count(*) FROM pipelines")
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                self.lost_session = type(error).__name__
+            except SQL_ERRORS as error:
+                if session.is_closed():
+                    self.lost_session = type(error).__name__
             try:
                 other = await asyncpg.connect(**self._access)
                 self.logins.append(time.time())
                 await other.close()
-            except (OSError, asyncpg.PostgresError) as error:
+            except SQL_ERRORS as error:
                 self.words.append(type(error).__name__)
             await asyncio.sleep(0.1)
         session.terminate()

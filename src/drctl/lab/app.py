@@ -17,6 +17,7 @@ import asyncpg
 from drctl.lab.app_metrics import Metrics
 from drctl.lab.cache.client import Cache, CacheError, CacheSettings
 from drctl.lab.lookup import NameNotFound, look_up, parse_resolver
+from drctl.lab.sql_errors import SQL_ERRORS
 
 DATABASE_TIMEOUT_S = 2.0
 _POOL_SIZE = 4
@@ -28,8 +29,6 @@ DIES_AT_START, FAILS_WRITES = "1.2.0", "1.2.1"
 Versions of this application that are broken, each in the way of its kind: one that its rollout
 shows, one that passes every probe of the cluster and fails its customers.
 """
-
-_DATABASE_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +106,7 @@ class Database:
                     " VALUES (gen_random_uuid()::text, '', now())"
                 )
                 await transaction.rollback()
-        except _DATABASE_ERRORS:
+        except SQL_ERRORS:
             return False
         return True
 
@@ -213,7 +212,7 @@ class Api:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": f"cache: {error}"}
         except NameNotFound as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": str(error)}
-        except _DATABASE_ERRORS as error:
+        except SQL_ERRORS as error:
             message = f"{type(error).__name__}: {error}"
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": message}
         return HTTPStatus.CREATED, {

@@ -275,6 +275,7 @@ async def ids_present(
     import asyncpg
 
     from drctl.lab.lookup import look_up
+    from drctl.lab.sql_errors import SQL_ERRORS
 
     try:
         async with asyncio.timeout(10):
@@ -286,7 +287,7 @@ async def ids_present(
                 rows = await connection.fetch("SELECT id FROM pipelines")
             finally:
                 connection.terminate()
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except SQL_ERRORS:
         return None
     return frozenset(row["id"] for row in rows)
 

@@ -21,10 +21,20 @@ from typing import Any
 import asyncpg
 
 from drctl.lab.lookup import NameNotFound, look_up, parse_resolver
+from drctl.lab.sql_errors import SQL_ERRORS
 
 EVERY_S = 0.5
 TRY_TIMEOUT_S = 1.5
 _PUT_TIMEOUT_S = 1.0
+
+_KEPT_IS_DEAD = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    OSError,
+)
 
 _SIGHTING = """
 SELECT pg_current_wal_lsn()::text AS lsn,
@@ -160,16 +170,13 @@ class Observer:
         connection can be refused, and that is what tells "gone" from "slow".
 
         Raises:
-            asyncpg.PostgresError, asyncpg.InterfaceError, OSError: It failed; see `name_error`.
-            TimeoutError: It took longer than a try may.
+            Any of `SQL_ERRORS`: It failed, or took longer than a try may; see `name_error`.
         """
         async with asyncio.timeout(TRY_TIMEOUT_S):
             if self._connection is not None and not self._connection.is_closed():
                 try:
                     return await self._beat_once(self._connection)
-                except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError):
-                    self.drop()
-                except (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError):
+                except _KEPT_IS_DEAD:
                     self.drop()
             self._connection = await self._connect()
             return await self._beat_once(self._connection)
@@ -197,7 +204,7 @@ class Observer:
         for host in self._settings.hosts:
             try:
                 return await self._connect_to(host)
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            except SQL_ERRORS as error:
                 errors.append(error)
         unclear = [one for one in errors if name_error(one) not in {"refused", "read_only"}]
         refused = [one for one in errors if name_error(one) == "refused"]
@@ -251,7 +258,7 @@ async def watch(settings: Settings, stopped: asyncio.Event) -> None:
     while not stopped.is_set():
         try:
             sighting, beat_at = await observer.beat()
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except SQL_ERRORS as error:
             observer.drop()
             state = state.failed(name_error(error), now=datetime.now(UTC))
         else:

@@ -1,8 +1,9 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from drctl.lab.witness import Sighting, State, name_error
+from drctl.lab.witness import Observer, Sighting, State, name_error
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 SEEN = Sighting(system_identifier="7", timeline=1, lsn="0/3000148", seq=12)
@@ -62,6 +63,7 @@ def test_only_what_the_server_or_kernel_says_definitely_is_a_refusal():
         TimeoutError(),
         ConnectionResetError(),
         asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.InternalClientError(),
         asyncpg.InvalidPasswordError(),
         asyncpg.TooManyConnectionsError(),
         asyncpg.ReadOnlySQLTransactionError(),
@@ -69,3 +71,42 @@ def test_only_what_the_server_or_kernel_says_definitely_is_a_refusal():
 
     assert {name_error(error) for error in refusals} == {"refused"}
     assert "refused" not in {name_error(error) for error in others}
+
+
+class _CutWithinAQuery:
+    """A session that the server ended between two messages of one query."""
+
+    was_dropped = False
+
+    def is_closed(self):
+        return False
+
+    def terminate(self):
+        self.was_dropped = True
+
+    async def fetchval(self, *_):
+        raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is ...")
+
+
+class _Sound:
+    async def fetchval(self, *_):
+        return SEEN.seq
+
+    async def fetchrow(self, _):
+        return {"system_identifier": "7", "timeline": 1, "lsn": "0/3000148"}
+
+
+def test_a_session_cut_within_a_query_is_replaced_within_the_same_try(monkeypatch):
+    """asyncpg calls it an error of its own, which is no PostgresError and no InterfaceError."""
+    observer, kept = Observer(settings=None), _CutWithinAQuery()
+
+    async def connect():
+        return _Sound()
+
+    monkeypatch.setattr(observer, "_connection", kept)
+    monkeypatch.setattr(observer, "_connect", connect)
+
+    sighting, _ = asyncio.run(observer.beat())
+
+    assert sighting == SEEN
+    assert kept.was_dropped

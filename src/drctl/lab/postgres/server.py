@@ -32,6 +32,7 @@ from drctl.lab.postgres.settings import (
     SUPERUSER,
     server_settings,
 )
+from drctl.lab.sql_errors import SQL_ERRORS
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -40,9 +41,6 @@ _POLL_S: Final = 0.05
 _START_WITHIN_S: Final = 60.0
 _CONNECT_WITHIN_S: Final = 5.0
 _LONGEST_SOCKET: Final = 107  # sockaddr_un holds 108 bytes, the last one is NUL
-
-# What a server says, or does not say, while it is not there yet.
-_NOT_YET: Final = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +235,7 @@ class PostgresServer:
             rows = await self.query_as_superuser(
                 "SELECT 1 FROM pg_stat_wal_receiver WHERE status = 'streaming'"
             )
-        except (*_NOT_YET, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except SQL_ERRORS:
             return False
         return bool(rows)
 
@@ -245,7 +243,7 @@ class PostgresServer:
         """Asks the server how it is; one that does not run or answer is no error."""
         try:
             rows = await self.query_as_superuser("SELECT pg_is_in_recovery()")
-        except (*_NOT_YET, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except SQL_ERRORS:
             return ServerStatus(pid=self.pid, accepts=False, in_recovery=None)
         return ServerStatus(pid=self.pid, accepts=True, in_recovery=bool(rows[0][0]))
 

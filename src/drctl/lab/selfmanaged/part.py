@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from drctl.lab import children, wire
 from drctl.lab.access import Secrets
 from drctl.lab.estate.aws import MASTER
@@ -29,6 +27,7 @@ from drctl.lab.selfmanaged.layout import (
 )
 from drctl.lab.selfmanaged.settings import HOST_BASED_ACCESS, archiving, powers
 from drctl.lab.shapes import Site, Stroke
+from drctl.lab.sql_errors import SQL_ERRORS
 
 _LAST_BYTES = 4096
 """What a file may have on a disk that is full: enough for a pid, too little for a page of WAL."""
@@ -222,7 +221,7 @@ class DatabaseServers:
         for name, server in self._servers.items():
             try:
                 rows = await server.query_as_superuser("SELECT pg_is_in_recovery()")
-            except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            except SQL_ERRORS:
                 continue
             if not rows[0][0]:
                 return name
