@@ -7,6 +7,7 @@ sent twice after an unknown outcome, the run ends, and its record folds to what 
 
 from typing import Any
 
+import pytest
 from engine_model import RESUMED, Fake, approve, drive, order, plan_of, step, undo
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -160,13 +161,16 @@ def test_a_record_that_is_damaged_anywhere_is_found(made, data):
     damaged = whole[:place] + bytes([new]) + whole[place + 1 :]
     if damaged == whole:
         return
-    try:
+    if new == 0 and place >= len(whole) - len(lines[-1]):
+        # A zero in the last line is what a crash leaves of one that nobody was told of.
+        chain = decode(damaged, name="x")
+        assert len(chain.records) == len(lines) - 1
+        assert chain.torn_bytes == len(lines[-1])
+        return
+    with pytest.raises(JournalError) as found:
         decode(damaged, name="x")
-    except JournalError as error:
-        number = int(str(error.problems[0].at).rpartition(":")[2])
-        assert number == whole[:place].count(b"\n") + 1
-    else:
-        raise AssertionError(place)
+    number = int(str(found.value.problems[0].at).rpartition(":")[2])
+    assert number == whole[:place].count(b"\n") + 1
 
 
 ORDERS = ["pause", "continue", "continue", "cancel", "retry", "skip", "note", "force"]

@@ -73,9 +73,10 @@ def decode(data: bytes, *, name: str) -> Chain:
         JournalError: A line is not what was written; the problem names it.
     """
     *complete, torn = data.split(b"\n")
-    if complete and b"\0" in complete[-1]:
+    if complete and b"\0" in complete[-1] and b"}\0{" not in complete[-1]:
         # JSON has no zero bytes. What of a line had not reached the disk when the power went reads
-        # as zeros, and its end may have got there before its middle.
+        # as zeros, and its end may have got there before its middle. But a lone zero between two
+        # whole lines stands where their newline was: the first of them had been acknowledged.
         torn = complete.pop() + b"\n" + torn
     records: list[Record] = []
     head = GENESIS

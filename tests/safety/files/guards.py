@@ -71,7 +71,7 @@ GUARDS = [
         name="zeros in the last line are a tear",
         promise="I28",
         file="journal/chain.py",
-        old='    if complete and b"\\0" in complete[-1]:',
+        old='    if complete and b"\\0" in complete[-1] and b"}\\0{" not in complete[-1]:',
         new="    if False:",
         command=f"{_RACES} -k last_line",
     ),

@@ -233,12 +233,13 @@ def test_a_torn_line_is_cut_off_when_a_run_is_taken_up(dead, tail):
     assert 2 == len(taken.folder.read().records)
 
 
-def test_zeros_before_the_end_are_no_torn_line(dead):
+@pytest.mark.parametrize("find", [b'"at"', b"\n"])
+def test_a_zero_before_the_last_line_is_no_torn_line(dead, find):
     taken, _chain = Journal.take_up(dead, SystemClock())
     taken.append(EVENT)
     taken.close()
     data = bytearray(dead.journal.read_bytes())
-    data[40] = 0
+    data[data.index(find)] = 0
     dead.journal.write_bytes(data)
     with pytest.raises(JournalError) as caught:
         Journal.take_up(dead, SystemClock())
