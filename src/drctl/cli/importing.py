@@ -132,7 +132,8 @@ def _report(one: "Imported", path: Path | None, *, to_stderr: bool) -> None:
     for problem in one.problems:
         say(f"  the draft is not valid yet: {problem.at} {problem.code} {problem.what}")
     if one.draft and not one.problems:
-        say("  the draft validates; what is marked REVIEW in it is a person's")
+        say("  the draft is a valid runbook; what is marked REVIEW is a person's, and so is what")
+        say("  the rules find in it: drctl validate")
 
 
 def _document(

@@ -69,7 +69,7 @@ def test_a_command_becomes_the_action_that_does_what_it_is_for(tmp_path, text, a
 )  # fmt: skip
 def test_what_no_action_does_is_left_whole_for_a_person(tmp_path, text):
     one = imported(tmp_path, text + "\n")
-    assert set(uses(one)) <= {"shell.command", "shell.look"}
+    assert set(uses(one)) <= {"shell.command", "shell.look", "shell.destroy"}
     assert {line.fate for line in one.account.lines} == {"review"}
     assert "REVIEW: " in one.draft
 
@@ -93,7 +93,43 @@ def test_what_takes_a_shell_is_never_run_by_the_draft(tmp_path, text):
 
 def test_half_a_chain_is_not_mapped(tmp_path):
     one = imported(tmp_path, "kubectl rollout undo deployment/app && rm -r /x\n")
-    assert uses(one) == ["shell.command"]
+    assert uses(one) == ["shell.destroy"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rm -rf /srv/old",
+        "terraform destroy -auto-approve",
+        "helm -n a uninstall app",
+        "kubectl -n a delete pvc data",
+        "aws s3 rm s3://x --recursive",
+        "aws ec2 terminate-instances --instance-ids i-1",
+        "gcloud sql instances delete app",
+        "psql -c 'drop table x'",
+        "redis-cli FLUSHALL",
+        "find /var/x -name a -delete",
+        "mkfs.ext4 /dev/sdb",
+        "for one in a b; do dropdb $one; done",
+    ],
+)
+def test_what_has_no_way_back_is_drafted_as_that(tmp_path, text):
+    """Plan and gate count a destruction as one; as a change it would seem to be undone."""
+    assert uses(imported(tmp_path, text + "\n")) == ["shell.destroy"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "ls /srv/rm",
+        "terraform plan",
+        "kubectl label pod a delete=no",
+        "psql -c 'select 1'",
+        "docker run --rm app",
+    ],
+)
+def test_what_takes_nothing_away_is_not(tmp_path, text):
+    assert set(uses(imported(tmp_path, text + "\n"))) <= {"shell.command", "shell.look"}
 
 
 def test_what_a_failed_attempt_noted_is_taken_back(tmp_path):

@@ -1,6 +1,7 @@
 """What no action does: a step that a person has to look at."""
 
 from drctl.actions.selection import selects_nothing
+from drctl.importing.destroys import destroys
 from drctl.importing.mapping.step import Growing, Outcome, Step
 from drctl.importing.script import Command, Statement
 from drctl.importing.secrets import has_secret, unmasked
@@ -71,7 +72,7 @@ def for_review(statement: Statement, commands: tuple[Command, ...], growing: Gro
         id=growing.id(f"review_{name}"),
         title=f"REVIEW: {sanitize(name, limit=40)}, line {statement.first_line}",
         phase="look",  # it stays behind the step before it, wherever that goes
-        uses="shell.look" if reads else "shell.command",
+        uses=_uses(commands, reads=reads),
         with_=with_,
         estimate="" if reads else "10s",
         timeout="1m",
@@ -104,6 +105,13 @@ def _needs_shell(statement: Statement, command: Command) -> bool:
     first = (statement.text.split(None, 1) or [""])[0].rpartition("/")[2]
     # Another first word: sudo, timeout and the like were taken off, or ! or a bracket stands there.
     return bool(around) or first != command.name or command.name in _SHELLS | _WORDS
+
+
+def _uses(commands: tuple[Command, ...], *, reads: bool) -> str:
+    """The action whose effect is the worst that stands in the statement."""
+    if any(destroys(one) for one in commands):
+        return "shell.destroy"
+    return "shell.look" if reads else "shell.command"
 
 
 def _only_reads(command: Command) -> bool:
