@@ -103,7 +103,7 @@ def loaded_by(*words):
 def test_a_command_imports_no_other_command():
     """All sixty with their flags take as long as everything else that a short command does."""
     made = {name for name in loaded_by("validate", RUNBOOK) if name.startswith("drctl.cli.")}
-    more = {"brief", "codes", "exit", "main", "output", "reports", "validate"}
+    more = {"beside", "brief", "codes", "complete", "exit", "main", "output", "reports", "validate"}
     assert made - {f"drctl.cli.{name}" for name in more} == set()
 
 
@@ -204,6 +204,7 @@ def test_every_code_has_an_explanation():
 
 REFUSALS = [
     (("validate", "nowhere.yaml"), 3, "DR1092"),
+    (("validate", "region-failover"), 3, "name its file"),
     (("plan", "nowhere", "-e", MODEL), 3, "DR1091"),
     (("plan", RUNBOOK, "-e", "nowhere"), 3, "DR5001"),
     (("plan", RUNBOOK, "-e", MODEL, "--offline"), 3, "incident"),
@@ -291,7 +292,9 @@ def test_a_plan_that_was_made_offline_is_saved_and_does_not_run(drctl, monkeypat
         return plan
 
     monkeypatch.setattr(Planner, "look", silent)
-    drctl(*PLAN, "--out", "plan.json")
+    saved = drctl(*PLAN, "--out", "plan.json")
+    assert "never run" in saved.stderr
+    assert "drctl run" not in saved.stderr
     assert "DR3202" in drctl("run", "plan.json", code=5).output
     text = Path("plan.json").read_text()
     Path("plan.json").write_text(text.replace("us-west-2", "us-west-1"))
@@ -389,6 +392,28 @@ def test_a_full_disk_is_not_called_a_bug():
     assert "Exception ignored" not in done.stderr
     assert "DR9002" in done.stderr
     assert "No space left" in done.stderr
+
+
+def test_a_stream_that_came_closed_is_nowhere_and_takes_no_file_s_number():
+    """As in `drctl … >&-`: the next file to be opened would be what is printed into."""
+    show = "import os; from drctl.cli.main import main; main()"
+    for closed in ("0<&-", ">&-", "2>&-", "0<&- >&- 2>&-"):
+        line = ["sh", "-c", f'"$0" -c "$1" explain rules {closed}', sys.executable, show]
+        done = subprocess.run(line, capture_output=True, check=False, text=True)
+        assert (done.returncode, done.stderr) == (0, ""), closed
+    hold = (
+        "import os, sys; from drctl.cli import main; main._nowhere_for_closed();"
+        "print(os.readlink('/proc/self/fd/1'), file=sys.stderr)"
+    )
+    line = ["sh", "-c", '"$0" -c "$1" >&-', sys.executable, hold]
+    done = subprocess.run(line, capture_output=True, check=True, text=True)
+    assert done.stderr.strip() == os.devnull
+
+
+def test_a_loop_of_links_and_a_name_too_long_are_files_that_are_not_there(drctl, tmp_path):
+    (tmp_path / "loop.yaml").symlink_to("loop.yaml")
+    assert "DR1092" in drctl("validate", "loop.yaml", "-o", "github", code=3).stdout
+    assert "DR1091" in drctl("plan", "a" * 5000, "-e", MODEL, code=3).output
 
 
 def test_a_file_that_is_not_utf_8_is_refused_at_its_place(drctl, tmp_path):

@@ -145,6 +145,7 @@ def test_a_place_that_is_misspelt_is_an_error_and_not_good_news(drctl):
 
 def test_a_scenario_that_nobody_names_is_an_error(drctl):
     assert "DR1093" in drctl("--scenario", "flood", code=3)
+    assert 'did you mean "told"' in drctl("--scenario", "tol", code=3)
 
 
 def test_a_verdict_says_of_how_many_steps_it_speaks(drctl):

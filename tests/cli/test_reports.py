@@ -155,10 +155,23 @@ def test_the_plan_command_is_as_it_was(drctl):
         (("runbook", "graph"), "region-f", {"region-failover", "region-failback"}),
         (("runbook", "graph", "x", "-o"), "", {"text", "svg", "mermaid", "dot"}),
         (("runbook", "new", "x", "--scenario"), "region-o", {"region-outage"}),
+        (("runbook", "show"), "region-f", {"region-failover"}),
+        (("plan", "x", "-e"), "pr", {"prod"}),
+        (("validate", "x.yaml", "-e"), "pr", {"prod"}),
+        (("env", "show"), "pr", {"prod"}),
+        (("run",), "region-f", {"region-failover"}),
+        (("run", "x", "-e"), "pr", {"prod"}),
+        (("action", "show"), "shell.", {"shell.look", "shell.destroy"}),
+        (("explain",), "DR61", {"DR6101"}),
+        (("explain",), "saf", {"safety"}),
+        (("ready", "--scenario"), "region-o", {"region-outage"}),
     ],
 )
-def test_the_shell_offers_what_is_new(drctl, words, incomplete, wanted):
+@pytest.mark.usefixtures("drctl")
+def test_the_shell_offers_what_is_new(tmp_path, words, incomplete, wanted):
     """As bash asks for it."""
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "prod.yaml").touch()
     line = ["drctl", *words, incomplete]
     asked = {"COMP_WORDS": " ".join(line), "COMP_CWORD": str(len(line) - 1)}
     env = {"_DRCTL_COMPLETE": "complete_bash", **asked}
@@ -189,3 +202,64 @@ def test_a_page_of_a_runbook_shows_foreign_words_and_obeys_none(drctl, tmp_path)
     assert "\u202e" not in page
     assert not [line for line in page.splitlines() if line.startswith("```")]
     assert ":None" not in page + drctl("action", "list").output
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("validate", "mine.yaml", "--junit", "mine.yaml"),
+        ("validate", "mine.yaml", "--sarif", "other.YML"),
+        ("plan", "mine.yaml", "-e", MODEL, "--offline", *INCIDENT, "--out", "mine.yaml"),
+        ("ready", "-e", MODEL, "--textfile", "mine.yaml"),
+        ("validate", "odd.txt", "--junit", "./odd.txt"),
+        ("validate", "odd.txt", "--sarif", "link"),
+        ("plan", "odd.txt", "-e", MODEL, "--offline", *INCIDENT, "--out", "odd.txt"),
+        ("validate", "mine.yaml", "--junit", "one", "--sarif", "./one"),
+        ("plan", "mine.yaml", "-e", MODEL, "--offline", *INCIDENT, "--out", "a", "--junit", "a"),
+    ],
+)
+def test_no_report_is_written_over_what_is_read_or_over_another(drctl, tmp_path, line):
+    for name in ("mine.yaml", "other.YML", "odd.txt"):
+        (tmp_path / name).write_text(RUNBOOK.read_text())
+    (tmp_path / "link").symlink_to("odd.txt")
+    before = {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()}
+    drctl(*line, code=2)
+    assert before == {one.name: one.read_bytes() for one in tmp_path.iterdir() if one.is_file()}
+
+
+def test_a_file_that_is_not_there_has_not_passed(drctl, tmp_path):
+    drctl("validate", "nowhere.yaml", RUNBOOK, "--junit", "j.xml", code=3)
+    suites = ET.parse(tmp_path / "j.xml").getroot().findall("testsuite")  # noqa: S314
+    assert [suite.get("failures") for suite in suites] == ["1", "0"]
+    [problem] = json.loads(drctl("validate", "nowhere.yaml", "-o", "json", code=3).stdout)[
+        "problems"
+    ]
+    assert (problem["file"], problem["why"]) == ("nowhere.yaml", "No such file or directory")
+
+
+def test_what_an_error_ended_before_its_turn_has_not_passed(drctl, tmp_path, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "page.md"))
+    drctl("validate", RUNBOOK, "-e", "nowhere", "-o", "github", "--junit", "j.xml", code=3)
+    root = ET.parse(tmp_path / "j.xml").getroot()  # noqa: S314
+    assert (root.get("tests"), root.get("skipped"), root.get("failures")) == ("2", "1", "1")
+    page = (tmp_path / "page.md").read_text()
+    assert "Nothing to say" not in page
+    assert "Not looked at" in page
+
+
+def test_a_line_of_jsonl_is_a_document(drctl, tmp_path):
+    model = ("plan", RUNBOOK, "-e", MODEL, "--offline", *INCIDENT)
+    drctl(*model, "--out", "plan.json")
+    for line in (
+        ("validate", RUNBOOK),
+        model,
+        ("plan", "diff", "plan.json", "plan.json"),
+    ):
+        [only] = drctl(*line, "-o", "jsonl").stdout.splitlines()
+        assert json.loads(only)
+
+
+def test_an_error_of_a_plan_is_not_called_one_of_validate(drctl):
+    shown = drctl("plan", "nowhere", "-e", MODEL, "-o", "github", code=3).stdout
+    assert "drctl plan: " in shown
+    assert "drctl validate" not in shown

@@ -1,6 +1,7 @@
 """Finds runbooks: by path, by name, by the scenario they are for."""
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from drctl.actions.targets import Target
 from drctl.config.environment import Environment
 from drctl.config.places import runbook_folders
 from drctl.kernel.errors import InvalidError, Position, Problem
-from drctl.kernel.text import did_you_mean
+from drctl.kernel.text import did_you_mean, sanitize
 from drctl.runbook import Runbook, check_runbook
 from drctl.runbook.include import Included, includes
 
@@ -49,9 +50,8 @@ def find_runbook(name_or_path: str) -> Path:
     Raises:
         InvalidError: There is none of that name.
     """
-    path = Path(name_or_path)
-    if path.is_file():
-        return path
+    if os.path.isfile(name_or_path):  # noqa: PTH113 (a name too long for a file is none)
+        return Path(name_or_path)
     known = all_runbooks()
     if name_or_path in known:
         return known[name_or_path]
@@ -68,7 +68,7 @@ def find_runbook(name_or_path: str) -> Path:
 
 
 def _files(source: Included) -> Iterator[tuple[str, str]]:
-    yield str(Path(source.file).resolve()), source.sha256
+    yield os.path.realpath(source.file), source.sha256
     for inner in source.included.values():
         yield from _files(inner)
 
@@ -107,7 +107,7 @@ def _source(
     for step_id, wanted in includes(runbook).items():
         at = runbook.step(step_id).position
         inner = _beside(path, wanted.runbook)
-        if inner.resolve() in {one.resolve() for one in (*around, path)}:
+        if os.path.realpath(inner) in {os.path.realpath(one) for one in (*around, path)}:
             what = f"step {step_id} includes {wanted.runbook}, which includes it in turn"
             raise InvalidError((Problem(code="DR1094", what=what, at=at),))
         names = {alias: runbook.targets[mine] for alias, mine in wanted.targets.items()}
@@ -133,9 +133,19 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         problem = Problem(
-            code="DR1092", what=f"the runbook {path} cannot be read", why=str(error.strerror)
+            code="DR1092",
+            what=f"the runbook {path} cannot be read",
+            at=str(path),
+            why=str(error.strerror),
+            do=_found_as(path),
         )
         raise InvalidError((problem,)) from error
+
+
+def _found_as(path: Path) -> str | None:
+    """A runbook's name where its file is wanted."""
+    found = all_runbooks().get(str(path))
+    return f"name its file: {found}" if found else None
 
 
 def _text(data: bytes, path: Path) -> str:
@@ -172,11 +182,15 @@ def for_scenario(scenario: str, environment: Environment, registry: Registry) ->
         why = f"{environment.file} names it for {scenario}"
         return load(path, registry, environment.targets), why
     fitting = []
+    known = set(environment.runbooks)
     for path in all_runbooks().values():
         runbook, _problems = check_runbook(
             _read(path).decode("utf-8", "replace"), registry=registry, file=str(path)
         )
-        if runbook is not None and runbook.metadata.scenario == scenario:
+        if runbook is None:
+            continue
+        known.add(runbook.metadata.scenario or "")
+        if runbook.metadata.scenario == scenario:
             fitting.append(path)
     if len(fitting) == 1:
         why = f"the only runbook here for {scenario}"
@@ -186,13 +200,12 @@ def for_scenario(scenario: str, environment: Environment, registry: Registry) ->
         others = ", ".join(path.stem for path in fitting if path not in usable)
         why = f"the only runbook for {scenario} that fits {environment.name} (not {others})"
         return load(usable[0], registry, environment.targets), why
-    names = ", ".join(str(path) for path in fitting) or "none"
-    raise InvalidError(
-        (
-            Problem(
-                code="DR1093",
-                what=f"{len(fitting)} runbooks are for {scenario} ({names})",
-                do=f"name one in {environment.file}:  runbooks: {{{scenario}: NAME}}",
-            ),
-        )
-    )
+    if fitting:
+        names = ", ".join(map(str, fitting))
+        what = f"{len(fitting)} runbooks are for {scenario} ({names})"
+        do = f"name one in {environment.file}:  runbooks: {{{scenario}: NAME}}"
+    else:
+        what = f'no runbook here is for "{sanitize(scenario, limit=80)}"'
+        what += did_you_mean(scenario, known)
+        do = f"one of {', '.join(sorted(known - {''}))}"
+    raise InvalidError((Problem(code="DR1093", what=what, do=do),))

@@ -62,6 +62,33 @@ def scenarios(incomplete: str) -> list[str]:
     return sorted({one for one in shipped().values() if one.startswith(incomplete)})
 
 
+def actions(incomplete: str) -> list[str]:
+    """Names of the installed actions."""
+    from drctl.actions.registry import installed
+
+    return [name for name in installed().names if name.startswith(incomplete)]
+
+
+def subjects(incomplete: str) -> list[str]:
+    """What `drctl explain` knows: topics, error codes, rules."""
+    from drctl.cli.codes import CODES, topics
+    from drctl.importing.rules import RULES as SCRIPT_RULES
+    from drctl.plan.rules.catalogue import all_rules
+
+    known = ("rules", *topics(), *CODES, *all_rules(), *SCRIPT_RULES)
+    return [name for name in dict.fromkeys(known) if name.startswith(incomplete)]
+
+
+def what_runs(incomplete: str) -> list[str]:
+    """Names of runbooks, and saved plans here."""
+    from pathlib import Path
+
+    return [
+        *runbooks(incomplete),
+        *(one.name for one in sorted(Path().glob("*.json")) if one.name.startswith(incomplete)),
+    ]
+
+
 RunbookArgument = Annotated[
     str,
     typer.Argument(help="A file, or a name from `drctl runbook list`.", autocompletion=runbooks),

@@ -48,6 +48,7 @@ def errors_shown() -> Iterator[None]:
 
     try:
         yield
+        sys.stdout.flush()  # what cannot be written is found while it can be said
     except errors.DrctlError as error:
         _leave(error.problems, code_of(error))
     except (KeyboardInterrupt, asyncio.CancelledError):

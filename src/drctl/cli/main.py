@@ -3,6 +3,7 @@
 import atexit
 import gc
 import os
+import sys
 from collections import UserDict
 from functools import cache
 from importlib import import_module
@@ -121,11 +122,25 @@ def _arm(text: str) -> None:
 _GARBAGE_AFTER = 100_000
 
 
+def _nowhere_for_closed() -> None:
+    """
+    Opens nowhere for each standard stream that came closed (``>&-``): the next file that is opened
+    would have its number, and be written to by whoever means the stream.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: PTH123, SIM115 (to the end)
+
+
 def main() -> None:
     """Starts drctl."""
+    _nowhere_for_closed()
     # Nearly all that is made while a large runbook is read stays: looking through it for garbage
     # at every 700th object takes longer than reading it.
     gc.set_threshold(_GARBAGE_AFTER, 20, 50)
+    # Its plug-ins are other tools': looking for them reads every installed package's entry points,
+    # and nobody else's code has a say in how a runbook is read.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     # At the end the interpreter takes all classes apart, one by one, for nobody: a fifth of the
     # time of a short command. What is frozen it leaves to the process's end. Handlers of exit run
     # in reverse, so those of others, which may still have something to write, come before this.

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from drctl.cli.complete import environments
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -33,7 +35,13 @@ OutputOption = Annotated[
 ]
 ColorOption = Annotated[Color, typer.Option("--color", help="NO_COLOR is honoured.")]
 EnvOption = Annotated[
-    str, typer.Option("-e", "--env", help="Environment: a file, or a name from `drctl env list`.")
+    str,
+    typer.Option(
+        "-e",
+        "--env",
+        help="Environment: a file, or a name from `drctl env list`.",
+        autocompletion=environments,
+    ),
 ]
 InputOption = Annotated[
     list[str] | None, typer.Option("-i", "--input", help="name=value; may be repeated.")
@@ -68,6 +76,13 @@ def print_json(document: Any) -> None:
     from drctl.kernel.text import sanitize_json
 
     typer.echo(sanitize_json(json.dumps(document, indent=2, ensure_ascii=False, default=str)))
+
+
+def print_line(document: Any) -> None:
+    """Prints one document to stdout, in a line, as readers of `-o jsonl` take them."""
+    from drctl.kernel.text import sanitize_json
+
+    typer.echo(sanitize_json(json.dumps(document, ensure_ascii=False, default=str)))
 
 
 def given(pairs: list[str] | None) -> dict[str, str]:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.beside import keep_apart, no_source
 from drctl.cli.brief import brief
 from drctl.cli.complete import RunbookArgument
 from drctl.cli.defaulted import DEFAULT, DefaultCommand, Defaulted
@@ -27,7 +28,8 @@ def plan(
     env: EnvOption,
     inputs: InputOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", help="Save the plan for `drctl run`.")
+        Path | None,
+        typer.Option("--out", callback=no_source, help="Save the plan for `drctl run`."),
     ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Look at nothing; for CI.")] = False,
     what_if: WhatIfOption = None,
@@ -62,13 +64,13 @@ def plan(
     if what_if and (assume_down or junit or sarif or output is CiFormat.GITHUB):
         why = "it answers in text or json, and about the world as it is: give it alone"
         raise typer.BadParameter(why, param_hint="--what-if")
-    reports = Reports(output=output, junit=junit, sarif=sarif)
+    reports = Reports(command="plan", output=output, junit=junit, sarif=sarif)
+    keep_apart((runbook, env), {"--out": out, "--junit": junit, "--sarif": sarif})
     with brief(), errors_shown(), reports.of_errors([runbook]):
         import asyncio
 
         from drctl.app.compose import parts
         from drctl.app.planning import plan_runbook
-        from drctl.plan.refusals import refusals
 
         if not offline and output is not CiFormat.GITHUB:
             looking(env)
@@ -84,9 +86,17 @@ def plan(
         reports.plan(made, next(iter(made.sources), runbook))
         _show(made, output, color)
         if out is not None and output is CiFormat.TEXT:
-            how = "a run of it would not come through" if refusals(made) else "run it with"
-            typer.echo(f"saved to {out}; {how}: drctl run {out}", err=True)
+            typer.echo(f"saved to {out}; {_what_now(made, out)}", err=True)
         _end(made)
+
+
+def _what_now(made: "Plan", out: Path) -> str:
+    from drctl.plan.refusals import refusals
+
+    if made.is_offline:
+        return "it was made without looking, so it is to read and to compare, and is never run"
+    how = "a run of it would not come through" if refusals(made) else "run it with"
+    return f"{how}: drctl run {out}"
 
 
 def _save(made: "Plan", out: Path) -> None:
@@ -103,7 +113,8 @@ def _show(made: "Plan", output: CiFormat, color: Color) -> None:
     if output is CiFormat.TEXT:
         show_plan(made, page(color))
     elif output is not CiFormat.GITHUB:
-        typer.echo(sanitize_json(made.model_dump_json(indent=2)))
+        indent = 2 if output is CiFormat.JSON else None
+        typer.echo(sanitize_json(made.model_dump_json(indent=indent)))
 
 
 def _end(made: "Plan") -> None:

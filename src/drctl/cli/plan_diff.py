@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl.cli.exit import Exit, errors_shown
-from drctl.cli.output import Color, ColorOption, console, print_json
+from drctl.cli.output import Color, ColorOption, console, print_json, print_line
 from drctl.cli.reports import CiFormat, CiOutputOption, step_summary
 
 if TYPE_CHECKING:
@@ -50,5 +50,7 @@ def _show(found: "Diff", output: CiFormat, color: Color) -> None:
         from drctl.view.diff_text import show_diff
 
         show_diff(found, console(color))
+    elif output is CiFormat.JSONL:
+        print_line(found.as_json())
     else:
         print_json(found.as_json())

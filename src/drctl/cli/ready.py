@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.beside import no_source
+from drctl.cli.complete import scenarios
 from drctl.cli.exit import Exit, errors_shown
 from drctl.cli.output import (
     Color,
@@ -42,6 +44,7 @@ def ready(
             "--scenario",
             help="Only this one; may be repeated. Default: all but what comes after a recovery "
             "(return, reprotection, validation).",
+            autocompletion=scenarios,
         ),
     ] = None,
     assume_down: Annotated[
@@ -56,7 +59,12 @@ def ready(
     inputs: InputOption = None,
     textfile: Annotated[
         Path | None,
-        typer.Option("--textfile", metavar="PATH", help="Also write it for node_exporter."),
+        typer.Option(
+            "--textfile",
+            callback=no_source,
+            metavar="PATH",
+            help="Also write it for node_exporter.",
+        ),
     ] = None,
     watch: Annotated[
         str | None,

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from drctl.cli import importing
+from drctl.cli.complete import RunbookArgument, actions, environments, subjects
 from drctl.cli.exit import Exit, errors_shown
 from drctl.cli.output import Color, ColorOption, Format, OutputOption, console, print_json
 
@@ -36,7 +37,7 @@ def list_runbooks(output: OutputOption = Format.TEXT) -> None:
 
 @runbook_app.command("show")
 def show_runbook(
-    name: Annotated[str, typer.Argument(help="A file or a name.")],
+    name: RunbookArgument,
     source: Annotated[bool, typer.Option("--source", help="The file as it is written.")] = False,
     output: OutputOption = Format.TEXT,
     color: ColorOption = Color.AUTO,
@@ -127,7 +128,9 @@ def _described(action: "AnyAction") -> dict[str, object]:
 
 
 @action_app.command("show")
-def show_action(name: Annotated[str, typer.Argument(help="As in `drctl action list`.")]) -> None:
+def show_action(
+    name: Annotated[str, typer.Argument(help="As in `drctl action list`.", autocompletion=actions)],
+) -> None:
     """Shows what an action takes, gives and does."""
     with errors_shown():
         from drctl.actions.registry import installed
@@ -159,7 +162,7 @@ def list_environments(output: OutputOption = Format.TEXT) -> None:
 
 @env_app.command("show")
 def show_environment(
-    name: Annotated[str, typer.Argument(help="A file or a name.")],
+    name: Annotated[str, typer.Argument(help="A file or a name.", autocompletion=environments)],
     output: OutputOption = Format.TEXT,
 ) -> None:
     """Checks an environment file and shows its targets; asks nothing outside."""
@@ -175,17 +178,21 @@ def show_environment(
             return
         guard = "protected" if env.protected else "not protected"
         typer.echo(f"{env.name}: {env.title} ({env.world}, {guard}) {env.file}")
+        wide = max(map(len, (*env.targets, *env.people)), default=0)
         for alias, target in env.targets.items():
-            typer.echo(f"  {alias:<20} {target.kind:<28} {target.label}")
+            typer.echo(f"  {alias:<{wide}} {target.kind:<28} {target.label}")
         from drctl.kernel.signature import fingerprint
 
         for who, person in env.people.items():
             keys = ", ".join(fingerprint(key) for key in person.keys) or "no key: answers nothing"
-            typer.echo(f"  {who:<20} {', '.join(person.roles) or 'no role':<28} {keys}")
+            typer.echo(f"  {who:<{wide}} {', '.join(person.roles) or 'no role':<28} {keys}")
 
 
 def explain(
-    subject: Annotated[str, typer.Argument(help="A topic, an error code, or a rule's id.")],
+    subject: Annotated[
+        str,
+        typer.Argument(help="A topic, an error code, or a rule's id.", autocompletion=subjects),
+    ],
     color: ColorOption = Color.AUTO,
 ) -> None:
     """

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.beside import no_source
 from drctl.cli.exit import code_of
 
 if TYPE_CHECKING:
@@ -29,13 +30,23 @@ class CiFormat(StrEnum):
 
 CiOutputOption = Annotated[
     CiFormat,
-    typer.Option("-o", "--output", help="text, json, or github: annotations and a step summary."),
+    typer.Option(
+        "-o",
+        "--output",
+        help="text, json, jsonl (the same in a line) or github: annotations and a step summary.",
+    ),
 ]
 JunitOption = Annotated[
-    Path | None, typer.Option("--junit", help="Also write JUnit XML there; for GitLab, Jenkins.")
+    Path | None,
+    typer.Option(
+        "--junit", callback=no_source, help="Also write JUnit XML there; for GitLab, Jenkins."
+    ),
 ]
 SarifOption = Annotated[
-    Path | None, typer.Option("--sarif", help="Also write SARIF 2.1.0 there; for code scanning.")
+    Path | None,
+    typer.Option(
+        "--sarif", callback=no_source, help="Also write SARIF 2.1.0 there; for code scanning."
+    ),
 ]
 
 
@@ -43,6 +54,7 @@ SarifOption = Annotated[
 class Reports:
     """Where to tell what, beside the command's own output."""
 
+    command: str
     output: CiFormat
     junit: Path | None = None
     sarif: Path | None = None
@@ -60,13 +72,15 @@ class Reports:
         except DrctlError as error:
             from drctl.view.ci.remark import of_problems
 
-            self.validation(files, of_problems(error.problems))
+            self.validation(files, of_problems(error.problems), looked=False)
             if self.output is CiFormat.GITHUB:
                 raise typer.Exit(code_of(error)) from error
             raise
 
-    def validation(self, files: Sequence[str], remarks: "Sequence[Remark]") -> None:
-        """Tells what was found in *files*."""
+    def validation(
+        self, files: Sequence[str], remarks: "Sequence[Remark]", *, looked: bool = True
+    ) -> None:
+        """Tells what was found in *files*; not *looked*: an error ended it before their turn."""
         from drctl.view.ci.junit import validation_suites
         from drctl.view.ci.remark import seen_from_root
         from drctl.view.ci.summary import validation_summary
@@ -74,9 +88,9 @@ class Reports:
         names = [seen_from_root(file) for file in files]
         if self.output is CiFormat.GITHUB:
             count = f"{len(names)} runbook(s), {len(remarks)} thing(s) to say"
-            self._annotate(remarks, f"drctl validate: {count}")
-            step_summary(validation_summary(names, remarks))
-        self._files(lambda: validation_suites(names, remarks), remarks)
+            self._annotate(remarks, f"drctl {self.command}: {count}")
+            step_summary(validation_summary(names, remarks, looked=looked))
+        self._files(lambda: validation_suites(names, remarks, looked=looked), remarks)
 
     def plan(self, made: "Plan", file: str) -> None:
         """Tells what a plan says."""

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from drctl.cli.complete import environments, what_runs
 from drctl.cli.confirm import confirmed
 from drctl.cli.execute import (
     AcceptOption,
@@ -32,9 +33,20 @@ from drctl.cli.output import (
 
 
 def run(
-    what: Annotated[str, typer.Argument(help="A runbook (file or name), or a saved plan.json.")],
+    what: Annotated[
+        str,
+        typer.Argument(
+            help="A runbook (file or name), or a saved plan.json.", autocompletion=what_runs
+        ),
+    ],
     env: Annotated[
-        str | None, typer.Option("-e", "--env", help="Environment; a saved plan brings its own.")
+        str | None,
+        typer.Option(
+            "-e",
+            "--env",
+            help="Environment; a saved plan brings its own.",
+            autocompletion=environments,
+        ),
     ] = None,
     inputs: InputOption = None,
     confirm: Annotated[

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from drctl.cli.beside import keep_apart
 from drctl.cli.brief import brief
+from drctl.cli.complete import environments
 from drctl.cli.exit import Exit, errors_shown, show_problems
-from drctl.cli.output import print_json
+from drctl.cli.output import print_json, print_line
 from drctl.cli.reports import CiFormat, CiOutputOption, JunitOption, Reports, SarifOption
 
 if TYPE_CHECKING:
@@ -22,7 +24,13 @@ if TYPE_CHECKING:
 def validate(
     files: Annotated[list[Path], typer.Argument(help="Runbook files.")],
     env: Annotated[
-        str | None, typer.Option("-e", "--env", help="Also check targets against this environment.")
+        str | None,
+        typer.Option(
+            "-e",
+            "--env",
+            help="Also check targets against this environment.",
+            autocompletion=environments,
+        ),
     ] = None,
     output: CiOutputOption = CiFormat.TEXT,
     junit: JunitOption = None,
@@ -38,8 +46,9 @@ def validate(
 
     Example: drctl validate runbooks/*.yaml -e prod
     """
-    reports = Reports(output=output, junit=junit, sarif=sarif)
+    reports = Reports(command="validate", output=output, junit=junit, sarif=sarif)
     names = [str(file) for file in files]
+    keep_apart(names, {"--junit": junit, "--sarif": sarif})
     with brief(), errors_shown(), reports.of_errors(names):
         from drctl.app.compose import parts
         from drctl.config.environment import find_environment, load_environment
@@ -55,8 +64,10 @@ def validate(
                     typer.echo(line)
         said = [*of_problems(checked.problems), *of_findings(checked.findings), *checked.todo]
         reports.validation(names, said)
-        if output in {CiFormat.JSON, CiFormat.JSONL}:
+        if output is CiFormat.JSON:
             print_json(checked.as_json())
+        elif output is CiFormat.JSONL:
+            print_line(checked.as_json())
         elif checked.problems and output is CiFormat.TEXT:
             show_problems(checked.problems)
         if checked.problems:
@@ -120,8 +131,9 @@ def _problem(problem: "Problem") -> dict[str, object]:
     return {
         "code": problem.code,
         "what": problem.what,
-        "file": at.file if at else None,
+        "file": at.file if at else problem.at,
         "line": at.line if at else None,
         "column": at.column if at else None,
+        "why": problem.why,
         "do": problem.do,
     }

@@ -54,9 +54,7 @@ def of_problems(problems: Iterable[object]) -> list[Remark]:
     for one in problems:
         if not isinstance(one, Problem):
             continue
-        file, line, column = place(str(one.at or ""))
-        if isinstance(one.at, Position):
-            file, line, column = seen_from_root(one.at.file), one.at.line, one.at.column
+        file, line, column = place(one.at)
         why = " ".join(text for text in (one.why, one.now) if text)
         found.append(
             Remark(
@@ -134,9 +132,16 @@ MISSED = "DR6301"
 """The rule of the objective, which `drctl plan` exits 8 for."""
 
 
-def place(at: str) -> tuple[str, int, int]:
-    """File, line and column of ``file:line:column``; no file where it says none."""
-    match = _PLACE.fullmatch(at)
+def place(at: Position | str | None) -> tuple[str, int, int]:
+    """
+    File, line and column of a place or of ``file:line:column``, the first of each where a runbook's
+    file is named alone; no file where it says none.
+    """
+    if isinstance(at, Position):
+        return seen_from_root(at.file), at.line, at.column
+    match = _PLACE.fullmatch(at or "")
+    if match is None and at and at.endswith((".yaml", ".yml")):
+        return seen_from_root(at), 1, 1
     if match is None:
         return "", 1, 1
     line, column = max(1, int(match["line"])), max(1, int(match["column"]))
@@ -151,8 +156,8 @@ def seen_from_root(file: str) -> str:
     if not file or file.startswith("<") or "\0" in file:
         return file
     root = Path(os.environ.get("GITHUB_WORKSPACE") or os.environ.get("CI_PROJECT_DIR") or ".")
-    path = Path(file).resolve()
-    for base in (root.resolve(), Path.cwd()):
+    path = Path(os.path.realpath(file))  # a loop of links has a path too
+    for base in (Path(os.path.realpath(root)), Path.cwd()):
         if path.is_relative_to(base):
             return path.relative_to(base).as_posix()
     return path.as_posix()

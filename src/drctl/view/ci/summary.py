@@ -14,14 +14,17 @@ _MARKS = {"error": "❌ error", "warning": "⚠️ warning"}
 _LEGEND = "`+` create · `~` change · `!` no way back · `>` moves traffic · `?` cannot tell"
 
 
-def validation_summary(files: Sequence[str], remarks: Sequence[Remark]) -> str:
-    """Markdown for `drctl validate`."""
+def validation_summary(
+    files: Sequence[str], remarks: Sequence[Remark], *, looked: bool = True
+) -> str:
+    """Markdown for `drctl validate`, and for a plan that an error ended before it *looked*."""
     ill = sum(1 for one in remarks if one.level == "error")
     verdict = f"❌ {ill} {_plural(ill, 'problem')}" if ill else "✅ valid"
     lines = [f"## {verdict}: {len(files)} {_plural(len(files), 'runbook')}", ""]
     lines += remarks_table(remarks)
     clean = [file for file in files if not any(one.file == file for one in remarks)]
-    lines += ["Nothing to say about " + ", ".join(map(code, clean)) + ".", ""] if clean else []
+    said = "Nothing to say about " if looked else "Not looked at: "
+    lines += [said + ", ".join(map(code, clean)) + ".", ""] if clean else []
     return cut("\n".join(lines))
 
 
