@@ -5,7 +5,10 @@ import re
 from drctl.importing.script import Command
 from drctl.importing.tools import aws, kubectl
 
-_ALWAYS = {"rm", "rmdir", "unlink", "shred", "wipefs", "dd", "truncate", "dropdb", "dropuser"}
+_ALWAYS = {
+    "rm", "rmdir", "unlink", "shred", "wipefs", "dd", "truncate", "lvremove", "vgremove",
+    "dropdb", "dropuser",
+}  # fmt: skip
 _BY_VERB = {
     "terraform": {"destroy"},
     "tofu": {"destroy"},
@@ -16,7 +19,6 @@ _BY_VERB = {
     "gsutil": {"rm", "rb"},
     "az": {"delete"},
     "docker": {"rm", "rmi", "prune"},
-    "lvremove": {""},
 }
 _AWS = re.compile(r"^(?:delete|terminate|purge|remove|deregister|rm|rb)\b")
 _STATEMENT = re.compile(r"\b(?:DROP|TRUNCATE|DELETE\s+FROM|FLUSHALL|FLUSHDB)\b", re.IGNORECASE)
@@ -29,10 +31,11 @@ def destroys(command: Command) -> bool:
     one too few shows a deletion as a change that could be undone.
     """
     name = command.name
-    if name in _ALWAYS or name.startswith("mkfs"):
+    if _takes_away(name):
         return True
     if call := kubectl(command):
-        return call.verb == "delete"
+        in_pod = call.inside[0].text if call.inside else ""
+        return call.verb == "delete" or _takes_away(in_pod.rpartition("/")[2])
     if asked := aws(command):
         return bool(_AWS.match(asked.operation))
     words = set(command.args)
@@ -41,3 +44,7 @@ def destroys(command: Command) -> bool:
     if name == "find":
         return "-delete" in words
     return bool(words & _BY_VERB.get(name, set()))
+
+
+def _takes_away(program: str) -> bool:
+    return program in _ALWAYS or program.startswith("mkfs")

@@ -110,6 +110,8 @@ def test_half_a_chain_is_not_mapped(tmp_path):
         "redis-cli FLUSHALL",
         "find /var/x -name a -delete",
         "mkfs.ext4 /dev/sdb",
+        "lvremove -f vg/old",
+        "kubectl exec app-0 -- /bin/rm -r /data",
         "for one in a b; do dropdb $one; done",
     ],
 )
